@@ -1,0 +1,185 @@
+package v1alpha1
+
+// Condition types of MailDomain. Every one but RolloverInProgress and Stalled has positive
+// polarity: True is good. A routine rollover touches RolloverInProgress alone.
+const (
+	// ConditionReady sums up: the records are published, the servers present matching
+	// certificates, and nothing is wrong that a person should look at.
+	ConditionReady = "Ready"
+	// ConditionRecordsPublished says whether every authoritative server shows the wanted records.
+	ConditionRecordsPublished = "RecordsPublished"
+	// ConditionServersVerified says whether every probed endpoint presents a chain that the
+	// published records match.
+	ConditionServersVerified = "ServersVerified"
+	// ConditionDNSSECSecure says whether the answers of the zones validate. Also used on DNSZone.
+	ConditionDNSSECSecure = "DNSSECSecure"
+	// ConditionRolloverSafe says whether no sender can meet a certificate that its cached records
+	// do not match. While it is False the message says for how long senders may fail.
+	ConditionRolloverSafe = "RolloverSafe"
+	// ConditionRolloverInProgress is True from the arrival of a new key until the records of the
+	// old one are gone. It is not a sign of trouble.
+	ConditionRolloverInProgress = "RolloverInProgress"
+	// ConditionStalled is present and True when only a person can mend what is wrong.
+	ConditionStalled = "Stalled"
+)
+
+// Condition types of DNSZone, beside Ready and DNSSECSecure.
+const (
+	// ConditionUpdatesAccepted says whether the primary accepts our signed updates.
+	ConditionUpdatesAccepted = "UpdatesAccepted"
+	// ConditionNameserversInSync says whether every authoritative address answers with authority.
+	ConditionNameserversInSync = "NameserversInSync"
+	// ConditionDelegationInSync says whether the DS records in the parent are what the zone asks for.
+	ConditionDelegationInSync = "DelegationInSync"
+)
+
+// Reasons of more than one condition.
+const (
+	// ReasonReady: all is well.
+	ReasonReady = "Ready"
+	// ReasonProgressing: the first publication is under way.
+	ReasonProgressing = "Progressing"
+	// ReasonSuspended: spec.suspend is true, nothing is written or approved.
+	ReasonSuspended = "Suspended"
+	// ReasonDeleting: the object is being deleted.
+	ReasonDeleting = "Deleting"
+	// ReasonUnknown: an input could not be read; nothing was changed.
+	ReasonUnknown = "Unknown"
+	// ReasonNotManaged: the hosts are somebody else's; they are checked and never written.
+	ReasonNotManaged = "NotManaged"
+)
+
+// Reasons of Stalled, and of Ready while it is.
+const (
+	// ReasonHostOwnedElsewhere: an older MailDomain names certificates for the same host and port.
+	ReasonHostOwnedElsewhere = "HostOwnedElsewhere"
+	// ReasonZoneNotFound: no DNSZone covers the host, or the one that zoneRef names does not exist.
+	ReasonZoneNotFound = "ZoneNotFound"
+	// ReasonNotGranted: the DNSZone does not let this namespace write this name.
+	ReasonNotGranted = "NotGranted"
+	// ReasonCertificateNotFound: a Certificate that the spec names does not exist.
+	ReasonCertificateNotFound = "CertificateNotFound"
+	// ReasonServingSecretConflict: servingSecretName names a Secret that something else owns.
+	ReasonServingSecretConflict = "ServingSecretConflict"
+	// ReasonTooManyRecords: more than 12 records would stand at one name.
+	ReasonTooManyRecords = "TooManyRecords"
+	// ReasonUpdateRefused: the primary refuses our updates; the message says what to change there.
+	ReasonUpdateRefused = "UpdateRefused"
+	// ReasonOwnerIsAlias: the TLSA owner is a CNAME, stands below a DNAME or below a zone cut.
+	ReasonOwnerIsAlias = "OwnerIsAlias"
+	// ReasonInvalidSpec: a value passed the schema and is wrong all the same.
+	ReasonInvalidSpec = "InvalidSpec"
+)
+
+// Reasons of RecordsPublished.
+const (
+	// ReasonPublished: every authoritative server shows the wanted records.
+	ReasonPublished = "Published"
+	// ReasonWaitingForServers: the first publication waits until every endpoint presents a
+	// certificate that the records would match.
+	ReasonWaitingForServers = "WaitingForServers"
+	// ReasonWaitingForCertificate: there is no certificate yet.
+	ReasonWaitingForCertificate = "WaitingForCertificate"
+	// ReasonWaitingForDNSSEC: the first publication waits until the zone validates.
+	ReasonWaitingForDNSSEC = "WaitingForDNSSEC"
+	// ReasonPropagating: the update is made, and some server does not show it yet.
+	ReasonPropagating = "Propagating"
+	// ReasonUpdateFailed: the update failed and is tried again; the message says how it failed.
+	ReasonUpdateFailed = "UpdateFailed"
+	// ReasonRecordsRemoved: the records have been taken out of DNS.
+	ReasonRecordsRemoved = "RecordsRemoved"
+)
+
+// Reasons of ServersVerified.
+const (
+	// ReasonVerified: every endpoint presents a matching chain.
+	ReasonVerified = "Verified"
+	// ReasonMismatch: an endpoint presents a chain that the published records do not match.
+	ReasonMismatch = "Mismatch"
+	// ReasonUnreachable: an endpoint could not be reached, so nothing is known of it.
+	ReasonUnreachable = "Unreachable"
+	// ReasonProbeDisabled: the user vouches for the endpoints.
+	ReasonProbeDisabled = "ProbeDisabled"
+	// ReasonNothingPublished: there are no records to compare with yet.
+	ReasonNothingPublished = "NothingPublished"
+)
+
+// Reasons of DNSSECSecure.
+const (
+	// ReasonSecure: the answers of every server validate.
+	ReasonSecure = "Secure"
+	// ReasonInsecure: the zone is not signed, or no trust anchor leads to it.
+	ReasonInsecure = "Insecure"
+	// ReasonBogus: an answer does not validate; senders do not deliver.
+	ReasonBogus = "Bogus"
+	// ReasonIndeterminate: it could not be found out.
+	ReasonIndeterminate = "Indeterminate"
+	// ReasonIgnored: spec.dnssec is Ignored.
+	ReasonIgnored = "Ignored"
+)
+
+// Reasons of RolloverSafe.
+const (
+	// ReasonSafe: every chain that may be presented matches every answer that may be cached.
+	ReasonSafe = "Safe"
+	// ReasonGateBypassed: a request was approved by somebody else before its key was deployable.
+	ReasonGateBypassed = "GateBypassed"
+	// ReasonDeadlineProceeded: the certificate was about to expire, and the action is Proceed.
+	ReasonDeadlineProceeded = "DeadlineProceeded"
+	// ReasonFollowed: strategy Follow does not hold a key back.
+	ReasonFollowed = "Followed"
+	// ReasonServedUnpublished: an endpoint presents a key that some cached answer does not match.
+	ReasonServedUnpublished = "ServedUnpublished"
+)
+
+// Reasons of RolloverInProgress.
+const (
+	// ReasonNoRollover: no key is changing.
+	ReasonNoRollover = "NoRollover"
+	// ReasonPublishing: the new key's records are not on every server yet.
+	ReasonPublishing = "Publishing"
+	// ReasonWaitingForCaches: every server shows the new key; older answers may still be cached.
+	ReasonWaitingForCaches = "WaitingForCaches"
+	// ReasonDeploying: the new key may be served; not every endpoint presents it yet.
+	ReasonDeploying = "Deploying"
+	// ReasonRetiring: the old key is not served any more; its records stay for a while.
+	ReasonRetiring = "Retiring"
+	// ReasonHeld: the new key waits for something that has no known end; the message says what.
+	ReasonHeld = "Held"
+)
+
+// Reasons of the conditions of DNSZone.
+const (
+	// ReasonAccepted: the primary accepts our updates.
+	ReasonAccepted = "Accepted"
+	// ReasonInSync: every server answers with authority.
+	ReasonInSync = "InSync"
+	// ReasonOutOfSync: a server does not answer, not with authority, or not the same.
+	ReasonOutOfSync = "OutOfSync"
+	// ReasonSecretNotFound: the TSIG Secret, or the key in it, does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretInvalid: the TSIG secret is no base64 text, or shorter than 16 bytes.
+	ReasonSecretInvalid = "SecretInvalid"
+	// ReasonDiscoveryFailed: the authoritative servers could not be found.
+	ReasonDiscoveryFailed = "DiscoveryFailed"
+)
+
+// Names that the operator puts on other objects.
+const (
+	// GateAnnotation marks a Certificate whose requests only the operator may approve. cert-manager
+	// copies it to the CertificateRequest; the ValidatingAdmissionPolicy looks for it.
+	GateAnnotation = "mail.dane-operator.io/gate"
+	// AbandonAnnotation on a MailDomain that is being deleted lets it go although its records could
+	// not be removed. The value must be "true".
+	AbandonAnnotation = "mail.dane-operator.io/abandon-records"
+	// CertificateLabel names, on a Secret that the operator made, the Certificate it belongs to.
+	CertificateLabel = "mail.dane-operator.io/certificate"
+	// RoleLabel says, on a Secret that the operator made, what it is: StandbyRole or ServingRole.
+	RoleLabel = "mail.dane-operator.io/role"
+	// StandbyRole is the value of RoleLabel on the Secret of a standby key.
+	StandbyRole = "standby"
+	// ServingRole is the value of RoleLabel on a Secret that servers mount.
+	ServingRole = "serving"
+	// Finalizer keeps a MailDomain until its records are removed.
+	Finalizer = "mail.dane-operator.io/records"
+)

@@ -1,0 +1,225 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MailDomainStatus says what is. It is written by the operator alone. Losing it may slow a
+// rollover and never makes one unsafe.
+type MailDomainStatus struct {
+	// observedGeneration is the generation of the spec that this status was made from; -1 before
+	// the first look.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions sum it up. See the condition types of this package.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// nextTransition is the next thing that will happen by itself, and when.
+	// +optional
+	NextTransition *Transition `json:"nextTransition,omitempty"`
+
+	// mailServers says what is known of each mail server.
+	// +optional
+	// +listType=map
+	// +listMapKey=hostname
+	// +kubebuilder:validation:MaxItems=16
+	MailServers []MailServerStatus `json:"mailServers,omitempty"`
+}
+
+// Transition is something that will happen.
+type Transition struct {
+	// time at which it happens; absent when it waits for something that has no known end.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
+	// action is what is waited for, in words.
+	// +required
+	// +kubebuilder:validation:MaxLength=512
+	Action string `json:"action"`
+}
+
+// MailServerStatus says what is known of one mail server.
+type MailServerStatus struct {
+	// hostname of the mail server.
+	// +required
+	Hostname string `json:"hostname"`
+
+	// records are the TLSA records as the name servers show them, in presentation form.
+	// +optional
+	// +listType=atomic
+	Records []string `json:"records,omitempty"`
+
+	// foreignRecords are those among records that the operator did not write.
+	// +optional
+	// +listType=atomic
+	ForeignRecords []string `json:"foreignRecords,omitempty"`
+
+	// keys are the keys of this host that matter now.
+	// +optional
+	// +listType=atomic
+	Keys []KeyStatus `json:"keys,omitempty"`
+
+	// versions are the answers that caches may still hold.
+	// +optional
+	// +listType=atomic
+	Versions []VersionStatus `json:"versions,omitempty"`
+
+	// endpoints are the addresses that were probed, and what they presented.
+	// +optional
+	// +listType=atomic
+	Endpoints []EndpointStatus `json:"endpoints,omitempty"`
+
+	// nameservers are the authoritative addresses, and whether they show what is wanted.
+	// +optional
+	// +listType=atomic
+	Nameservers []NameserverSync `json:"nameservers,omitempty"`
+}
+
+// KeyRole is the role of a key: Next, Current or Previous.
+type KeyRole string
+
+// The roles of a key.
+const (
+	// RoleNext is the role of a key that is not served yet.
+	RoleNext KeyRole = "Next"
+	// RoleCurrent is the role of a key that may be served.
+	RoleCurrent KeyRole = "Current"
+	// RolePrevious is the role of a key that was served.
+	RolePrevious KeyRole = "Previous"
+)
+
+// Visibility says what caches may know of a key's records, in the words of RFC 7583.
+type Visibility string
+
+// The visibilities.
+const (
+	// VisibilityHidden means that no cache has the records.
+	VisibilityHidden Visibility = "Hidden"
+	// VisibilityRumoured means that some caches may have them.
+	VisibilityRumoured Visibility = "Rumoured"
+	// VisibilityOmnipresent means that every cache that has the RRset has them.
+	VisibilityOmnipresent Visibility = "Omnipresent"
+	// VisibilityUnretentive means that they are removed and some caches may still have them.
+	VisibilityUnretentive Visibility = "Unretentive"
+)
+
+// KeyStatus is one key of a mail server.
+type KeyStatus struct {
+	// spkiSHA256 names the key: the SHA-256 digest of its public key (SPKI) in hex.
+	// +required
+	SPKISHA256 string `json:"spkiSHA256"`
+	// certificate is the name of the cert-manager Certificate that the key belongs to.
+	// +optional
+	Certificate string `json:"certificate,omitempty"`
+	// role of the key: Next, Current or Previous.
+	// +required
+	Role KeyRole `json:"role"`
+	// visibility of the key's records in DNS.
+	// +required
+	Visibility Visibility `json:"visibility"`
+	// since is when the key took its role.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// deployableAt is when the key may be handed to servers at the earliest; absent while that is
+	// not known, because some name server has not shown the record yet.
+	// +optional
+	DeployableAt *metav1.Time `json:"deployableAt,omitempty"`
+	// removableAt is when the records of a Previous key are taken out.
+	// +optional
+	RemovableAt *metav1.Time `json:"removableAt,omitempty"`
+	// goneSince is the end of the first of the probe rounds in a row in which no endpoint
+	// presented a Previous key.
+	// +optional
+	GoneSince *metav1.Time `json:"goneSince,omitempty"`
+	// goneRounds counts those probe rounds, up to the number that is needed.
+	// +optional
+	GoneRounds int32 `json:"goneRounds,omitempty"`
+	// deployed says that the key has been handed to servers.
+	// +optional
+	Deployed bool `json:"deployed,omitempty"`
+	// serialNumber of the certificate in hex, where there is one.
+	// +optional
+	SerialNumber string `json:"serialNumber,omitempty"`
+	// notAfter is the end of the certificate.
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+	// records are the TLSA RDATA of this key, one per parameter set.
+	// +optional
+	// +listType=atomic
+	Records []string `json:"records,omitempty"`
+}
+
+// VersionStatus is one answer that some cache may hold: the answer versions of the rollover rule.
+type VersionStatus struct {
+	// owner is the name asked for, such as _25._tcp.mx1.example.com.
+	// +required
+	Owner string `json:"owner"`
+	// records is the TLSA RRset; empty for a denial.
+	// +optional
+	// +listType=atomic
+	Records []string `json:"records,omitempty"`
+	// unknown marks what may have been in DNS before the operator looked.
+	// +optional
+	Unknown bool `json:"unknown,omitempty"`
+	// ttl in seconds: the longest that a cache may keep this answer.
+	// +optional
+	TTL int64 `json:"ttl,omitempty"`
+	// firstSeen is when it was first seen or about to be written.
+	// +optional
+	FirstSeen *metav1.Time `json:"firstSeen,omitempty"`
+	// lastSeen is the last instant at which some address may still have served it; while open is
+	// true that instant has not come.
+	// +optional
+	LastSeen *metav1.Time `json:"lastSeen,omitempty"`
+	// open says that some address may still serve it.
+	// +optional
+	Open bool `json:"open,omitempty"`
+	// absentSince is the end of the first of the green sweeps in a row that did not show it.
+	// +optional
+	AbsentSince *metav1.Time `json:"absentSince,omitempty"`
+	// absentSweeps counts those sweeps, up to the number that is needed.
+	// +optional
+	AbsentSweeps int32 `json:"absentSweeps,omitempty"`
+}
+
+// EndpointStatus is one probed address.
+type EndpointStatus struct {
+	// address that was connected to.
+	// +required
+	Address string `json:"address"`
+	// port that was connected to.
+	// +required
+	Port int32 `json:"port"`
+	// spkiSHA256 of the leaf it presented; absent when it could not be learned.
+	// +optional
+	SPKISHA256 string `json:"spkiSHA256,omitempty"`
+	// verified says that the chain matches the published records as a DANE sender would see it.
+	// +optional
+	Verified bool `json:"verified"`
+	// lastProbe is when it was last connected to. It is refreshed at most every few minutes.
+	// +optional
+	LastProbe *metav1.Time `json:"lastProbe,omitempty"`
+	// message says what was found.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// NameserverSync is one authoritative address and what it shows.
+type NameserverSync struct {
+	// name of the name server.
+	// +optional
+	Name string `json:"name,omitempty"`
+	// address with port.
+	// +required
+	Address string `json:"address"`
+	// inSync says that it shows exactly the wanted records, signed where that is required.
+	// +optional
+	InSync bool `json:"inSync"`
+	// message says what differs.
+	// +optional
+	Message string `json:"message,omitempty"`
+}

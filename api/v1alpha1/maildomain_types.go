@@ -1,0 +1,400 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// MailDomainSpec says what a mail domain wants.
+//
+// +kubebuilder:validation:XValidation:rule="self.rollover.strategy != 'Gate' || self.tlsa.parameters.exists(p, p.startsWith('3 1 '))",fieldPath=".tlsa.parameters",message="spec.tlsa.parameters: strategy Gate needs a parameter set with usage 3 and selector 1 (\"3 1 1\" or \"3 1 2\"), because only the public key is known before the certificate exists; add one, or set spec.rollover.strategy to Stage"
+// +kubebuilder:validation:XValidation:rule="self.rollover.strategy != 'Gate' || !self.tlsa.parameters.exists(p, p.startsWith('3 0 '))",fieldPath=".tlsa.parameters",message="spec.tlsa.parameters: strategy Gate cannot publish \"3 0 x\", the digest of a certificate that does not exist yet; use \"3 1 1\", or set spec.rollover.strategy to Stage"
+// +kubebuilder:validation:XValidation:rule="self.rollover.strategy != 'Stage' || self.mailServers.all(s, !has(s.certificates) || s.certificates.all(c, has(c.servingSecretName)))",fieldPath=".mailServers",message="spec.mailServers[].certificates[].servingSecretName is required with spec.rollover.strategy Stage: it names the Secret that the mail server mounts"
+// +kubebuilder:validation:XValidation:rule="self.rollover.strategy == 'Stage' || self.mailServers.all(s, !has(s.certificates) || s.certificates.all(c, !has(c.servingSecretName)))",fieldPath=".mailServers",message="spec.mailServers[].certificates[].servingSecretName is written with spec.rollover.strategy Stage only; with Gate and Follow the server mounts the Certificate's own Secret"
+type MailDomainSpec struct {
+	// domain is the mail domain, the part behind the @, as an A-label in lower case without a
+	// trailing dot. It cannot be changed.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.domain cannot be changed: create another MailDomain for the other domain"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.domain must be a domain name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as example.com"
+	Domain string `json:"domain"`
+
+	// suspend stops every write to DNS, every approval and every change of a Secret; what that
+	// holds up is said in the conditions. Default false.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// mailServers are the MX hosts of the domain, those of others included.
+	// +required
+	// +listType=map
+	// +listMapKey=hostname
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	MailServers []MailServer `json:"mailServers"`
+
+	// tlsa says which TLSA records are published for each mail server that names certificates.
+	// +optional
+	// +kubebuilder:default={}
+	TLSA TLSASpec `json:"tlsa,omitzero"`
+
+	// rollover says how a key is changed.
+	// +optional
+	// +kubebuilder:default={}
+	Rollover RolloverSpec `json:"rollover,omitzero"`
+
+	// dnssec says whether records are published only into a zone whose answers validate.
+	// Required is the default. Ignored is for labs: TLSA records without DNSSEC protect nothing,
+	// and the condition DNSSECSecure says so.
+	// +optional
+	// +kubebuilder:default=Required
+	DNSSEC DNSSECPolicy `json:"dnssec,omitempty"`
+
+	// deletionPolicy says what becomes of the published records when the MailDomain is deleted.
+	// Remove (the default) takes them out of DNS first and, with strategy Gate, keeps holding new
+	// keys back until no cache has them. Retain leaves them. The serving Secrets stay either way.
+	// +optional
+	// +kubebuilder:default=Remove
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// DNSSECPolicy says whether DNSSEC is needed. Required or Ignored.
+// +kubebuilder:validation:Enum=Required;Ignored
+type DNSSECPolicy string
+
+// The DNSSEC policies.
+const (
+	DNSSECRequired DNSSECPolicy = "Required"
+	DNSSECIgnored  DNSSECPolicy = "Ignored"
+)
+
+// DeletionPolicy says what becomes of records on deletion. Remove or Retain.
+// +kubebuilder:validation:Enum=Remove;Retain
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	DeletionRemove DeletionPolicy = "Remove"
+	DeletionRetain DeletionPolicy = "Retain"
+)
+
+// MailServer is one MX host.
+type MailServer struct {
+	// hostname is the TLSA base domain: the name in the MX record, in lower case, as A-labels,
+	// without a trailing dot.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=240
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.mailServers[].hostname must be a host name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as mx1.example.com"
+	Hostname string `json:"hostname"`
+
+	// zoneRef names the DNSZone that the TLSA records are written to. Without it, the DNSZone with
+	// the longest zone above hostname that this namespace may use is taken.
+	// +optional
+	ZoneRef *ZoneReference `json:"zoneRef,omitempty"`
+
+	// ports are the TCP ports with a TLSA record. Default: 25.
+	// +optional
+	// +listType=map
+	// +listMapKey=port
+	// +kubebuilder:default={{port: 25}}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Ports []MailServerPort `json:"ports,omitempty"`
+
+	// certificates are the cert-manager Certificates of this namespace that the host presents, one
+	// per key type. Without any, the host is somebody else's: it is checked and never written.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=4
+	Certificates []CertificateReference `json:"certificates,omitempty"`
+
+	// probe says how the host is connected to, to see which certificate it presents.
+	// +optional
+	// +kubebuilder:default={}
+	Probe ProbeSpec `json:"probe,omitzero"`
+}
+
+// ZoneReference names a DNSZone.
+type ZoneReference struct {
+	// name of the DNSZone.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// namespace of the DNSZone. Default: the namespace of the MailDomain. A DNSZone elsewhere must
+	// grant the name to this namespace.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// MailServerPort is one TCP port of a mail server.
+type MailServerPort struct {
+	// port is the TCP port, 1 to 65535.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port"`
+
+	// protocol spoken on the port. Default by port: 465 SMTPS, 143 IMAP, 993 IMAPS, 110 POP3,
+	// 995 POP3S, 4190 ManageSieve, every other one SMTP.
+	// +optional
+	Protocol Protocol `json:"protocol,omitempty"`
+}
+
+// Protocol names a mail protocol. The ones that end in S start with TLS, the others use STARTTLS.
+// +kubebuilder:validation:Enum=SMTP;SMTPS;IMAP;IMAPS;POP3;POP3S;ManageSieve
+type Protocol string
+
+// The protocols.
+const (
+	ProtocolSMTP        Protocol = "SMTP"
+	ProtocolSMTPS       Protocol = "SMTPS"
+	ProtocolIMAP        Protocol = "IMAP"
+	ProtocolIMAPS       Protocol = "IMAPS"
+	ProtocolPOP3        Protocol = "POP3"
+	ProtocolPOP3S       Protocol = "POP3S"
+	ProtocolManageSieve Protocol = "ManageSieve"
+)
+
+// CertificateReference names a cert-manager Certificate of the same namespace.
+type CertificateReference struct {
+	// name of the Certificate.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// servingSecretName, with strategy Stage, names the Secret that the mail server mounts. The
+	// operator writes it; it must not be the Certificate's own secretName.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ServingSecretName string `json:"servingSecretName,omitempty"`
+}
+
+// ProbeSpec says how a mail server is probed.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.serviceRef) && self.mode == 'Disabled')",fieldPath=".serviceRef",message="spec.mailServers[].probe.serviceRef has no meaning with mode Disabled: remove one of the two"
+type ProbeSpec struct {
+	// serviceRef names a Service of this namespace: every ready endpoint of it is probed instead
+	// of the addresses of the host name.
+	// +optional
+	ServiceRef *ServiceReference `json:"serviceRef,omitempty"`
+
+	// mode is Enabled (the default) or Disabled. With Disabled the user vouches for the endpoints:
+	// the first publication does not wait for them, and a key is removed retireSafety after its
+	// successor was deployed.
+	// +optional
+	// +kubebuilder:default=Enabled
+	Mode ProbeMode `json:"mode,omitempty"`
+}
+
+// ServiceReference names a Service of the same namespace.
+type ServiceReference struct {
+	// name of the Service.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+}
+
+// ProbeMode switches probing. Enabled or Disabled.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type ProbeMode string
+
+// The probe modes.
+const (
+	ProbeEnabled  ProbeMode = "Enabled"
+	ProbeDisabled ProbeMode = "Disabled"
+)
+
+// TLSASpec says which TLSA records are published.
+type TLSASpec struct {
+	// ttl of the records in seconds, 1 to 86400. Default 3600. Every rollover waits at least twice
+	// as long.
+	// +optional
+	// +kubebuilder:default=3600
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	TTL int32 `json:"ttl,omitempty"`
+
+	// parameters are the sets "USAGE SELECTOR MATCHING-TYPE" published for each key. Default
+	// "3 1 1", as RFC 7672 section 3.1 advises.
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={"3 1 1"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Parameters []TLSAParameters `json:"parameters,omitempty"`
+
+	// additionalRecords are TLSA RDATA in presentation form ("3 1 1 HEX") of keys that live
+	// elsewhere; they are published beside our own.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	AdditionalRecords []TLSARecord `json:"additionalRecords,omitempty"`
+
+	// foreignRecords says what becomes of TLSA records at our owner names that the operator did
+	// not write: Keep (the default) leaves and lists them, Remove takes them out.
+	// +optional
+	// +kubebuilder:default=Keep
+	ForeignRecords ForeignRecordsPolicy `json:"foreignRecords,omitempty"`
+}
+
+// TLSAParameters is a parameter set "USAGE SELECTOR MATCHING-TYPE".
+// +kubebuilder:validation:MaxLength=16
+// +kubebuilder:validation:XValidation:rule="self.matches('^[23] [01] [12]$')",message="spec.tlsa.parameters: want \"USAGE SELECTOR MATCHING-TYPE\" with usage 2 or 3 (0 and 1 are not for mail, RFC 7672 section 3.1.3), selector 0 or 1, and matching type 1 or 2 (0, the full data, makes answers too large, RFC 7671 section 10.1.2), such as \"3 1 1\""
+type TLSAParameters string
+
+// TLSARecord is TLSA RDATA in presentation form.
+// +kubebuilder:validation:MaxLength=160
+// +kubebuilder:validation:XValidation:rule="self.matches('^[23] [01] (1 [0-9A-Fa-f]{64}|2 [0-9A-Fa-f]{128})$')",message="spec.tlsa.additionalRecords: want TLSA RDATA such as \"3 1 1 HEX\" with usage 2 or 3, selector 0 or 1, and 64 hex digits for matching type 1 or 128 for matching type 2"
+// +kubebuilder:validation:XValidation:rule="!self.lowerAscii().endsWith(' e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855') && !self.lowerAscii().endsWith(' cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e')",message="spec.tlsa.additionalRecords: this is the digest of an empty input, which no certificate matches"
+type TLSARecord string
+
+// ForeignRecordsPolicy says what becomes of foreign records. Keep or Remove.
+// +kubebuilder:validation:Enum=Keep;Remove
+type ForeignRecordsPolicy string
+
+// The policies for foreign records.
+const (
+	ForeignKeep   ForeignRecordsPolicy = "Keep"
+	ForeignRemove ForeignRecordsPolicy = "Remove"
+)
+
+// RolloverSpec says how keys are changed. Every wait accepts 0s, for labs and tests.
+type RolloverSpec struct {
+	// strategy is Gate (the default): hold the certificate request until the new key is published
+	// and every cache knows it; Stage: let cert-manager issue, and copy the new certificate to the
+	// Secret that the server mounts when that is safe; or Follow: hold nothing back.
+	// +optional
+	// +kubebuilder:default=Gate
+	Strategy Strategy `json:"strategy,omitempty"`
+
+	// standbyKey, with strategy Gate, keeps the next key generated and published at all times, so
+	// that neither a renewal nor an emergency has to wait. Enabled (the default) or Disabled.
+	// +optional
+	// +kubebuilder:default=Enabled
+	StandbyKey StandbyKeyMode `json:"standbyKey,omitempty"`
+
+	// publishSafety is added to the wait before a new key is deployed. Default 1h.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="spec.rollover.publishSafety must be between 0s and 8760h"
+	PublishSafety Duration `json:"publishSafety,omitempty"`
+
+	// retireSafety is how long a record stays after the last endpoint stopped presenting its key.
+	// Default 24h; twice the TTL at least.
+	// +optional
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="spec.rollover.retireSafety must be between 0s and 8760h"
+	RetireSafety Duration `json:"retireSafety,omitempty"`
+
+	// deadline says what happens when a certificate is about to expire while its successor waits.
+	// +optional
+	// +kubebuilder:default={}
+	Deadline DeadlineSpec `json:"deadline,omitzero"`
+
+	// compromisedKeys are SHA-256 digests (hex) of the public keys (SPKI) to leave now: a renewal
+	// is started, the records are dropped as soon as no endpoint presents the key, and the key is
+	// never used again.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	CompromisedKeys []SPKIDigest `json:"compromisedKeys,omitempty"`
+}
+
+// SPKIDigest is the SHA-256 digest of a public key (SPKI) in hex.
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Fa-f]{64}$')",message="spec.rollover.compromisedKeys: want the SHA-256 digest of the public key as 64 hex digits, as status.mailServers[].keys[].spkiSHA256 shows it"
+type SPKIDigest string
+
+// Strategy names a way to change keys. Gate, Stage or Follow.
+// +kubebuilder:validation:Enum=Gate;Stage;Follow
+type Strategy string
+
+// The strategies.
+const (
+	StrategyGate   Strategy = "Gate"
+	StrategyStage  Strategy = "Stage"
+	StrategyFollow Strategy = "Follow"
+)
+
+// StandbyKeyMode switches the standby key. Enabled or Disabled.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type StandbyKeyMode string
+
+// The modes of the standby key.
+const (
+	StandbyEnabled  StandbyKeyMode = "Enabled"
+	StandbyDisabled StandbyKeyMode = "Disabled"
+)
+
+// DeadlineSpec says what happens when a certificate is about to expire.
+type DeadlineSpec struct {
+	// beforeExpiry is how long before the certificate's end the action is taken. Default 48h.
+	// +optional
+	// +kubebuilder:default="48h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="spec.rollover.deadline.beforeExpiry must be between 0s and 8760h"
+	BeforeExpiry Duration `json:"beforeExpiry,omitempty"`
+
+	// action is Hold (the default): never deploy a key too early, DANE senders ignore expiry; or
+	// Proceed: deploy it all the same, and say in RolloverSafe for how long senders may fail.
+	// +optional
+	// +kubebuilder:default=Hold
+	Action DeadlineAction `json:"action,omitempty"`
+}
+
+// DeadlineAction is Hold or Proceed.
+// +kubebuilder:validation:Enum=Hold;Proceed
+type DeadlineAction string
+
+// The deadline actions.
+const (
+	DeadlineHold    DeadlineAction = "Hold"
+	DeadlineProceed DeadlineAction = "Proceed"
+)
+
+// MailDomain keeps the TLSA records of a mail domain's servers in step with their certificates.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=md,categories=dane
+// +kubebuilder:printcolumn:name="Domain",type=string,JSONPath=`.spec.domain`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Safe",type=string,JSONPath=`.status.conditions[?(@.type=="RolloverSafe")].status`
+// +kubebuilder:printcolumn:name="Waiting For",type=string,JSONPath=`.status.nextTransition.action`
+// +kubebuilder:printcolumn:name="Until",type=string,JSONPath=`.status.nextTransition.time`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Rollover",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="RolloverInProgress")].reason`
+// +kubebuilder:printcolumn:name="DNSSEC",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="DNSSECSecure")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type MailDomain struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says what is wanted.
+	// +required
+	Spec MailDomainSpec `json:"spec"`
+
+	// status says what is.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status MailDomainStatus `json:"status,omitempty"`
+}
+
+// MailDomainList is a list of MailDomains.
+//
+// +kubebuilder:object:root=true
+type MailDomainList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MailDomain `json:"items"`
+}
