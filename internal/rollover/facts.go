@@ -10,6 +10,7 @@ package rollover
 import (
 	"time"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -211,20 +212,9 @@ type KeyState struct {
 	Records    []tlsa.Record
 }
 
-// ZoneState is the DNSSEC state of the host's zone.
-type ZoneState string
-
-// The DNSSEC states (RFC 4035 section 4.3).
-const (
-	Secure        ZoneState = "Secure"
-	Insecure      ZoneState = "Insecure"
-	Bogus         ZoneState = "Bogus"
-	Indeterminate ZoneState = "Indeterminate"
-)
-
 // DNSSEC is what is known of the zone's chain.
 type DNSSEC struct {
-	State   ZoneState
+	State   dnssec.State
 	Message string
 	// KeysChanging says that a change of the zone's DNSKEY or DS set is in flight.
 	KeysChanging bool

@@ -11,7 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/dane-operator/dane-operator/internal/rollover"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -146,6 +146,35 @@ type Result struct {
 	At time.Time
 }
 
+// Answer is what one authoritative address said of one owner in one sweep.
+type Answer struct {
+	Name, Address string
+	// Reachable says that it answered with authority (AA) and an understandable answer.
+	Reachable bool
+	// Signed says that the answer validates; meaningless when DNSSEC is not required.
+	Signed bool
+	// Records is the RRset it gave, normalized; empty for a denial.
+	Records []tlsa.Record
+	// TTL is the maximum over the hops of served TTL; it is what the publisher's TTL is compared with.
+	TTL time.Duration
+	// CacheTTL is the maximum over the hops of max(served TTL, RRSIG original TTL).
+	CacheTTL time.Duration
+	// SignatureExpires is when the first RRSIG of the answer runs out; zero without one.
+	SignatureExpires time.Time
+	// Message says what is wrong, for people; empty when nothing is.
+	Message string
+	// Ignored says that the user excepted this address.
+	Ignored bool
+	// Primary marks the answer of the update server when that is asked besides the public ones.
+	Primary bool
+}
+
+// Sweep is one round of asking every authoritative address directly for one owner. Its fields are those of the rule's type of the same name.
+type Sweep struct {
+	Start, End time.Time
+	Answers    []Answer
+}
+
 // Address says where a host is: the A and AAAA records that the zone's servers give.
 type Address struct {
 	Addrs []netip.Addr
@@ -178,7 +207,7 @@ type ServerHealth struct {
 
 // ZoneDNSSEC is how the zone validates.
 type ZoneDNSSEC struct {
-	State rollover.ZoneState
+	State dnssec.State
 	// Message says why, for people.
 	Message string
 	// Algorithms by mnemonic, Keys by tag, DS and CDS in presentation form; sorted.
@@ -198,7 +227,7 @@ type Client interface {
 	Publish(Change, func(Result))
 	// Sweep asks every authoritative address, and the primary, for the TLSA RRset of the owner.
 	// Sweeps that are asked for together are made together.
-	Sweep(owner string, done func(rollover.Sweep))
+	Sweep(owner string, done func(Sweep))
 	// Addresses asks the zone's servers for the A and AAAA records of a host below the zone.
 	Addresses(host string, done func(Address))
 	// Check looks at the zone as a whole.
