@@ -58,6 +58,16 @@ type MailServerStatus struct {
 	// +listType=atomic
 	ForeignRecords []string `json:"foreignRecords,omitempty"`
 
+	// ownRecords are the TLSA RDATA that the operator has published at this host, or is about to.
+	// What else stands there is foreign.
+	// +optional
+	// +listType=atomic
+	OwnRecords []string `json:"ownRecords,omitempty"`
+
+	// unsafe says that senders may fail, why and until when; absent while none can.
+	// +optional
+	Unsafe *UnsafeStatus `json:"unsafe,omitempty"`
+
 	// keys are the keys of this host that matter now.
 	// +optional
 	// +listType=atomic
@@ -77,6 +87,22 @@ type MailServerStatus struct {
 	// +optional
 	// +listType=atomic
 	Nameservers []NameserverSync `json:"nameservers,omitempty"`
+}
+
+// UnsafeStatus says that senders may meet a certificate that their cached records do not match.
+type UnsafeStatus struct {
+	// reason as in the condition RolloverSafe.
+	// +required
+	Reason string `json:"reason"`
+	// message in words.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// since when.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+	// until is when the last cached answer that does not match is gone; absent while not known.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
 }
 
 // KeyRole is the role of a key: Next, Current or Previous.
