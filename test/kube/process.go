@@ -1,0 +1,151 @@
+package kube
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a program that runs beside the test and writes what it says to a file. It can be
+// killed and started again. Its methods may be called from several goroutines.
+type Process struct {
+	// Name is used in errors and for the log file.
+	Name string
+	// LogFile gets standard output and standard error, over all restarts.
+	LogFile string
+
+	path string
+	args []string
+	env  []string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// stopTimeout is how long a process may take to end after SIGTERM before it is killed.
+const stopTimeout = 30 * time.Second
+
+// StartProcess starts a program with its log in the cluster's folder. Stop of the cluster ends it.
+// env is added to the environment of the test.
+func (c *Cluster) StartProcess(name, path string, args, env []string) (*Process, error) {
+	p := &Process{
+		Name: name, LogFile: filepath.Join(c.Dir, name+".log"),
+		path: path, args: args, env: append(os.Environ(), env...),
+	}
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.children = append(c.children, p)
+	return p, nil
+}
+
+// Start starts the program again after Kill, Stop or an end of its own. It is an error while it runs.
+func (p *Process) Start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running() {
+		return fmt.Errorf("start %s: it is running", p.Name)
+	}
+	log, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	defer func() { _ = log.Close() }() // the child has a descriptor of its own
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, log, log
+	// A process group of its own: an interrupt from the keyboard reaches the test, which decides.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+		close(done)
+	}()
+	p.cmd, p.done = cmd, done
+	return nil
+}
+
+// running must be called with the lock held.
+func (p *Process) running() bool {
+	if p.cmd == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Running says whether the program runs.
+func (p *Process) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running()
+}
+
+// Done is closed when the program that runs now has ended.
+func (p *Process) Done() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
+}
+
+// Kill ends the program with SIGKILL, as a crash or a lost machine does, and waits until it is gone.
+func (p *Process) Kill() error { return p.end(syscall.SIGKILL) }
+
+// Stop ends the program with SIGTERM and waits until it is gone. One that does not end in time is
+// killed, which is an error.
+func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
+
+func (p *Process) end(sig os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running() {
+		return nil
+	}
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end %s: %w", p.Name, err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill() // it is gone, or the wait below lasts for ever and says so
+		<-p.done
+		return fmt.Errorf("%s did not end within %s of SIGTERM; its log: %s", p.Name, stopTimeout, p.Tail(10))
+	}
+}
+
+// Restart kills the program and starts it again.
+func (p *Process) Restart() error {
+	if err := p.Kill(); err != nil {
+		return err
+	}
+	return p.Start()
+}
+
+// Tail is the last lines of the log.
+func (p *Process) Tail(lines int) string { return tail(p.LogFile, lines) }
+
+func tail(file string, lines int) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(string(bytes.TrimSpace(text)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
