@@ -23,7 +23,7 @@ type DNSZoneSpec struct {
 
 	// nameservers says who must show a record before it counts as published.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={discovery: Delegation}
 	Nameservers NameserversSpec `json:"nameservers,omitzero"`
 
 	// propagation says how it is made sure that a change is visible everywhere.
@@ -278,7 +278,7 @@ type DelegationSpec struct {
 type ZoneGrant struct {
 	// namespaces that are admitted.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={from: Same}
 	Namespaces GrantNamespaces `json:"namespaces,omitzero"`
 
 	// hostnames are the TLSA base domains that may be written: a name, or *.NAME for every name
