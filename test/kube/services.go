@@ -20,7 +20,8 @@ type Endpoint struct {
 
 // PutService makes a headless Service with one port, and an EndpointSlice for every endpoint, since
 // endpoints of a test often differ in their port alone and a slice has one set of ports. Called again
-// it replaces the endpoints.
+// it replaces the endpoints. The API server refuses loopback addresses in an EndpointSlice: give the
+// loopback device of a network namespace others, or probe the host's own addresses instead.
 func (c *Cluster) PutService(ctx context.Context, namespace, name string, port int32, endpoints ...Endpoint) error {
 	service := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
