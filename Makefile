@@ -1,0 +1,13 @@
+# Targets are listed by "make help".
+SHELL := /usr/bin/env bash
+
+help: ## List every target.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 20
+
+test: ## Run every test.
+	go vet ./...
+	go test ./...
+	go -C test vet ./...
+	go -C test test -p 1 ./...
+
+.PHONY: help test
