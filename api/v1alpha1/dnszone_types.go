@@ -55,7 +55,7 @@ type UpdateSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=270
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_.-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?$')",message="spec.update.nameserver: want HOST, HOST:PORT, an IPv4 address with or without port, or an IPv6 address in brackets, such as 192.0.2.53:53 or [2001:db8::53]:53"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_.-]+|[[][0-9A-Fa-f:.]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$') && (!self.startsWith('[') || isIP(self.substring(1, self.indexOf(']'))))",message="spec.update.nameserver: want HOST, HOST:PORT, an IPv4 address with or without port, or an IPv6 address in brackets, such as 192.0.2.53:53 or [2001:db8::53]:53"
 	Nameserver string `json:"nameserver"`
 
 	// protocol is TCP (the default), UDP or TLS.
@@ -194,7 +194,7 @@ type NameserversSpec struct {
 
 // ServerAddress is an address with an optional port.
 // +kubebuilder:validation:MaxLength=64
-// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}[.][0-9]{1,3}(:[0-9]{1,5})?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*|[[][0-9A-Fa-f:.]+[]](:[0-9]{1,5})?)$')",message="spec.nameservers.addresses: want IP addresses such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53, not names"
+// +kubebuilder:validation:XValidation:rule="isIP(self) || (self.matches('^([0-9.]+|[[][0-9A-Fa-f:.]+[]])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$') && isIP(self.startsWith('[') ? self.substring(1, self.indexOf(']')) : self.split(':')[0]))",message="spec.nameservers.addresses: want IP addresses such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53, not names"
 type ServerAddress string
 
 // NameserverName is the name or address of a name server.

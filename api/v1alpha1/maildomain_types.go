@@ -17,7 +17,7 @@ type MailDomainSpec struct {
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.domain cannot be changed: create another MailDomain for the other domain"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.domain must be a domain name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as example.com"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.domain must be a domain name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as example.com"
 	Domain string `json:"domain"`
 
 	// suspend stops every write to DNS, every approval and every change of a Secret; what that
@@ -85,7 +85,7 @@ type MailServer struct {
 	// +required
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=240
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.mailServers[].hostname must be a host name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as mx1.example.com"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.mailServers[].hostname must be a host name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as mx1.example.com"
 	Hostname string `json:"hostname"`
 
 	// zoneRef names the DNSZone that the TLSA records are written to. Without it, the DNSZone with
