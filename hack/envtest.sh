@@ -64,7 +64,9 @@ lock() {
 }
 
 unlock() {
-	local code=$?
+	local code=$? jobs
+	jobs=$(jobs -p)
+	[[ -z $jobs ]] || kill $jobs 2>/dev/null || true
 	if ((code != 0)) && [[ -s $work/log ]]; then
 		say "failed; the end of the log:"
 		tail -n 20 "$work/log" >&2

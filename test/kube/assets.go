@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // module is the first line of the go.mod at the root of the checkout.
@@ -53,6 +54,8 @@ func Assets(ctx context.Context, root string, progress func(string)) (string, er
 // prints.
 func runEnvtest(ctx context.Context, root string, progress func(string), args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(root, "hack", "envtest.sh"), args...)
+	// It removes its lock and ends what it started on SIGTERM.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	pipe, err := cmd.StderrPipe()

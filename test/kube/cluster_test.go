@@ -1,9 +1,14 @@
 package kube
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -131,4 +136,47 @@ func requireListed(t *testing.T, reason string, slice discoveryv1.EndpointSlice,
 		}
 	}
 	t.Errorf("%s: slice for %s (ready %t) was not asked for", reason, address, *slice.Endpoints[0].Conditions.Ready)
+}
+
+// TestStopLeavesNothing: neither a process nor a file of a cluster outlives it.
+func TestStopLeavesNothing(t *testing.T) {
+	c, err := Start(t.Context(), Options{WithoutCRDs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sleeper, err := c.StartProcess("sleeper", "sleep", []string{"600"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := strings.TrimPrefix(c.Config.Host, "https://")
+	for range 2 { // the second time is for callers that stop in more than one place
+		if err := c.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sleeper.Running() {
+		t.Error("a child process runs on")
+	}
+	if connection, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+		_ = connection.Close()
+		t.Errorf("%s answers still", address)
+	}
+	if _, err := os.Stat(c.Dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder %s is there still: %v", c.Dir, err)
+	}
+}
+
+// TestWaitForSaysWhatItWaitsFor: the error of a wait that lasts too long is enough to act on.
+func TestWaitForSaysWhatItWaitsFor(t *testing.T) {
+	rows := []struct{ reason, name, want string }{
+		{"an object that never comes", "missing", "still waiting for it to exist"},
+		{"a condition that never comes", "kube-system", "still waiting for pigs to fly"},
+	}
+	for _, row := range rows {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: row.name}}
+		err := cluster.WaitFor(t.Context(), namespace, 200*time.Millisecond, func() string { return "pigs to fly" })
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: want a time-out that says %q, got %v", row.reason, row.want, err)
+		}
+	}
 }

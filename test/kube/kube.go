@@ -164,7 +164,8 @@ func (c *Cluster) logControlPlane() error {
 	return nil
 }
 
-// Stop ends the child processes, last started first, then the API server and etcd.
+// Stop ends the child processes, last started first, then the API server and etcd. To call it again
+// does nothing.
 func (c *Cluster) Stop() error {
 	c.mu.Lock()
 	children := c.children
@@ -178,6 +179,7 @@ func (c *Cluster) Stop() error {
 		if err := c.env.Stop(); err != nil {
 			errs = append(errs, fmt.Errorf("stop the API server: %w", err))
 		}
+		c.env = nil
 	}
 	return errors.Join(append(errs, c.cleanUp())...)
 }
