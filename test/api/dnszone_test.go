@@ -21,6 +21,7 @@ func TestDNSZoneNames(t *testing.T) {
 		{"nobody writes the root", `{zone: .}`, "spec.zone", want},
 		{"an empty label cannot be sent", `{zone: a..example}`, "spec.zone", want},
 		{"a label of 64 octets cannot be sent", `{zone: a` + label63 + `.example}`, "spec.zone", want},
+		{"an empty name", `{zone: ""}`, "spec.zone", "at least 1 chars"},
 		{"a name of 254 octets cannot be sent", `{zone: ` + strings.Repeat(label63[:62]+".", 4) + `ab}`, "spec.zone", "253"},
 	})
 }
@@ -50,6 +51,8 @@ func TestDNSZoneUpdate(t *testing.T) {
 		{"two servers", primary("ns1.example.com ns2.example.com"), "spec.update.nameserver", want},
 		{"an empty name", primary(""), "spec.update.nameserver", "at least 1 chars"},
 
+		{"longer than a name and a port can be", primary(strings.Repeat("a", 271)), "spec.update.nameserver", "270"},
+
 		{"UDP", update(`{protocol: UDP}`), "", ""},
 		{"TLS with the system's roots", update(`{protocol: TLS}`), "", ""},
 		{"TLS with everything", update(`{protocol: TLS, tls: {serverName: ns1.example.com, caBundleSecretRef: {name: ca}, clientCertSecretRef: {name: client}}}`), "", ""},
@@ -57,6 +60,7 @@ func TestDNSZoneUpdate(t *testing.T) {
 		{"tls with the default protocol would be ignored", update(`{tls: {serverName: ns1.example.com}}`), "spec.update.tls", "spec.update.tls needs spec.update.protocol TLS"},
 		{"tls over UDP", update(`{protocol: UDP, tls: {}}`), "spec.update.tls", "needs spec.update.protocol TLS"},
 		{"a CA bundle without a name", update(`{protocol: TLS, tls: {caBundleSecretRef: {}}}`), "spec.update.tls.caBundleSecretRef.name", "Required value"},
+		{"a server name longer than a name can be", update(`{protocol: TLS, tls: {serverName: ` + strings.Repeat("a", 254) + `}}`), "spec.update.tls.serverName", "253"},
 
 		{"no TSIG and no word about it", update(`{tsigKeyName: null, tsigSecretSecretRef: null}`), "spec.update.tsigKeyName", "updates without TSIG can be forged by anyone on the path; set tsigKeyName and tsigSecretSecretRef, or insecureUnsigned: true for a lab"},
 		{"no TSIG, and false is no word", unsigned("false"), "spec.update.tsigKeyName", "spec.update.tsigKeyName is required"},
@@ -107,10 +111,13 @@ func TestDNSZoneNameservers(t *testing.T) {
 		{"port 0 cannot be asked", address("192.0.2.53:0"), address0, want},
 		{"colons alone are no address", address(":::::"), address0, want},
 		{"an address stands in the list once", servers(`{addresses: [192.0.2.53, 192.0.2.53]}`), "spec.nameservers.addresses[1]", "Duplicate value"},
+		{"longer than an address can be", address(strings.Repeat("1", 65)), address0, "64"},
 		{"16 addresses are the most", servers(`{addresses: ` + list(16, "192.0.2.%d") + `}`), "", ""},
 		{"17 addresses are too many", servers(`{addresses: ` + list(17, "192.0.2.%d") + `}`), "spec.nameservers.addresses", "must have at most 16 items"},
 		{"a server may be ignored", servers(`{ignore: [ns3.example.net, 192.0.2.55]}`), "", ""},
 		{"17 ignored servers are too many", servers(`{ignore: ` + list(17, "ns%d") + `}`), "spec.nameservers.ignore", "must have at most 16 items"},
+		{"an ignored server stands in the list once", servers(`{ignore: [ns3, ns3]}`), "spec.nameservers.ignore[1]", "Duplicate value"},
+		{"longer than a name and a port can be", servers(`{ignore: [` + strings.Repeat("a", 271) + `]}`), "spec.nameservers.ignore[0]", "270"},
 		{"nothing is no server", servers(`{ignore: [""]}`), "spec.nameservers.ignore[0]", "at least 1 chars"},
 	})
 }
@@ -146,6 +153,8 @@ func TestDNSZoneTrustAnchors(t *testing.T) {
 		{"an owner without a trailing dot is not to be told from a number", anchor("test DS 12345 13 2 " + sha256Hex), anchor0, `with an owner in front, such as "test. DS 12345 13 2 HEX"`},
 		{"a key is no DS", anchor("257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+KkxLbxILfDLUT0rAK9iUzy1L53eKGQ=="), anchor0, want},
 		{"nothing is no anchor", anchor(""), anchor0, want},
+		{"longer than an anchor can be", anchor(strings.Repeat("a", 401)), anchor0, "400"},
+		{"an anchor stands in the list once", `{dnssec: {trustAnchors: ` + list(2, `"1 13 2 `+sha256Hex+`"`) + `}}`, "spec.dnssec.trustAnchors[1]", "Duplicate value"},
 		{"8 anchors are the most", `{dnssec: {trustAnchors: ` + list(8, `"%d 13 2 `+sha256Hex+`"`) + `}}`, "", ""},
 		{"9 anchors are too many", `{dnssec: {trustAnchors: ` + list(9, `"%d 13 2 `+sha256Hex+`"`) + `}}`, "spec.dnssec.trustAnchors", "must have at most 8 items"},
 		{"a delegation names its parent zone", `{dnssec: {delegation: {parentZoneRef: {name: parent}}}}`, "", ""},
@@ -176,6 +185,7 @@ func TestDNSZoneGrants(t *testing.T) {
 		{"a trailing dot", hostname("mx1.example.com."), hostname0, want},
 		{"a U-label", hostname("mx.bücher.example"), hostname0, want},
 		{"an empty name", hostname(""), hostname0, "at least 1 chars"},
+		{"longer than a name can be", hostname(strings.Repeat("a", 254)), hostname0, "253"},
 		{"32 names are the most", grant(`{hostnames: ` + list(32, "mx%d.example.com") + `}`), "", ""},
 		{"33 names are too many", grant(`{hostnames: ` + list(33, "mx%d.example.com") + `}`), "spec.grants[0].hostnames", "must have at most 32 items"},
 		{"32 grants are the most", `{grants: ` + list(32, "{}") + `}`, "", ""},

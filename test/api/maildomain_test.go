@@ -32,6 +32,7 @@ func TestMailDomainNames(t *testing.T) {
 		{"a trailing dot would make two names of one", `{domain: example.com.}`, "spec.domain", "without a trailing dot, such as example.com"},
 		{"a label of 64 octets cannot be sent", `{domain: a` + label63 + `.com}`, "spec.domain", wantDomain},
 		{"a name of 254 octets cannot be sent", `{domain: ` + strings.Repeat(label63[:62]+".", 4) + `ab}`, "spec.domain", "253"},
+		{"a name of two letters has no dot in it", `{domain: ab}`, "spec.domain", "at least 3 chars"},
 		{"an empty label cannot be sent", `{domain: example..com}`, "spec.domain", wantDomain},
 		{"a label does not start with a hyphen", `{domain: -example.com}`, "spec.domain", wantDomain},
 		{"a label does not end with a hyphen", `{domain: example-.com}`, "spec.domain", wantDomain},
@@ -47,6 +48,7 @@ func TestMailDomainNames(t *testing.T) {
 		{"a trailing dot would make two hosts of one", host("mx1.example.com."), "spec.mailServers[0].hostname", "without a trailing dot, such as mx1.example.com"},
 		{"an MX record cannot name an address", host("192.0.2.1"), "spec.mailServers[0].hostname", wantHost},
 		{"a host has a domain", host("localhost"), "spec.mailServers[0].hostname", wantHost},
+		{"a host of two letters has no dot in it", host("ab"), "spec.mailServers[0].hostname", "at least 3 chars"},
 		{"_25._tcp. has to fit before it", host(strings.Repeat(label63[:60]+".", 4) + "com"), "spec.mailServers[0].hostname", "240"},
 	})
 }
@@ -159,6 +161,8 @@ func TestMailDomainTLSA(t *testing.T) {
 		{"the digest of nothing", record("3 1 1 " + emptySHA256), record0, "this is the digest of an empty input, which no certificate matches"},
 		{"the digest of nothing in upper case", record("2 1 1 " + strings.ToUpper(emptySHA256)), record0, "digest of an empty input"},
 		{"the digest of nothing by SHA-512", record("3 1 2 " + emptySHA512), record0, "digest of an empty input"},
+		{"longer than a record can be", record(strings.Repeat("3", 161)), record0, "160"},
+		{"a record stands in the list once", follow(`{additionalRecords: ` + list(2, `"3 1 1 `+sha256Hex+`"`) + `}`), "spec.tlsa.additionalRecords[1]", "Duplicate value"},
 		{"8 more records are the most", follow(`{additionalRecords: ` + list(8, `"3 1 1 `+sha256Hex[:63]+`%d"`) + `}`), "", ""},
 		{"9 more records are too many", follow(`{additionalRecords: ` + list(9, `"3 1 1 `+sha256Hex[:63]+`%d"`) + `}`), "spec.tlsa.additionalRecords", "must have at most 8 items"},
 
@@ -182,6 +186,7 @@ func TestMailDomainRollover(t *testing.T) {
 		{"a digest that is too short (key)", key("abcd"), "spec.rollover.compromisedKeys[0]", "want the SHA-256 digest of the public key as 64 hex digits, as status.mailServers[].keys[].spkiSHA256 shows it"},
 		{"openssl writes colons", key(strings.Repeat("ab:", 21) + "a"), "spec.rollover.compromisedKeys[0]", "64 hex digits"},
 		{"SHA-512 is not what names a key", key(sha512Hex), "spec.rollover.compromisedKeys[0]", "64"},
+		{"a key stands in the list once", rollover(`{compromisedKeys: ` + list(2, sha256Hex) + `}`), "spec.rollover.compromisedKeys[1]", "Duplicate value"},
 		{"32 keys to leave are the most", rollover(`{compromisedKeys: ` + keys(32) + `}`), "", ""},
 		{"33 keys to leave are too many", rollover(`{compromisedKeys: ` + keys(33) + `}`), "spec.rollover.compromisedKeys", "must have at most 32 items"},
 		{"Proceed is an action", rollover(`{deadline: {action: Proceed}}`), "", ""},

@@ -123,21 +123,32 @@ func TestEnvtestTakesOverADeadLock(t *testing.T) {
 
 // TestEnvtestFails: a build that fails shows why, leaves nothing half done, and the next try works.
 func TestEnvtestFails(t *testing.T) {
-	s := newScript(t)
-	s.env = append(s.env, "FAKE_GO_FAILS=1")
-	out, errs, err := s.run("cert-manager")
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || out != "" || !strings.Contains(errs, "the compiler is unhappy") {
-		t.Errorf("want a failure that shows the compiler's words; printed %q, %v:\n%s", out, err, errs)
+	rows := []struct {
+		reason string
+		args   []string
+	}{
+		{"kube-apiserver and etcd", nil},
+		{"cert-manager", []string{"cert-manager"}},
 	}
-	entries, err := os.ReadDir(s.dir)
-	if err != nil || len(entries) != 0 {
-		t.Errorf("the folder holds %v, want nothing: %v", entries, err)
-	}
-	s.env = append(s.env, "FAKE_GO_FAILS=")
-	out, errs, err = s.run("cert-manager")
-	if err != nil || !strings.HasPrefix(out, s.dir+"/cert-manager-") {
-		t.Errorf("printed %q: %v\n%s", out, err, errs)
+	for _, row := range rows {
+		t.Run(row.reason, func(t *testing.T) {
+			s := newScript(t)
+			s.env = append(s.env, "FAKE_GO_FAILS=1")
+			out, errs, err := s.run(row.args...)
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || out != "" || !strings.Contains(errs, "the compiler is unhappy") {
+				t.Errorf("want a failure that shows the compiler's words; printed %q, %v:\n%s", out, err, errs)
+			}
+			entries, err := os.ReadDir(s.dir)
+			if err != nil || len(entries) != 0 {
+				t.Errorf("the folder holds %v, want nothing: %v", entries, err)
+			}
+			s.env = append(s.env, "FAKE_GO_FAILS=")
+			out, errs, err = s.run(row.args...)
+			if err != nil || !strings.HasPrefix(out, s.dir) {
+				t.Errorf("printed %q: %v\n%s", out, err, errs)
+			}
+		})
 	}
 }
 
