@@ -1,0 +1,139 @@
+package dnssec
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// Anchor is a trust anchor: the DS record of a zone. The name lets packages that may not import the
+// DNS library carry anchors about.
+type Anchor = *dns.DS
+
+// ErrAnchor is wrapped by every error of ParseDS and ParseAnchors.
+var ErrAnchor = errors.New("not a DS trust anchor")
+
+// digestHexLen is the length of a DS digest in hex digits, by digest type (RFC 4034, 4509, 6605).
+var digestHexLen = map[uint8]int{dns.SHA1: 40, dns.SHA256: 64, dns.SHA384: 96}
+
+// ParseDS reads a DS record in presentation form: "12345 13 2 HEX" for defaultOwner, or with its
+// owner, and if wanted TTL and class: "test. DS 12345 13 2 HEX", "test. 3600 IN DS 12345 13 2 HEX".
+// The digest may be in several words. The result has a lower-case absolute owner and class IN.
+func ParseDS(text, defaultOwner string) (Anchor, error) {
+	words := strings.Fields(text)
+	owner := defaultOwner
+	for i, w := range words {
+		if !strings.EqualFold(w, "DS") {
+			continue
+		}
+		name, err := anchorOwner(words[:i], defaultOwner)
+		if err != nil {
+			return nil, err
+		}
+		owner, words = name, words[i+1:]
+		break
+	}
+	if owner == "" {
+		return nil, fmt.Errorf("%w: %q has no owner: write \"ZONE. DS KEYTAG ALGORITHM DIGEST-TYPE HEX\"", ErrAnchor, text)
+	}
+	if len(words) < 4 {
+		return nil, fmt.Errorf("%w: want KEYTAG ALGORITHM DIGEST-TYPE HEX, got %d words", ErrAnchor, len(words))
+	}
+	return makeDS(owner, words)
+}
+
+// anchorOwner reads what stands before the word DS: an owner, a TTL and a class, each optional.
+func anchorOwner(words []string, defaultOwner string) (string, error) {
+	owner := defaultOwner
+	for i, w := range words {
+		_, err := strconv.ParseUint(w, 10, 32)
+		switch {
+		case strings.EqualFold(w, "IN"), err == nil && i > 0:
+		case i == 0:
+			owner = w
+		default:
+			return "", fmt.Errorf("%w: %q before DS is neither owner, TTL nor class IN", ErrAnchor, w)
+		}
+	}
+	if _, ok := dns.IsDomainName(owner); owner != "" && !ok {
+		return "", fmt.Errorf("%w: owner %q is not a domain name", ErrAnchor, owner)
+	}
+	return owner, nil
+}
+
+func makeDS(owner string, words []string) (Anchor, error) {
+	tag, err := strconv.ParseUint(words[0], 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%w: key tag %q is not a number of 0 to 65535", ErrAnchor, words[0])
+	}
+	algorithm, err := strconv.ParseUint(words[1], 10, 8)
+	if err != nil {
+		return nil, fmt.Errorf("%w: algorithm %q is not a number of 0 to 255", ErrAnchor, words[1])
+	}
+	digestType, err := strconv.ParseUint(words[2], 10, 8)
+	if err != nil {
+		return nil, fmt.Errorf("%w: digest type %q is not a number of 0 to 255", ErrAnchor, words[2])
+	}
+	digest := strings.ToLower(strings.Join(words[3:], ""))
+	want, known := digestHexLen[uint8(digestType)]
+	if !known {
+		return nil, fmt.Errorf("%w: digest type %d is not supported: use 2 (SHA-256) or 4 (SHA-384)", ErrAnchor, digestType)
+	}
+	if _, err := hex.DecodeString(digest); err != nil || len(digest) != want {
+		return nil, fmt.Errorf("%w: the digest of type %d must have %d hex digits", ErrAnchor, digestType, want)
+	}
+	return &dns.DS{
+		Hdr:    dns.RR_Header{Name: dns.CanonicalName(owner), Rrtype: dns.TypeDS, Class: dns.ClassINET},
+		KeyTag: uint16(tag), Algorithm: uint8(algorithm), DigestType: uint8(digestType), Digest: digest,
+	}, nil
+}
+
+// ParseAnchors reads DS records, one a line, each with its owner. Empty lines and comments after
+// ';' or '#' are passed over. The error names the line.
+func ParseAnchors(r io.Reader) ([]Anchor, error) {
+	var out []Anchor
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		text := lines.Text()
+		if i := strings.IndexAny(text, ";#"); i >= 0 {
+			text = text[:i]
+		}
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		ds, err := ParseDS(text, "")
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		out = append(out, ds)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read trust anchors: %w", err)
+	}
+	return out, nil
+}
+
+// AnchorsOf are those of the anchors that stand for the zone itself, stronger digests alone where
+// there are any: a SHA-1 digest is ignored beside a better one (RFC 4509 section 3).
+func AnchorsOf(zone string, anchors []Anchor) []Anchor {
+	var strong, weak []Anchor
+	for _, ds := range anchors {
+		switch {
+		case dns.CanonicalName(ds.Hdr.Name) != dns.CanonicalName(zone):
+		case ds.DigestType == dns.SHA1:
+			weak = append(weak, ds)
+		default:
+			strong = append(strong, ds)
+		}
+	}
+	if len(strong) > 0 {
+		return strong
+	}
+	return weak
+}

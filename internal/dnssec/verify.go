@@ -1,0 +1,157 @@
+package dnssec
+
+import (
+	"errors"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Signature is what is worth knowing of the RRSIG that validated an RRset.
+type Signature struct {
+	Inception, Expiration time.Time
+	// OrigTTL is the TTL that was signed: the most that a validating cache may keep (RFC 4035
+	// section 5.3.3).
+	OrigTTL time.Duration
+	KeyTag  uint16
+	// Wildcard says that the RRset was made from a wildcard: then the answer must also prove that
+	// no closer name exists (RFC 4035 section 5.3.4). Labels is the RRSIG's count.
+	Wildcard bool
+	Labels   uint8
+}
+
+// Verify checks an RRset with the zone's keys (RFC 4035 section 5.3): signer and place of the
+// owner, validity period, and the signature itself. One good signature is enough. The error is an
+// *Error for the signature that came furthest.
+func (k *Keys) Verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time) (Signature, error) {
+	if !dns.IsRRset(rrset) {
+		return Signature{}, fail(BadRRset, k.zone, "the answer is not one RRset")
+	}
+	subject := rrset[0].Header().Name + " " + dns.TypeToString[rrset[0].Header().Rrtype]
+	worst := fail(NoSignature, subject, "there is no signature (RRSIG) over it by %s", k.zone)
+	budget := maxChecks
+	for _, sig := range sigs {
+		if sig.TypeCovered != rrset[0].Header().Rrtype {
+			continue
+		}
+		good, err := k.verifyOne(subject, rrset, sig, now, &budget)
+		if err == nil {
+			return good, nil
+		}
+		if err.Reason == TooMuchWork {
+			return Signature{}, err
+		}
+		if progress(err.Reason) >= progress(worst.Reason) {
+			worst = err
+		}
+	}
+	return Signature{}, worst
+}
+
+// progress orders reasons by how far the check came, so that the most telling one is reported.
+func progress(r Reason) int {
+	for i, known := range []Reason{NoSignature, BadRRset, WrongSigner, Unsupported, NoSuchKey, BadSignature, NotYetValid, Expired} {
+		if r == known {
+			return i
+		}
+	}
+	return 0
+}
+
+func (k *Keys) verifyOne(subject string, rrset []dns.RR, sig *dns.RRSIG, now time.Time, budget *int) (Signature, *Error) {
+	if err := k.fits(subject, rrset, sig); err != nil {
+		return Signature{}, err
+	}
+	keys := withTag(k.keys, sig.KeyTag, sig.Algorithm)
+	switch {
+	case !algorithmSupported(sig.Algorithm):
+		return Signature{}, fail(Unsupported, subject, "signature algorithm %d cannot be checked here", sig.Algorithm)
+	case len(keys) == 0:
+		return Signature{}, fail(NoSuchKey, subject, "the signature is by key %d, which is not among the zone's trusted keys", sig.KeyTag)
+	case len(keys) > maxKeysPerTag:
+		return Signature{}, fail(TooMuchWork, subject, "%d keys have tag %d; at most %d are looked at", len(keys), sig.KeyTag, maxKeysPerTag)
+	}
+	if err := k.verifyWith(subject, rrset, sig, keys, budget); err != nil {
+		return Signature{}, err
+	}
+	if err := inPeriod(subject, sig, now); err != nil {
+		return Signature{}, err
+	}
+	return signatureOf(rrset, sig, now), nil
+}
+
+// fits checks what needs no cryptography. The DNS library compares signer and owner as strings: to
+// it "evilexample.com" ends in "example.com".
+func (k *Keys) fits(subject string, rrset []dns.RR, sig *dns.RRSIG) *Error {
+	owner := rrset[0].Header().Name
+	signer := dns.CanonicalName(sig.SignerName)
+	switch {
+	case dns.CanonicalName(sig.Hdr.Name) != dns.CanonicalName(owner) || sig.Hdr.Class != rrset[0].Header().Class:
+		return fail(BadRRset, subject, "the signature has another owner or class")
+	case signer != k.zone:
+		return fail(WrongSigner, subject, "the signature is by %s, not by the zone %s", signer, k.zone)
+	case !dns.IsSubDomain(k.zone, owner):
+		return fail(WrongSigner, subject, "the name is not below the zone %s that signed it", k.zone)
+	case int(sig.Labels) > dns.CountLabel(owner):
+		return fail(BadRRset, subject, "the signature is for a longer name")
+	}
+	return nil
+}
+
+func (k *Keys) verifyWith(subject string, rrset []dns.RR, sig *dns.RRSIG, keys []*dns.DNSKEY, budget *int) *Error {
+	id, cacheable := checkID(rrset, sig)
+	for _, key := range keys {
+		if cacheable && k.checked.good(id.under(key)) {
+			return nil
+		}
+		if *budget == 0 {
+			return fail(TooMuchWork, subject, "it has more signatures and keys than are checked (%d)", maxChecks)
+		}
+		*budget--
+		err := sig.Verify(key, rrset)
+		if err == nil {
+			if cacheable {
+				k.checked.add(id.under(key))
+			}
+			return nil
+		}
+		if errors.Is(err, dns.ErrAlg) {
+			return fail(Unsupported, subject, "signature algorithm %d cannot be checked here", sig.Algorithm)
+		}
+	}
+	return fail(BadSignature, subject, "the signature by key %d does not verify", sig.KeyTag)
+}
+
+// inPeriod compares in serial number arithmetic (RFC 1982): the fields wrap in 2106.
+func inPeriod(subject string, sig *dns.RRSIG, now time.Time) *Error {
+	at := uint32(now.Unix())
+	switch {
+	case int32(sig.Expiration-sig.Inception) < 0:
+		return fail(BadRRset, subject, "the signature by key %d ends before it begins", sig.KeyTag)
+	case int32(at-sig.Inception) < 0:
+		return fail(NotYetValid, subject, "the signature by key %d is not valid yet: compare the clocks of the signer and of this machine", sig.KeyTag)
+	case int32(sig.Expiration-at) < 0:
+		return fail(Expired, subject, "the signature by key %d has expired: the zone must be signed again", sig.KeyTag)
+	}
+	return nil
+}
+
+func signatureOf(rrset []dns.RR, sig *dns.RRSIG, now time.Time) Signature {
+	owner := rrset[0].Header().Name
+	labels := dns.CountLabel(owner)
+	if len(owner) > 1 && owner[:2] == "*." {
+		labels--
+	}
+	return Signature{
+		Inception: SerialTime(sig.Inception, now), Expiration: SerialTime(sig.Expiration, now),
+		OrigTTL: time.Duration(sig.OrigTtl) * time.Second, KeyTag: sig.KeyTag,
+		Wildcard: int(sig.Labels) < labels, Labels: sig.Labels,
+	}
+}
+
+// SerialTime is the instant nearest to now that an RRSIG's 32-bit time field can mean (RFC 4034
+// section 3.1.5).
+func SerialTime(field uint32, now time.Time) time.Time {
+	at := now.Unix()
+	return time.Unix(at+int64(int32(field-uint32(at))), 0).UTC()
+}

@@ -1,0 +1,164 @@
+package zone
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// seen is what one server says of the zone as a whole.
+type seen struct {
+	health ServerHealth
+	// keys is the DNSKEY RRset as one text, for comparison; empty when it was not read.
+	keySet  string
+	keyTTL  time.Duration
+	dnskeys []*dns.DNSKEY
+	cds     []string
+	// err says why the DNSKEY RRset does not validate, nil when it does.
+	err     error
+	expires time.Time
+	primary bool
+}
+
+// check looks at the zone as a whole.
+func (k *knowledge) check(ctx context.Context, cfg Config) Health {
+	k.forgetServers()
+	list, discovery := k.targets(ctx, cfg)
+	found := make([]seen, len(list))
+	out := Health{}
+	each(len(list)+1, func(i int) {
+		if i == len(list) {
+			out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg)
+			return
+		}
+		found[i] = k.look(ctx, cfg, list[i])
+	})
+	if discovery != nil {
+		out.Discovery = discovery.Error()
+	}
+	for _, f := range found {
+		if f.primary && f.health.Reachable {
+			out.Serial = f.health.Serial
+		}
+		if f.health.Addr.IsValid() {
+			out.Servers = append(out.Servers, f.health)
+		}
+	}
+	out.DNSSEC = k.zoneDNSSEC(cfg, found)
+	out.At = k.opts.Clock.Now()
+	return out
+}
+
+// probePrimary sends an update that changes nothing, signed like every other.
+func probePrimary(ctx context.Context, opts Options, cfg Config) Result {
+	e, err := primaryEndpoint(cfg)
+	if err != nil {
+		return Result{Class: ConfigError, Message: fmt.Sprintf("zone %s: %v", cfg.Zone, err), At: opts.Clock.Now()}
+	}
+	s := primarySession(opts, e)
+	defer s.close()
+	r := s.ask(ctx, probeMessage(cfg.Zone))[0]
+	o := classify(whoOf(cfg), r, opts.Clock.Now())
+	return Result{Class: o.class, Message: o.message, Retryable: o.retryable, At: opts.Clock.Now()}
+}
+
+// look asks one server for SOA, DNSKEY and CDS.
+func (k *knowledge) look(ctx context.Context, cfg Config, t target) seen {
+	out := seen{health: ServerHealth{Server: t.Server, Message: t.problem}, primary: t.primary}
+	if t.problem != "" {
+		out.err = errors.New(t.problem)
+		return out
+	}
+	s := sweepSession(k.opts, t.endpoint)
+	defer s.close()
+	types := []uint16{dns.TypeSOA, dns.TypeDNSKEY, dns.TypeCDS}
+	var questions []*dns.Msg
+	for _, qtype := range types {
+		questions = append(questions, query(cfg.Zone, qtype))
+	}
+	replies := s.askAll(ctx, questions)
+	out.readSOA(cfg, replies[0])
+	out.readKeys(cfg, replies[1])
+	out.readCDS(cfg, replies[2])
+	keys, err := k.keysFrom(cfg, replies[1])
+	if err != nil {
+		out.err = err
+		return out
+	}
+	out.expires, out.err = k.soaSigned(cfg, keys, replies[0])
+	return out
+}
+
+// soaSigned makes sure that the keys sign the zone's data too, and not only themselves.
+func (k *knowledge) soaSigned(cfg Config, keys *dnssec.Keys, r reply) (time.Time, error) {
+	if r.err != nil {
+		return time.Time{}, errors.New("no answer: " + silenceText(r.err))
+	}
+	got, err := readAnswer(cfg.Zone, cfg.Zone, dns.TypeSOA, r.msg)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return validate(keys, got, dns.TypeSOA, k.opts.Clock.Now())
+}
+
+func (s *seen) readSOA(cfg Config, r reply) {
+	if r.err != nil {
+		s.health.Message = "no answer: " + silenceText(r.err)
+		return
+	}
+	got, err := readAnswer(cfg.Zone, cfg.Zone, dns.TypeSOA, r.msg)
+	if err != nil {
+		s.health.Message = err.Error()
+		return
+	}
+	if len(got.data()) == 0 {
+		s.health.Message = fmt.Sprintf("it serves no SOA record for %s: that is not a zone there", cfg.Zone)
+		return
+	}
+	if soa, ok := got.data()[0].(*dns.SOA); ok {
+		s.health.Reachable, s.health.Serial = true, soa.Serial
+	}
+}
+
+func (s *seen) readKeys(cfg Config, r reply) {
+	for _, rr := range answered(cfg, dns.TypeDNSKEY, r) {
+		if key, ok := rr.(*dns.DNSKEY); ok {
+			s.dnskeys = append(s.dnskeys, key)
+			s.keyTTL = max(s.keyTTL, seconds(key.Hdr.Ttl))
+		}
+	}
+	slices.SortFunc(s.dnskeys, func(a, b *dns.DNSKEY) int {
+		return cmp.Or(cmp.Compare(a.KeyTag(), b.KeyTag()), cmp.Compare(a.PublicKey, b.PublicKey))
+	})
+	for _, key := range s.dnskeys {
+		s.keySet += strconv.Itoa(int(key.Flags)) + " " + strconv.Itoa(int(key.Algorithm)) + " " + key.PublicKey + "\n"
+	}
+}
+
+func (s *seen) readCDS(cfg Config, r reply) {
+	for _, rr := range answered(cfg, dns.TypeCDS, r) {
+		if cds, ok := rr.(*dns.CDS); ok {
+			s.cds = append(s.cds, dnssec.PresentDS(&cds.DS))
+		}
+	}
+}
+
+// answered is the RRset at the apex of a reply, if there is one.
+func answered(cfg Config, qtype uint16, r reply) []dns.RR {
+	if r.err != nil {
+		return nil
+	}
+	got, err := readAnswer(cfg.Zone, cfg.Zone, qtype, r.msg)
+	if err != nil {
+		return nil
+	}
+	return got.data()
+}

@@ -1,0 +1,142 @@
+package zone
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// zoneDNSSEC sums up what the servers show.
+func (k *knowledge) zoneDNSSEC(cfg Config, found []seen) ZoneDNSSEC {
+	out := ZoneDNSSEC{}
+	anchors := dnssec.AnchorsOf(cfg.Zone, cfg.Anchors)
+	for _, ds := range anchors {
+		out.DS = append(out.DS, dnssec.PresentDS(ds))
+	}
+	var keys []*dns.DNSKEY
+	for _, f := range found {
+		keys = append(keys, f.dnskeys...)
+		out.CDS = append(out.CDS, f.cds...)
+		if !f.expires.IsZero() && (out.SignaturesExpire.IsZero() || f.expires.Before(out.SignaturesExpire)) {
+			out.SignaturesExpire = f.expires
+		}
+	}
+	for _, key := range keys {
+		out.Algorithms = append(out.Algorithms, algorithmText(key.Algorithm))
+		out.Keys = append(out.Keys, strconv.Itoa(int(key.KeyTag())))
+	}
+	for _, list := range []*[]string{&out.Algorithms, &out.Keys, &out.DS, &out.CDS} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	out.KeysChanging = k.keysChanging(found)
+	out.State, out.Message = zoneState(cfg.Zone, anchors, keys, found)
+	return out
+}
+
+func algorithmText(a uint8) string {
+	if s, ok := dns.AlgorithmToString[a]; ok {
+		return s
+	}
+	return strconv.Itoa(int(a))
+}
+
+// zoneState is Secure when every server that answers validates. Servers that the user excepted, and
+// those that do not answer, say nothing: reachability is reported elsewhere.
+func zoneState(zone string, anchors []dnssec.Anchor, keys []*dns.DNSKEY, found []seen) (dnssec.State, string) {
+	if len(anchors) == 0 {
+		return stateWithoutAnchor(zone, keys)
+	}
+	secure := 0
+	state, message := dnssec.Indeterminate, fmt.Sprintf("no server of the zone %s answers", zone)
+	for _, f := range found {
+		switch {
+		case f.health.Ignored || !f.health.Reachable:
+		case f.err == nil:
+			secure++
+		default:
+			s := stateOf(f.err)
+			if worse(s, state) || secure == 0 && state == dnssec.Indeterminate {
+				state, message = s, fmt.Sprintf("%s: %v", serverText(f.health.Server), f.err)
+			}
+		}
+	}
+	if state == dnssec.Indeterminate && secure > 0 {
+		return dnssec.Secure, ""
+	}
+	return state, message
+}
+
+func stateOf(err error) dnssec.State {
+	var e *dnssec.Error
+	if errors.As(err, &e) {
+		return e.State()
+	}
+	return dnssec.Indeterminate
+}
+
+func worse(a, b dnssec.State) bool {
+	rank := map[dnssec.State]int{dnssec.Indeterminate: 1, dnssec.Insecure: 2, dnssec.Bogus: 3}
+	return rank[a] > rank[b]
+}
+
+// stateWithoutAnchor is what can be said of a zone whose DS nobody told us: unsigned zones are
+// insecure whatever the parent says, others cannot be judged. The DS to copy is given.
+func stateWithoutAnchor(zone string, keys []*dns.DNSKEY) (dnssec.State, string) {
+	if len(keys) == 0 {
+		return dnssec.Insecure, fmt.Sprintf("the zone %s is not signed: it serves no DNSKEY; senders ignore TLSA records of unsigned zones; sign the zone", zone)
+	}
+	var ds []string
+	for _, key := range keys {
+		if key.Flags&dns.SEP != 0 && key.Flags&dns.REVOKE == 0 {
+			if made := key.ToDS(dns.SHA256); made != nil {
+				ds = append(ds, strconv.Quote(dnssec.PresentDS(made)))
+			}
+		}
+	}
+	slices.Sort(ds)
+	ds = slices.Compact(ds)
+	return dnssec.Indeterminate, fmt.Sprintf("no trust anchor of the zone %s is configured: set spec.dnssec.trustAnchors; its servers now show %s, which is to be compared with the signer's own key before it is trusted", zone, strings.Join(ds, ", "))
+}
+
+// keysChanging says that servers differ in their DNSKEY sets, or that the set changed less than its
+// TTL ago. Servers that gave none are left out.
+func (k *knowledge) keysChanging(found []seen) bool {
+	var sets []string
+	var ttl time.Duration
+	for _, f := range found {
+		if f.keySet != "" && !f.health.Ignored {
+			sets = append(sets, f.keySet)
+			ttl = max(ttl, f.keyTTL)
+		}
+	}
+	slices.Sort(sets)
+	sets = slices.Compact(sets)
+	if len(sets) == 0 {
+		return false
+	}
+	all := strings.Join(sets, "\n")
+	now := k.opts.Clock.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.keySet != "" && k.keySet != all {
+		k.changedAt = now
+		// The old set is cached for its own TTL.
+		k.keyTTL = max(k.keyTTL, ttl)
+	} else if k.changedAt.IsZero() {
+		k.keyTTL = ttl
+	}
+	k.keySet = all
+	recent := !k.changedAt.IsZero() && now.Sub(k.changedAt) < k.keyTTL
+	if !recent {
+		k.changedAt, k.keyTTL = time.Time{}, ttl
+	}
+	return len(sets) > 1 || recent
+}

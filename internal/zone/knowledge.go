@@ -1,0 +1,88 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// dnsPort is where public servers listen.
+const dnsPort = 53
+
+// knowledge is what an actor keeps from one round to the next: the servers found by delegation, the
+// signatures already checked, and the DNSKEY set seen last. Losing it costs work and nothing else.
+type knowledge struct {
+	opts  Options
+	cache *dnssec.Cache
+
+	mu        sync.Mutex
+	found     []Server
+	foundFor  string
+	foundAt   time.Time
+	keySet    string
+	keyTTL    time.Duration
+	changedAt time.Time
+}
+
+func newKnowledge(opts Options) *knowledge {
+	return &knowledge{opts: opts, cache: dnssec.NewCache()}
+}
+
+// discovered gives the servers found by delegation, looked up anew when they are too old. When that
+// fails, a set that is not very old serves on.
+func (k *knowledge) discovered(ctx context.Context, cfg Config) ([]Server, error) {
+	k.mu.Lock()
+	found, at := slices.Clone(k.found), k.foundAt
+	if k.foundFor != cfg.Zone {
+		found, at = nil, time.Time{}
+	}
+	k.mu.Unlock()
+	age := k.opts.Clock.Since(at)
+	if len(found) > 0 && age < k.opts.DiscoveryEvery {
+		return found, nil
+	}
+	fresh, err := discover(ctx, k.opts, cfg)
+	if err != nil {
+		if len(found) > 0 && age < k.opts.DiscoveryKeep {
+			return found, nil
+		}
+		return found, err
+	}
+	k.mu.Lock()
+	k.found, k.foundFor, k.foundAt = fresh, cfg.Zone, k.opts.Clock.Now()
+	k.mu.Unlock()
+	return slices.Clone(fresh), nil
+}
+
+// forgetServers makes the next round look for the servers anew.
+func (k *knowledge) forgetServers() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.foundAt = time.Time{}
+}
+
+// keysFrom trusts the DNSKEY RRset of one server's own answer. The error is for people.
+func (k *knowledge) keysFrom(cfg Config, r reply) (*dnssec.Keys, error) {
+	if len(dnssec.AnchorsOf(cfg.Zone, cfg.Anchors)) == 0 {
+		return nil, &dnssec.Error{Reason: dnssec.NoAnchor, Subject: cfg.Zone,
+			Detail: "no trust anchor of this zone is configured: set spec.dnssec.trustAnchors to its DS record"}
+	}
+	if r.err != nil {
+		return nil, errors.New("its DNSKEY records could not be read: " + silenceText(r.err))
+	}
+	got, err := readAnswer(cfg.Zone, cfg.Zone, dns.TypeDNSKEY, r.msg)
+	if err != nil {
+		return nil, err
+	}
+	var h hop
+	if len(got.hops) > 0 {
+		h = got.hops[0]
+	}
+	return k.cache.KeysFor(cfg.Zone, h.set, h.sigs, cfg.Anchors, k.opts.Clock.Now())
+}

@@ -1,0 +1,53 @@
+package zone
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// maxConnections is how many connections this process holds to one address at a time, over all
+// zones. PowerDNS takes 20 and stalls beyond; BIND drops updates beyond 100 in flight.
+const maxConnections = 16
+
+// connectionLimits counts connections by address.
+type connectionLimits struct {
+	mu    sync.Mutex
+	slots map[string]chan struct{}
+}
+
+// processLimits is shared by all zones: many zones often have one server.
+var processLimits = &connectionLimits{slots: map[string]chan struct{}{}}
+
+func (l *connectionLimits) slot(address string) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.slots[address]
+	if !ok {
+		s = make(chan struct{}, maxConnections)
+		l.slots[address] = s
+	}
+	return s
+}
+
+// acquire waits for a slot. The release may be called more than once.
+func (l *connectionLimits) acquire(ctx context.Context, address string) (release func(), err error) {
+	s := l.slot(address)
+	select {
+	case s <- struct{}{}:
+		return sync.OnceFunc(func() { <-s }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// limitedConn gives its slot back when it is closed.
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}

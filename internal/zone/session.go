@@ -1,0 +1,102 @@
+package zone
+
+import (
+	"context"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// session speaks with one server, over one connection that is opened when first needed and opened
+// anew after it broke.
+type session struct {
+	opts     Options
+	endpoint endpoint
+	// dialTimeout and patience as in link.
+	dialTimeout, patience time.Duration
+	link                  *link
+}
+
+// primarySession is for updates and their read-backs.
+func primarySession(opts Options, e endpoint) *session {
+	return &session{opts: opts, endpoint: e, dialTimeout: opts.DialTimeout, patience: opts.UpdateTimeout}
+}
+
+// sweepSession is for questions that must not wait long.
+func sweepSession(opts Options, e endpoint) *session {
+	return &session{opts: opts, endpoint: e, dialTimeout: opts.QueryTimeout, patience: opts.QueryTimeout}
+}
+
+// ask sends messages and gathers their replies, in order.
+func (s *session) ask(ctx context.Context, msgs ...*dns.Msg) []reply {
+	if err := s.open(ctx); err != nil {
+		out := make([]reply, len(msgs))
+		for i := range out {
+			out[i].err = err
+		}
+		return out
+	}
+	out := s.link.exchange(ctx, msgs)
+	for _, r := range out {
+		if r.err != nil {
+			// A stream that failed is out of step, and a reply that is not to be believed may have
+			// been slipped in: never reuse either.
+			s.close()
+			break
+		}
+	}
+	return out
+}
+
+// askAll is ask for many questions to a server that may end a connection after a number of them,
+// as it is free to: as long as each connection brings answers, the rest is asked on the next.
+func (s *session) askAll(ctx context.Context, msgs []*dns.Msg) []reply {
+	out := s.ask(ctx, msgs...)
+	for left := unanswered(out); len(left) > 0 && len(left) < len(msgs); {
+		again := make([]*dns.Msg, len(left))
+		for i, at := range left {
+			again[i] = msgs[at]
+		}
+		for i, r := range s.ask(ctx, again...) {
+			out[left[i]] = r
+		}
+		now := unanswered(out)
+		if len(now) == len(left) {
+			break
+		}
+		left = now
+	}
+	return out
+}
+
+func unanswered(replies []reply) []int {
+	var out []int
+	for i, r := range replies {
+		if r.err != nil {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func (s *session) open(ctx context.Context) error {
+	if s.link != nil {
+		return nil
+	}
+	conn, err := connect(ctx, s.opts.Dial, s.endpoint, s.dialTimeout)
+	if err != nil {
+		return explain(ctx, err)
+	}
+	s.link = &link{
+		conn: conn, packet: s.endpoint.protocol == UDP, signer: s.endpoint.signer,
+		clock: s.opts.Clock, newID: s.opts.Rand, patience: s.patience,
+	}
+	return nil
+}
+
+func (s *session) close() {
+	if s.link != nil {
+		s.link.close()
+		s.link = nil
+	}
+}

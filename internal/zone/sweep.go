@@ -1,0 +1,100 @@
+package zone
+
+import (
+	"context"
+	"sync"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/miekg/dns"
+)
+
+// maxServersAtOnce bounds how many servers of one zone are asked at the same time.
+const maxServersAtOnce = 16
+
+// sweep asks every server for the TLSA RRsets of the owners: one connection a server, all questions
+// on their way at once. A server that is silent holds up nothing but its own answer.
+func (k *knowledge) sweep(ctx context.Context, cfg Config, owners []string) map[string]Sweep {
+	start := k.opts.Clock.Now()
+	// The discovery error is among the targets.
+	list, _ := k.targets(ctx, cfg)
+	answers := make([][]Answer, len(list))
+	each(len(list), func(i int) { answers[i] = k.sweepServer(ctx, cfg, list[i], owners) })
+	end := k.opts.Clock.Now()
+	out := make(map[string]Sweep, len(owners))
+	for i, owner := range owners {
+		s := Sweep{Start: start, End: end}
+		for _, of := range answers {
+			s.Answers = append(s.Answers, of[i])
+		}
+		out[owner] = s
+	}
+	return out
+}
+
+// each runs f for 0 to n-1, maxServersAtOnce at a time, and waits.
+func each(n int, f func(int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxServersAtOnce)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			f(i)
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// sweepServer asks one server for the zone's keys and all owners.
+func (k *knowledge) sweepServer(ctx context.Context, cfg Config, t target, owners []string) []Answer {
+	blank := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Message: t.problem}
+	if t.Addr.IsValid() {
+		blank.Address = t.Addr.String()
+	}
+	out := make([]Answer, len(owners))
+	for i := range out {
+		out[i] = blank
+	}
+	if t.problem != "" {
+		return out
+	}
+	questions := []*dns.Msg{query(cfg.Zone, dns.TypeDNSKEY)}
+	for _, owner := range owners {
+		questions = append(questions, query(owner, dns.TypeTLSA))
+	}
+	s := sweepSession(k.opts, t.endpoint)
+	defer s.close()
+	replies := s.askAll(ctx, questions)
+	keys, keyErr := k.keysFrom(cfg, replies[0])
+	for i, owner := range owners {
+		k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
+	}
+	return out
+}
+
+// judge fills in what one reply says.
+func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, keyErr error, a *Answer) {
+	if r.err != nil {
+		a.Message = "no answer: " + silenceText(r.err)
+		return
+	}
+	got, err := readAnswer(cfg.Zone, owner, dns.TypeTLSA, r.msg)
+	if err != nil {
+		a.Message = err.Error()
+		return
+	}
+	now := k.opts.Clock.Now()
+	a.Reachable = true
+	a.Records, a.TTL, a.CacheTTL = records(got.data()), got.ttl, got.cacheTTL
+	a.SignatureExpires = firstExpiry(r.msg, now)
+	if keyErr != nil {
+		a.Message = unsignedText(keyErr)
+		return
+	}
+	expires, err := validate(keys, got, dns.TypeTLSA, now)
+	if err != nil {
+		a.Message = unsignedText(err)
+		return
+	}
+	a.Signed, a.SignatureExpires = true, expires
+}

@@ -1,0 +1,279 @@
+package zone
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// maxSplits is how many messages one commit may spend on finding out which member of a batch the
+// server fails at: enough to isolate several of fifty, not enough to flood a server that fails at all.
+const maxSplits = 64
+
+// member is one change on its way through a commit.
+type member struct {
+	change Change
+	// before is what stood there when the change was first looked at, last what was seen last.
+	before, last stored
+	result       *Result
+}
+
+// writer carries out one commit: it reads what stands, sends what differs, and reads it back.
+type writer struct {
+	opts    Options
+	session *session
+	who     who
+	splits  int
+}
+
+// commit carries out changes of different owners of one zone. Results are in the order of changes.
+func commit(ctx context.Context, opts Options, cfg Config, changes []Change) []Result {
+	members := make([]*member, len(changes))
+	for i, c := range changes {
+		members[i] = &member{change: c}
+	}
+	w := &writer{opts: opts, who: whoOf(cfg)}
+	if e, err := primaryEndpoint(cfg); err != nil {
+		w.finish(members, outcome{class: ConfigError, message: fmt.Sprintf("zone %s: %v", cfg.Zone, err)})
+	} else {
+		w.session = primarySession(opts, e)
+		defer w.session.close()
+		w.run(ctx, members)
+	}
+	out := make([]Result, len(members))
+	for i, m := range members {
+		out[i] = *m.result
+	}
+	return out
+}
+
+func whoOf(cfg Config) who {
+	w := who{zone: cfg.Zone, server: cfg.Primary}
+	if cfg.TSIG != nil {
+		w.key = dns.CanonicalName(cfg.TSIG.Name)
+	}
+	return w
+}
+
+func (w *writer) run(ctx context.Context, members []*member) {
+	var inside []*member
+	for _, m := range members {
+		if dns.IsSubDomain(w.who.zone, m.change.Owner) {
+			inside = append(inside, m)
+			continue
+		}
+		w.end(m, outcome{class: NotInZone, message: fmt.Sprintf("%s is not below the zone %s: nothing was sent", m.change.Owner, w.who.zone)})
+	}
+	w.read(ctx, inside)
+	w.explainRefusal(ctx, inside)
+	var wanted []*member
+	for _, m := range inside {
+		switch {
+		case !m.last.known():
+			w.end(m, m.last.problem)
+		case m.last.shows(m.change):
+			w.end(m, outcome{class: Unchanged})
+		case !slices.Equal(m.last.records, tlsa.Normalize(m.change.Expect)):
+			w.end(m, w.conflict(m))
+		default:
+			wanted = append(wanted, m)
+		}
+	}
+	w.who.keyKnown = w.who.key != ""
+	for chunk := range slices.Chunk(wanted, BatchSize) {
+		w.send(ctx, chunk)
+	}
+}
+
+// explainRefusal tells a server that refuses queries from one that does not serve the zone at all:
+// to the former an update is NOERROR or REFUSED, to the latter NOTAUTH.
+func (w *writer) explainRefusal(ctx context.Context, members []*member) {
+	refused := slices.ContainsFunc(members, func(m *member) bool { return m.last.problem.class == NotPermitted })
+	if !refused {
+		return
+	}
+	r := w.session.ask(ctx, probeMessage(w.who.zone))[0]
+	if o := classify(w.who, r, w.opts.Clock.Now()); o.class == NotPrimary {
+		for _, m := range members {
+			if m.last.problem.class == NotPermitted {
+				m.last.problem = o
+			}
+		}
+	}
+}
+
+// read looks at the owners of the members, at the primary.
+func (w *writer) read(ctx context.Context, members []*member) {
+	if len(members) == 0 {
+		return
+	}
+	owners := make([]string, len(members))
+	for i, m := range members {
+		owners[i] = m.change.Owner
+	}
+	for i, s := range readPrimary(ctx, w.session, w.who, w.opts.Clock.Now, owners) {
+		members[i].last = s
+	}
+}
+
+// send sends one message for the members and settles each of them.
+func (w *writer) send(ctx context.Context, members []*member) {
+	if len(members) == 0 {
+		return
+	}
+	steps := make([]step, len(members))
+	for i, m := range members {
+		m.before = m.last
+		steps[i] = step{owner: m.change.Owner, expect: m.last.own(), want: m.change.Want, ttl: m.change.TTL}
+	}
+	w.opts.Logger.V(1).Info("update", "server", w.who.server, "owners", len(members))
+	r := w.session.ask(ctx, updateMessage(w.who.zone, steps))[0]
+	about := w.who
+	if len(members) == 1 {
+		about.owner = members[0].change.Owner
+	}
+	o := classify(about, r, w.opts.Clock.Now())
+	switch {
+	case o.class == Applied:
+		w.readBack(ctx, members)
+	case o.prerequisite:
+		w.afterPrerequisite(ctx, members, o)
+	case o.ambiguous:
+		w.afterDoubt(ctx, members, o)
+	case o.splittable && len(members) > 1:
+		w.split(ctx, members, o)
+	default:
+		w.finish(members, o)
+	}
+}
+
+// split sends the halves one after the other, so that a member that the server refuses fails alone.
+func (w *writer) split(ctx context.Context, members []*member, o outcome) {
+	if w.splits += 2; w.splits > maxSplits {
+		w.finish(members, o)
+		return
+	}
+	half := len(members) / 2
+	w.send(ctx, members[:half])
+	w.send(ctx, members[half:])
+}
+
+// afterPrerequisite looks who was meant: the reply does not say. Our own earlier success looks the
+// same, and so does a change by somebody else. The others go again.
+func (w *writer) afterPrerequisite(ctx context.Context, members []*member, o outcome) {
+	left := w.settle(ctx, members)
+	switch {
+	case len(left) < len(members):
+		w.send(ctx, left)
+	case len(left) > 1:
+		w.split(ctx, left, o)
+	default:
+		for _, m := range left {
+			o.message = fmt.Sprintf("%s shows the expected records at %s and says all the same that they are others (NXRRSET): they come from a wildcard, or updates and queries see different views", w.who.server, m.change.Owner)
+			w.end(m, o)
+		}
+	}
+}
+
+// afterDoubt is for SERVFAIL, timeouts and replies that cannot be believed: the message may have
+// been carried out. What stands decides; what is as it was is not tried again here, unless one
+// member may have spoilt it for the others.
+func (w *writer) afterDoubt(ctx context.Context, members []*member, o outcome) {
+	w.session.close()
+	left := w.settle(ctx, members)
+	if o.splittable && len(members) > 1 && len(left) > 0 {
+		w.split(ctx, left, o)
+		return
+	}
+	for _, m := range left {
+		w.end(m, o)
+	}
+}
+
+// settle reads the members back and ends those that are as wanted, or were changed by somebody
+// else, or cannot be read. It returns those that are as they were.
+func (w *writer) settle(ctx context.Context, members []*member) []*member {
+	w.read(ctx, members)
+	var left []*member
+	for _, m := range members {
+		switch {
+		case !m.last.known():
+			w.end(m, m.last.problem)
+		case m.last.shows(m.change):
+			w.end(m, outcome{class: Applied})
+		case !slices.Equal(m.last.records, tlsa.Normalize(m.change.Expect)):
+			w.end(m, w.conflict(m))
+		default:
+			left = append(left, m)
+		}
+	}
+	return left
+}
+
+// readBack makes sure that NOERROR was meant. A server that still shows the old RRset may only be
+// late; anything else than old or new is final.
+func (w *writer) readBack(ctx context.Context, members []*member) {
+	pause := 20 * time.Millisecond
+	for waited := time.Duration(0); ; waited, pause = waited+pause, 2*pause {
+		w.read(ctx, members)
+		var late []*member
+		for _, m := range members {
+			switch {
+			case !m.last.known():
+				o := m.last.problem
+				o.message, o.retryable = "the update was acknowledged and could not be read back: "+o.message, true
+				w.end(m, o)
+			case m.last.shows(m.change):
+				w.end(m, outcome{class: Applied})
+			case m.last.sameAs(m.before) && waited < w.opts.ReadBackFor:
+				late = append(late, m)
+			default:
+				w.end(m, w.notStored(m))
+			}
+		}
+		if len(late) == 0 || !w.wait(ctx, pause) {
+			w.finish(late, outcome{class: Unreachable, retryable: true, message: silenceText(ctx.Err())})
+			return
+		}
+		members = late
+	}
+}
+
+func (s stored) sameAs(o stored) bool {
+	return s.ttl == o.ttl && s.synthesized == o.synthesized && slices.Equal(s.records, o.records)
+}
+
+// wait pauses by the actor's clock; it says no when the context ended first.
+func (w *writer) wait(ctx context.Context, d time.Duration) bool {
+	t := w.opts.Clock.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (w *writer) finish(members []*member, o outcome) {
+	for _, m := range members {
+		w.end(m, o)
+	}
+}
+
+// end settles a member once and for all.
+func (w *writer) end(m *member, o outcome) {
+	r := &Result{Class: o.class, Message: o.message, Retryable: o.retryable, At: w.opts.Clock.Now()}
+	if r.Class == Applied || r.Class == Unchanged {
+		r.Message, r.Retryable = "", false
+	}
+	if w.session != nil && m.last.known() && dns.IsSubDomain(w.who.zone, m.change.Owner) {
+		r.Current, r.CurrentKnown = m.last.records, true
+	}
+	m.result = r
+}
