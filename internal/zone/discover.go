@@ -1,11 +1,327 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
 )
 
-// discover finds the servers of a zone from its delegation.
+// ErrDiscovery is wrapped by every error of finding a zone's servers by its delegation.
+var ErrDiscovery = errors.New("the zone's servers could not be found by its delegation")
+
+// finder finds the servers of one zone: those that the parent names, with its glue, and those that
+// the zone itself names, at every address that anybody gives for them. Resolvers only say where to
+// begin; what they say is never taken for the answer of a server.
+type finder struct {
+	opts      Options
+	zone      string
+	resolvers []string
+	// addrs gathers addresses by server name, names in order of discovery.
+	addrs map[string][]netip.Addr
+	names []string
+}
+
+// discover finds the servers of a zone. The error says what went wrong where, and that a zone whose
+// parent cannot be asked needs its servers listed.
 func discover(ctx context.Context, opts Options, cfg Config) ([]Server, error) {
-	return nil, errors.New("finding the servers of "+cfg.Zone+" by its delegation is not built yet: list them with discovery: Static")
+	f := &finder{opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, addrs: map[string][]netip.Addr{}}
+	err := f.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
+	}
+	return f.servers(), nil
+}
+
+func (f *finder) run(ctx context.Context) error {
+	if len(f.resolvers) == 0 {
+		var err error
+		if f.resolvers, err = systemResolvers(); err != nil {
+			return err
+		}
+	}
+	parent, servers, err := f.parent(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.askParent(ctx, parent, servers); err != nil {
+		return err
+	}
+	for _, name := range f.names {
+		f.lookUp(ctx, name)
+	}
+	f.askChildren(ctx)
+	for _, name := range f.names {
+		if len(f.addrs[name]) == 0 {
+			return fmt.Errorf("the name server %s of %s has no address: correct its A and AAAA records, or the NS set", name, f.zone)
+		}
+	}
+	return nil
+}
+
+// systemResolvers are those of /etc/resolv.conf.
+func systemResolvers() ([]string, error) {
+	const path = "/etc/resolv.conf"
+	conf, err := dns.ClientConfigFromFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("no resolver is configured and %s cannot be read: set --resolvers", path)
+	}
+	var out []string
+	for _, s := range conf.Servers {
+		out = append(out, withPort(s))
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no resolver is configured and %s names none: set --resolvers", path)
+	}
+	return out, nil
+}
+
+func withPort(resolver string) string {
+	if addr, err := netip.ParseAddr(strings.Trim(resolver, "[]")); err == nil {
+		return netip.AddrPortFrom(addr, dnsPort).String()
+	}
+	if !strings.Contains(resolver, ":") {
+		return fmt.Sprintf("%s:%d", resolver, dnsPort)
+	}
+	return resolver
+}
+
+// parent finds the closest zone above and the addresses of its servers.
+func (f *finder) parent(ctx context.Context) (string, []netip.Addr, error) {
+	if f.zone == "." {
+		return "", nil, errors.New("the root zone has no parent")
+	}
+	for name := up(f.zone); ; name = up(name) {
+		m, err := f.resolve(ctx, name, dns.TypeNS)
+		if err != nil {
+			return "", nil, err
+		}
+		var addrs []netip.Addr
+		names := nameServers(find(m.Answer, name, dns.TypeNS).set)
+		for _, ns := range names {
+			addrs = append(addrs, f.addresses(ctx, ns)...)
+		}
+		if len(addrs) > 0 {
+			return name, addrs, nil
+		}
+		if len(names) > 0 {
+			return "", nil, fmt.Errorf("no address of the servers of the parent zone %s was found by way of the resolver %s", name, strings.Join(f.resolvers, ", "))
+		}
+		if name == "." {
+			return "", nil, fmt.Errorf("the resolver %s knows no servers of any zone above %s", strings.Join(f.resolvers, ", "), f.zone)
+		}
+	}
+}
+
+// up is the name without its first label.
+func up(name string) string {
+	if i, end := dns.NextLabel(name, 0); !end {
+		return name[i:]
+	}
+	return "."
+}
+
+// maxReferrals is how many zones may lie between the parent that the resolver knows and the zone.
+const maxReferrals = 8
+
+// askParent takes the NS set and glue from the first of the parent's servers that answers.
+func (f *finder) askParent(ctx context.Context, parent string, servers []netip.Addr) error {
+	for range maxReferrals {
+		m, at := f.firstAnswer(ctx, servers)
+		if m == nil {
+			return fmt.Errorf("none of the servers of the parent zone %s answers; the last said: %s", parent, at)
+		}
+		set := find(append(slices.Clone(m.Answer), m.Ns...), f.zone, dns.TypeNS).set
+		if len(set) > 0 {
+			f.add(set, m.Extra)
+			return nil
+		}
+		// The delegation may go by way of a zone that the resolver did not tell of.
+		next, below := f.referral(parent, m)
+		if next == "" {
+			return fmt.Errorf("%s, a server of the parent zone %s, has no NS records for %s: the zone is not delegated there", at, parent, f.zone)
+		}
+		parent, servers = next, below
+		if len(servers) == 0 {
+			return fmt.Errorf("the servers of %s, between the parent and %s, have no addresses in the referral", next, f.zone)
+		}
+	}
+	return fmt.Errorf("there are more than %d delegations above %s", maxReferrals, f.zone)
+}
+
+// firstAnswer asks servers one after the other for the zone's NS set. It returns the answer and who
+// gave it, or no answer and what the last one said.
+func (f *finder) firstAnswer(ctx context.Context, servers []netip.Addr) (*dns.Msg, string) {
+	said := "nothing"
+	for _, addr := range servers {
+		e := publicEndpoint(addr)
+		s := sweepSession(f.opts, e)
+		r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
+		s.close()
+		switch {
+		case r.err != nil:
+			said = e.address + ": " + silenceText(r.err)
+		case r.msg.Rcode != dns.RcodeSuccess && r.msg.Rcode != dns.RcodeNameError:
+			said = e.address + ": " + rcodeText(r.msg.Rcode)
+		default:
+			return r.msg, e.address
+		}
+	}
+	return nil, said
+}
+
+func publicEndpoint(addr netip.Addr) endpoint {
+	at := netip.AddrPortFrom(addr, dnsPort).String()
+	return endpoint{name: at, address: at, protocol: TCP}
+}
+
+// referral finds a delegation to a zone between parent and zone, with the addresses of its servers.
+func (f *finder) referral(parent string, m *dns.Msg) (string, []netip.Addr) {
+	for _, rr := range m.Ns {
+		owner := dns.CanonicalName(rr.Header().Name)
+		if rr.Header().Rrtype != dns.TypeNS || owner == parent || !dns.IsSubDomain(parent, owner) || !dns.IsSubDomain(owner, f.zone) {
+			continue
+		}
+		var addrs []netip.Addr
+		for _, ns := range nameServers(find(m.Ns, owner, dns.TypeNS).set) {
+			addrs = append(addrs, glue(ns, m.Extra)...)
+		}
+		return owner, addrs
+	}
+	return "", nil
+}
+
+// add takes in an NS set and the addresses that came with it.
+func (f *finder) add(set, extra []dns.RR) {
+	for _, ns := range nameServers(set) {
+		if !slices.Contains(f.names, ns) {
+			f.names = append(f.names, ns)
+		}
+		f.addrs[ns] = append(f.addrs[ns], glue(ns, extra)...)
+	}
+}
+
+func nameServers(set []dns.RR) []string {
+	var out []string
+	for _, rr := range set {
+		if ns, ok := rr.(*dns.NS); ok {
+			out = append(out, dns.CanonicalName(ns.Ns))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func glue(name string, extra []dns.RR) []netip.Addr {
+	return append(addrsOf(find(extra, name, dns.TypeA).set), addrsOf(find(extra, name, dns.TypeAAAA).set)...)
+}
+
+// lookUp adds what the resolvers say of a server's addresses.
+func (f *finder) lookUp(ctx context.Context, name string) {
+	f.addrs[name] = append(f.addrs[name], f.addresses(ctx, name)...)
+}
+
+// addresses asks the resolvers; no answer is no address.
+func (f *finder) addresses(ctx context.Context, name string) []netip.Addr {
+	var out []netip.Addr
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		m, err := f.resolve(ctx, name, qtype)
+		if err != nil {
+			continue
+		}
+		for _, rr := range m.Answer {
+			out = append(out, addrsOf([]dns.RR{rr})...)
+		}
+	}
+	return out
+}
+
+// askChildren asks every server that the parent names for the zone's own NS set, and for the
+// addresses of the names in it that are in the zone. What does not answer shows in the sweep.
+func (f *finder) askChildren(ctx context.Context) {
+	listed := f.servers()
+	answers := make([][]*dns.Msg, len(listed))
+	each(len(listed), func(i int) { answers[i] = f.askChild(ctx, listed[i].Addr.Addr()) })
+	for _, of := range answers {
+		for _, m := range of {
+			before := len(f.names)
+			f.add(find(m.Answer, f.zone, dns.TypeNS).set, append(slices.Clone(m.Extra), m.Answer...))
+			for _, name := range f.names[before:] {
+				f.lookUp(ctx, name)
+			}
+			for _, name := range f.names {
+				f.addrs[name] = append(f.addrs[name], glue(name, m.Answer)...)
+			}
+		}
+	}
+}
+
+func (f *finder) askChild(ctx context.Context, addr netip.Addr) []*dns.Msg {
+	s := sweepSession(f.opts, publicEndpoint(addr))
+	defer s.close()
+	r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
+	if r.err != nil || !r.msg.Authoritative {
+		return nil
+	}
+	out := []*dns.Msg{r.msg}
+	var questions []*dns.Msg
+	for _, ns := range nameServers(find(r.msg.Answer, f.zone, dns.TypeNS).set) {
+		if dns.IsSubDomain(f.zone, ns) {
+			questions = append(questions, query(ns, dns.TypeA), query(ns, dns.TypeAAAA))
+		}
+	}
+	if len(questions) == 0 {
+		return out
+	}
+	for _, r := range s.ask(ctx, questions...) {
+		if r.err == nil && r.msg.Authoritative {
+			out = append(out, r.msg)
+		}
+	}
+	return out
+}
+
+// servers lists what was found, each address once.
+func (f *finder) servers() []Server {
+	var out []Server
+	seen := map[netip.Addr]bool{}
+	for _, name := range f.names {
+		for _, addr := range f.addrs[name] {
+			if addr = addr.Unmap(); !seen[addr] {
+				seen[addr] = true
+				out = append(out, Server{Name: strings.TrimSuffix(name, "."), Addr: netip.AddrPortFrom(addr, dnsPort)})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Server) int { return cmp.Or(strings.Compare(a.Name, b.Name), a.Addr.Compare(b.Addr)) })
+	return out
+}
+
+// resolve asks the resolvers in turn, by UDP and, when that brings nothing whole, by TCP.
+func (f *finder) resolve(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+	said := "nothing"
+	for _, resolver := range f.resolvers {
+		for _, protocol := range []Protocol{UDP, TCP} {
+			m := query(name, qtype)
+			m.RecursionDesired = true
+			s := sweepSession(f.opts, endpoint{name: resolver, address: withPort(resolver), protocol: protocol})
+			r := s.ask(ctx, m)[0]
+			s.close()
+			if r.err != nil {
+				said = fmt.Sprintf("%s: %s", resolver, silenceText(r.err))
+				continue
+			}
+			if r.msg.Rcode == dns.RcodeSuccess || r.msg.Rcode == dns.RcodeNameError {
+				return r.msg, nil
+			}
+			said = fmt.Sprintf("%s: %s", resolver, rcodeText(r.msg.Rcode))
+			break
+		}
+	}
+	return nil, fmt.Errorf("no resolver answers a query for %s %s; the last said: %s", name, dns.TypeToString[qtype], said)
 }

@@ -46,6 +46,8 @@ type fakeServer struct {
 	inFlight, most atomic.Int32
 	accepted       atomic.Int32
 	perConn        int
+	// recursive makes it answer like a resolver: from all it has.
+	recursive bool
 
 	dnskey *dns.DNSKEY
 	signer crypto.Signer

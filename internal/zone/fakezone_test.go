@@ -145,9 +145,12 @@ func (s *fakeServer) answer(req, m *dns.Msg) {
 // referral answers from the parent's side of a zone cut.
 func (s *fakeServer) referral(name string, m *dns.Msg) bool {
 	for id, set := range s.sets {
-		if id.kind == dns.TypeNS && id.name != s.zone && dns.IsSubDomain(id.name, name) {
+		if !s.recursive && id.kind == dns.TypeNS && id.name != s.zone && dns.IsSubDomain(s.zone, id.name) && dns.IsSubDomain(id.name, name) {
 			m.Authoritative = false
 			m.Ns = set
+			for _, rr := range set {
+				m.Extra = append(m.Extra, s.sets[setKey{rr.(*dns.NS).Ns, dns.TypeA}]...)
+			}
 			return true
 		}
 	}
