@@ -166,6 +166,9 @@ type Owner struct {
 	StatusLost bool
 	// Sweeps made since the previous decision, oldest first.
 	Sweeps []Sweep
+	// Last is the newest sweep made in this process, whether it was handed over before or not; nil
+	// before the first, and after an update, which makes it worthless.
+	Last *Sweep
 	// Written are the records that the operator has published here, as kept in status: what else
 	// stands at the name is foreign.
 	Written []tlsa.Record

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/controllers"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// options are the command's flags.
+type options struct {
+	kubeconfig     string
+	namespaces     []string
+	leaderElect    bool
+	electionSpace  string
+	metricsAddress string
+	healthAddress  string
+	trustAnchors   string
+	resolvers      []string
+	probeAllow     []string
+	probeHelo      string
+	unknownHistory time.Duration
+	workers        int
+	logLevel       int
+	logFormat      string
+}
+
+func newCommand() *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "dane-operator",
+		Short: "Keep DANE TLSA records in step with cert-manager certificates",
+		Long: `dane-operator keeps the DANE TLSA records of mail servers in step with their cert-manager
+certificates, over DNS dynamic updates (RFC 2136), so that no sender that validates DANE ever
+meets a certificate that the records it may have cached do not match.
+
+It watches MailDomain and DNSZone objects (mail.dane-operator.io/v1alpha1). Killing or removing
+it leaves the records, the certificates and the serving Secrets as they are.`,
+		Example: `  # against the cluster of the current kubeconfig, with mail servers on private addresses
+  dane-operator --probe-allow-cidr 10.0.0.0/8
+
+  # two namespaces alone, with a private DNSSEC root
+  dane-operator --namespace mail --namespace dns --trust-anchors /etc/dane/anchors.ds`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *options) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`FILE` that says how to reach the API server. Default: $KUBECONFIG, ~/.kube/config, or the pod's service account")
+	f.StringSliceVar(&o.namespaces, "namespace", nil, "watch only this `NAMESPACE`; may be repeated or a comma-separated list. Default: all")
+	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
+	f.StringVar(&o.electionSpace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: that of the pod")
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "`ADDRESS:PORT` to serve Prometheus metrics on; 0 serves none")
+	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
+	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from; for zones whose DNSZone names none")
+	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to find delegations with, asked with CD and DO; their word is never trusted. Default: the system's")
+	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in beside public addresses; may be repeated. Link-local and metadata addresses are never probed")
+	f.StringVar(&o.probeHelo, "probe-helo-name", "", "`NAME` to say EHLO with. Default: the host name")
+	f.DurationVar(&o.unknownHistory, "unknown-history", 24*time.Hour, "how long an answer is believed cached that may have been in DNS before the operator looked")
+	f.IntVar(&o.workers, "workers", 16, "how many MailDomains are worked on at once")
+	f.IntVarP(&o.logLevel, "v", "v", 0, "log level: 0 for what happens, 1 for why, 2 for every message")
+	f.StringVar(&o.logFormat, "log-format", "json", "json or console")
+	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"json", "console"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// run starts the manager and blocks until ctx ends.
+func run(ctx context.Context, o *options) error {
+	log, err := o.logger()
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(log)
+	config, err := o.restConfig()
+	if err != nil {
+		return err
+	}
+	setup, err := o.controllers(log)
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, o.managerOptions())
+	if err != nil {
+		return fmt.Errorf("reach the API server: %w", err)
+	}
+	if err := controllers.Setup(ctx, mgr, setup); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func (o *options) logger() (logr.Logger, error) {
+	switch o.logFormat {
+	case "json", "console":
+	default:
+		return logr.Logger{}, fmt.Errorf("--log-format %q: want json or console", o.logFormat)
+	}
+	return zap.New(zap.UseDevMode(o.logFormat == "console"), zap.Level(levelOf(o.logLevel))), nil
+}
+
+func (o *options) restConfig() (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the API server (--kubeconfig): %w", err)
+	}
+	// The API server's own priority and fairness limits us; a client-side limit would make a
+	// waiting rollover late for no reason.
+	config.QPS = -1
+	config.UserAgent = "dane-operator"
+	return config, nil
+}
+
+func (o *options) managerOptions() ctrl.Options {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {
+		if err := add(scheme); err != nil {
+			panic(err) // a programming error: the schemes are fixed
+		}
+	}
+	options := ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress:        o.healthAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "dane-operator.mail.dane-operator.io",
+		LeaderElectionNamespace:       o.electionSpace,
+		LeaderElectionReleaseOnCancel: true,
+	}
+	if len(o.namespaces) > 0 {
+		options.Cache.DefaultNamespaces = map[string]cache.Config{}
+		for _, n := range o.namespaces {
+			options.Cache.DefaultNamespaces[n] = cache.Config{}
+		}
+	}
+	return options
+}
+
+// controllers turns the flags into what the controllers need.
+func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
+	out := controllers.Options{
+		Clock: clock.RealClock{}, Resolvers: o.resolvers, UnknownHistory: o.unknownHistory,
+		Workers: o.workers, ParallelProbes: 4 * o.workers,
+	}
+	for _, r := range o.resolvers {
+		if _, _, err := net.SplitHostPort(r); err != nil {
+			return out, fmt.Errorf("--resolvers %q: want HOST:PORT: %w", r, err)
+		}
+	}
+	if o.trustAnchors != "" {
+		file, err := os.Open(o.trustAnchors)
+		if err != nil {
+			return out, fmt.Errorf("--trust-anchors: %w", err)
+		}
+		defer file.Close() //nolint:errcheck // only read
+		if out.Anchors, err = dnssec.ParseAnchors(file); err != nil {
+			return out, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
+		}
+	}
+	dialer, err := o.prober()
+	if err != nil {
+		return out, err
+	}
+	out.Prober = dialer
+	out.NewZoneClient = func(c zone.Config) zone.Client {
+		return zone.NewActor(c, zone.Options{Clock: clock.RealClock{}, Logger: log.WithName("zone").WithValues("zone", c.Zone)})
+	}
+	return out, nil
+}
+
+func (o *options) prober() (probe.Prober, error) {
+	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo}
+	for _, text := range o.probeAllow {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--probe-allow-cidr %q: want a network such as 10.0.0.0/8: %w", text, err)
+		}
+		options.AllowCIDRs = append(options.AllowCIDRs, prefix)
+	}
+	if options.HELO == "" {
+		if name, err := os.Hostname(); err == nil {
+			options.HELO = name
+		}
+	}
+	return probe.New(options), nil
+}

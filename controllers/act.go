@@ -1,0 +1,269 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/rollover"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// Short names for types of the packages below.
+type (
+	zoneSweep    = zone.Sweep
+	ruleKeyState = rollover.KeyState
+)
+
+// gateFieldManager owns the gate annotation on Certificates, and nothing else.
+const gateFieldManager = "dane-operator-gate"
+
+// act carries out what was decided and stored. Each effect stands alone: one that fails is tried
+// again by the next reconcile and does not hold up the others.
+func (r *MailDomainReconciler) act(ctx context.Context, run *domainRun) error {
+	var errs []error
+	for _, h := range run.hosts {
+		if h.notManaged {
+			continue
+		}
+		if h.managed() {
+			r.publish(run, h)
+		}
+		if run.md.Spec.Suspend {
+			continue
+		}
+		for i, c := range h.certs {
+			if c.certificate != nil && (h.managed() || h.removing) {
+				errs = append(errs, r.actOnCertificate(ctx, run, h, h.server.Certificates[i], c))
+			}
+		}
+	}
+	if !run.md.Spec.Suspend {
+		errs = append(errs, r.releaseOthers(ctx, run))
+	}
+	r.decisions.put(run)
+	return errors.Join(errs...)
+}
+
+// releaseOthers takes the gate off Certificates that md once named and does not name any more. It
+// waits until no host of md is being taken out of DNS.
+func (r *MailDomainReconciler) releaseOthers(ctx context.Context, run *domainRun) error {
+	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.removing }) {
+		return nil
+	}
+	gated, err := r.gatedCertificates(ctx, run.md)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range gated {
+		if !slices.Contains(certificateNames(run.md), gated[i].Name) {
+			errs = append(errs, r.setGate(ctx, run.md, &gated[i], false))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// gatedCertificates are the Certificates that carry the gate annotation of md.
+func (r *MailDomainReconciler) gatedCertificates(ctx context.Context, md *v1alpha1.MailDomain) ([]cmapi.Certificate, error) {
+	var list cmapi.CertificateList
+	if err := r.List(ctx, &list, client.InNamespace(md.Namespace), client.MatchingFields{gateIndex: md.Name}); err != nil {
+		return nil, fmt.Errorf("list Certificates gated by MailDomain %s/%s: %w", md.Namespace, md.Name, err)
+	}
+	return list.Items, nil
+}
+
+// publish queues the updates that are wanted. Their outcome wakes the MailDomain again.
+func (r *MailDomainReconciler) publish(run *domainRun, h *hostRun) {
+	for _, o := range h.decision.Owners {
+		if !o.Write || !r.observer.beginPublish(h.key, o.Name, run.now) {
+			continue
+		}
+		name := o.Name
+		change := zone.Change{Owner: name, Expect: o.Expect, Want: o.Records, TTL: h.facts.Policy.TTL}
+		h.entry.client.Publish(change, func(result zone.Result) {
+			r.observer.endPublish(h.key, name, result, r.Clock.Now())
+		})
+	}
+}
+
+// actOnCertificate does what the strategy asks for one Certificate.
+func (r *MailDomainReconciler) actOnCertificate(ctx context.Context, run *domainRun, h *hostRun, ref v1alpha1.CertificateReference, c *certificateFacts) error {
+	if !h.managed() {
+		return nil
+	}
+	gated := run.md.Spec.Rollover.Strategy == v1alpha1.StrategyGate
+	if err := r.setGate(ctx, run.md, c.certificate, gated); err != nil {
+		return err
+	}
+	if h.removing || len(c.problems) > 0 {
+		return nil
+	}
+	if err := r.startEmergency(ctx, run, c); err != nil {
+		return err
+	}
+	switch run.md.Spec.Rollover.Strategy {
+	case v1alpha1.StrategyStage:
+		return r.copyServing(ctx, run, h, ref, c)
+	case v1alpha1.StrategyGate:
+		if wantsStandby(run.md) {
+			return r.keepStandby(ctx, run, c)
+		}
+	case v1alpha1.StrategyFollow:
+	}
+	return nil
+}
+
+// setGate puts the gate annotation on a Certificate, or takes it off, by server-side apply: another
+// tool that owns the Certificate sees no drift.
+func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDomain, crt *cmapi.Certificate, gated bool) error {
+	if carries := crt.Annotations[v1alpha1.GateAnnotation] == md.Name; carries == gated {
+		return nil
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(cmapi.SchemeGroupVersion.WithKind(cmapi.CertificateKind))
+	u.SetNamespace(crt.Namespace)
+	u.SetName(crt.Name)
+	u.SetUID(crt.UID)
+	if gated {
+		u.SetAnnotations(map[string]string{v1alpha1.GateAnnotation: md.Name})
+	}
+	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(gateFieldManager), client.ForceOwnership)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("set annotation %s on Certificate %s/%s: %w", v1alpha1.GateAnnotation, crt.Namespace, crt.Name, err)
+	}
+	return nil
+}
+
+// startEmergency starts a renewal, as cmctl renew does, while the key in use is a compromised one.
+func (r *MailDomainReconciler) startEmergency(ctx context.Context, run *domainRun, c *certificateFacts) error {
+	crt := c.certificate
+	if len(c.current) == 0 || isIssuing(crt) || !compromisedOf(run.md)[tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)] {
+		return nil
+	}
+	updated := crt.DeepCopy()
+	now := metav1.NewTime(run.now)
+	condition := cmapi.CertificateCondition{
+		Type: cmapi.CertificateConditionIssuing, Status: cmmeta.ConditionTrue, LastTransitionTime: &now, ObservedGeneration: crt.Generation,
+		Reason: "CompromisedKey", Message: "The key in use is listed in rollover.compromisedKeys of MailDomain " + run.md.Name,
+	}
+	updated.Status.Conditions = append(slices.DeleteFunc(updated.Status.Conditions, func(old cmapi.CertificateCondition) bool {
+		return old.Type == cmapi.CertificateConditionIssuing
+	}), condition)
+	if err := r.Status().Update(ctx, updated); err != nil {
+		return ignoreConflict(client.IgnoreNotFound(err))
+	}
+	r.event(run.md, crt, corev1.EventTypeWarning, "RenewalStarted", "Renew", "renewal of Certificate %s started: its key is listed as compromised", crt.Name)
+	return nil
+}
+
+// keepStandby puts the standby key into a renewal that is waiting, and makes the next one when it
+// has been used.
+func (r *MailDomainReconciler) keepStandby(ctx context.Context, run *domainRun, c *certificateFacts) error {
+	crt := c.certificate
+	if len(c.current) == 0 {
+		return nil
+	}
+	compromised := compromisedOf(run.md)
+	standby := ""
+	fits := false
+	if len(c.standbySPKI) > 0 {
+		standby = tlsa.SPKISHA256(c.standbySPKI)
+		key, err := parsePrivateKey(c.standby.Data[corev1.TLSPrivateKeyKey])
+		fits = err == nil && fitsWish(key, crt.Spec.PrivateKey)
+	}
+	inUse := standby == tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)
+	if standby == "" || inUse || compromised[standby] || !fits {
+		return r.renewStandby(ctx, run, c)
+	}
+	if c.pending == nil || !r.swapWanted(run, c) {
+		return nil
+	}
+	return r.swapKey(ctx, run, c, standby)
+}
+
+// renewStandby makes a new standby key. Two operators that do so at once are fenced by the name and
+// the resourceVersion of the Secret.
+func (r *MailDomainReconciler) renewStandby(ctx context.Context, run *domainRun, c *certificateFacts) error {
+	if c.standby != nil && c.standby.Labels[v1alpha1.RoleLabel] != v1alpha1.StandbyRole {
+		return fmt.Errorf("the Secret %s/%s exists and is not the operator's (label %s is missing): rename or delete it, so that the standby key of Certificate %s can be kept there",
+			c.standby.Namespace, c.standby.Name, v1alpha1.RoleLabel, c.certificate.Name)
+	}
+	err := r.standby.renew(ctx, c.certificate, c.standby)
+	switch {
+	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	r.event(run.md, c.certificate, corev1.EventTypeNormal, "StandbyKeyCreated", "CreateStandbyKey",
+		"a standby key for Certificate %s was made in Secret %s", c.certificate.Name, standbySecretName(c.certificate.Name))
+	// The Secret is not watched with its data: look again.
+	r.observer.wake(types.NamespacedName{Namespace: run.md.Namespace, Name: run.md.Name})
+	return nil
+}
+
+// swapWanted says whether the standby key is to replace the key of a waiting request. With
+// rotationPolicy Never the key is kept, unless it is compromised.
+func (r *MailDomainReconciler) swapWanted(run *domainRun, c *certificateFacts) bool {
+	pk := c.certificate.Spec.PrivateKey
+	if pk == nil || pk.RotationPolicy != cmapi.RotationPolicyNever {
+		return true
+	}
+	return compromisedOf(run.md)[tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)]
+}
+
+// swapKey writes the standby key into the Secret that cert-manager reads the next key from, while
+// the request for another key is not approved. cert-manager then replaces the request.
+func (r *MailDomainReconciler) swapKey(ctx context.Context, run *domainRun, c *certificateFacts, standby string) error {
+	crt := c.certificate
+	spki, err := tlsa.SPKIFromCSR(c.pending.Spec.Request)
+	if err != nil || tlsa.SPKISHA256(spki) == standby || crt.Status.NextPrivateKeySecretName == nil {
+		return nil //nolint:nilerr // a request that cannot be read is in the problems of the Certificate
+	}
+	secret, err := r.keys.secret(ctx, crt.Namespace, *crt.Status.NextPrivateKeySecretName)
+	if err != nil || secret == nil {
+		return err
+	}
+	if secret.Labels[cmapi.IsNextPrivateKeySecretLabelKey] != "true" || !metav1.IsControlledBy(secret, crt) {
+		return fmt.Errorf("Secret %s/%s, named by status.nextPrivateKeySecretName of Certificate %s, is not cert-manager's: the standby key was not put there", secret.Namespace, secret.Name, crt.Name) //nolint:revive,staticcheck // begins with a kind
+	}
+	have, err := spkiOfPrivateKey(secret.Data[corev1.TLSPrivateKeyKey])
+	if err == nil && tlsa.SPKISHA256(have) == standby {
+		return nil
+	}
+	updated := secret.DeepCopy()
+	updated.Data[corev1.TLSPrivateKeyKey] = c.standby.Data[corev1.TLSPrivateKeyKey]
+	if err := r.Update(ctx, updated); err != nil {
+		return ignoreConflict(client.IgnoreNotFound(err))
+	}
+	r.event(run.md, crt, corev1.EventTypeNormal, "StandbyKeyUsed", "UseStandbyKey",
+		"the renewal of Certificate %s goes on with the standby key %s", crt.Name, shortKey(standby))
+	return nil
+}
+
+// shortKey is enough of a key's digest for a person to know it by.
+func shortKey(spki string) string {
+	return spki[:min(16, len(spki))]
+}
+
+// event reports something that happened.
+func (r *MailDomainReconciler) event(md *v1alpha1.MailDomain, related client.Object, kind, reason, action, note string, args ...any) {
+	if related == nil {
+		r.events.Eventf(md, nil, kind, reason, action, note, args...)
+		return
+	}
+	r.events.Eventf(md, related, kind, reason, action, note, args...)
+}

@@ -1,0 +1,65 @@
+package controllers
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// announce makes events of what has happened between two stored statuses.
+func (r *MailDomainReconciler) announce(run *domainRun, before, after *v1alpha1.MailDomainStatus) {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionRolloverSafe, v1alpha1.ConditionRecordsPublished, v1alpha1.ConditionServersVerified} {
+		r.announceCondition(run, kind, before, after)
+	}
+	for i := range after.MailServers {
+		now := &after.MailServers[i]
+		old := &v1alpha1.MailServerStatus{}
+		for j := range before.MailServers {
+			if before.MailServers[j].Hostname == now.Hostname {
+				old = &before.MailServers[j]
+			}
+		}
+		r.announceKeys(run, old, now)
+	}
+}
+
+// announceCondition tells of a condition that turned bad, or good again.
+func (r *MailDomainReconciler) announceCondition(run *domainRun, kind string, before, after *v1alpha1.MailDomainStatus) {
+	old, now := meta.FindStatusCondition(before.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
+	if now == nil || old != nil && old.Status == now.Status && old.Reason == now.Reason {
+		return
+	}
+	good := metav1.ConditionTrue
+	if kind == v1alpha1.ConditionStalled {
+		good = metav1.ConditionFalse
+	}
+	switch {
+	case now.Status == good && old != nil:
+		r.event(run.md, nil, corev1.EventTypeNormal, now.Reason, "Observe", "%s: %s", kind, strings.TrimSpace(now.Message))
+	case now.Status != good && now.Status != metav1.ConditionUnknown && old != nil:
+		r.event(run.md, nil, corev1.EventTypeWarning, now.Reason, "Observe", "%s: %s", kind, strings.TrimSpace(now.Message))
+	}
+}
+
+// announceKeys tells of keys that came and went.
+func (r *MailDomainReconciler) announceKeys(run *domainRun, before, after *v1alpha1.MailServerStatus) {
+	old := map[string]v1alpha1.KeyRole{}
+	for _, k := range before.Keys {
+		old[k.SPKISHA256] = k.Role
+	}
+	for _, k := range after.Keys {
+		was, known := old[k.SPKISHA256]
+		delete(old, k.SPKISHA256)
+		if known && was == k.Role {
+			continue
+		}
+		r.event(run.md, nil, corev1.EventTypeNormal, "KeyIs"+string(k.Role), "Roll", "%s: key %s of Certificate %s is %s now", after.Hostname, shortKey(k.SPKISHA256), k.Certificate, k.Role)
+	}
+	for spki := range old {
+		r.event(run.md, nil, corev1.EventTypeNormal, "KeyRetired", "Roll", "%s: the records of key %s are not wanted any more", after.Hostname, shortKey(spki))
+	}
+}

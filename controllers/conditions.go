@@ -1,0 +1,362 @@
+package controllers
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/rollover"
+)
+
+// finding is what one host contributes to a condition.
+type finding struct {
+	status  metav1.ConditionStatus
+	reason  string
+	message string
+}
+
+// setConditions computes every condition anew: none is steered by an earlier one.
+func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
+	c := conditionSetter{run: run, status: status}
+	stalled := stalledFinding(run)
+	published := c.combine(v1alpha1.ConditionRecordsPublished, publishedFinding)
+	verified := c.combine(v1alpha1.ConditionServersVerified, verifiedFinding)
+	secure := c.combine(v1alpha1.ConditionDNSSECSecure, secureFinding)
+	safe := c.combine(v1alpha1.ConditionRolloverSafe, safeFinding)
+	c.combine(v1alpha1.ConditionRolloverInProgress, progressFinding)
+	if stalled == nil {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+	} else {
+		c.set(v1alpha1.ConditionStalled, *stalled)
+	}
+	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, published, verified, secure, safe))
+}
+
+type conditionSetter struct {
+	run    *domainRun
+	status *v1alpha1.MailDomainStatus
+}
+
+func (c conditionSetter) set(kind string, f finding) {
+	meta.SetStatusCondition(&c.status.Conditions, metav1.Condition{
+		Type: kind, Status: f.status, Reason: f.reason, Message: truncate(f.message, 2048),
+		ObservedGeneration: c.run.md.Generation, LastTransitionTime: metav1.NewTime(c.run.now),
+	})
+}
+
+// worse ranks the states of a condition: what is wrong comes before what is not known.
+func worse(f finding) int {
+	return slices.Index([]metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionUnknown, metav1.ConditionFalse}, f.status)
+}
+
+// combine sets a condition from what each host says: the worst state with its reason, and the
+// messages of all hosts in that state.
+func (c conditionSetter) combine(kind string, of func(*domainRun, *hostRun) finding) finding {
+	rank := worse
+	if kind == v1alpha1.ConditionRolloverInProgress {
+		rank = func(f finding) int {
+			return slices.Index([]metav1.ConditionStatus{metav1.ConditionUnknown, metav1.ConditionFalse, metav1.ConditionTrue}, f.status)
+		}
+	}
+	var out finding
+	var messages []string
+	for i, h := range c.run.hosts {
+		f := of(c.run, h)
+		if i == 0 || rank(f) > rank(out) {
+			out, messages = f, nil
+		}
+		if f.status == out.status && f.message != "" {
+			messages = append(messages, h.server.Hostname+": "+f.message)
+		}
+	}
+	slices.Sort(messages)
+	out.message = strings.Join(slices.Compact(messages), "; ")
+	c.set(kind, out)
+	return out
+}
+
+// stalledFinding says what only a person can mend; nil when nothing is.
+func stalledFinding(run *domainRun) *finding {
+	if run.invalid != "" {
+		return &finding{metav1.ConditionTrue, v1alpha1.ReasonInvalidSpec, run.invalid}
+	}
+	var out *finding
+	for _, h := range run.hosts {
+		refused := h.stalled()
+		if refused == nil {
+			continue
+		}
+		if out == nil {
+			out = &finding{metav1.ConditionTrue, refused.reason, ""}
+		}
+		out.message = strings.TrimPrefix(out.message+"; "+refused.message, "; ")
+	}
+	return out
+}
+
+// stalled says what about a host only a person can mend.
+func (h *hostRun) stalled() *refusal {
+	if h.notManaged {
+		return nil
+	}
+	if h.refused != nil {
+		return h.refused
+	}
+	if len(h.missing) > 0 {
+		return &refusal{v1alpha1.ReasonCertificateNotFound, "Certificate " + strings.Join(h.missing, ", ") + " does not exist: create it, or take it out of spec.mailServers"}
+	}
+	for i, c := range h.certs {
+		if h.facts.Policy.Strategy == rollover.Stage {
+			if conflict := servingConflict(c, h.server.Certificates[i]); conflict != nil {
+				return conflict
+			}
+		}
+	}
+	for _, w := range h.decision.Waits {
+		if w.Code == rollover.WaitTooManyRecords {
+			return &refusal{v1alpha1.ReasonTooManyRecords, w.Message}
+		}
+	}
+	for _, o := range h.decision.Owners {
+		if reason, ok := stallingResult(h.view.owners[o.Name]); ok {
+			return &refusal{reason, h.view.owners[o.Name].result.Message}
+		}
+	}
+	return nil
+}
+
+// stallingResult says whether the last update failed in a way that only a person can mend.
+func stallingResult(o ownerObservation) (string, bool) {
+	if o.failures == 0 || o.result.Retryable {
+		return "", false
+	}
+	switch o.result.Class {
+	case "", "Applied", "Unchanged", "Conflict", "NotStored":
+		return "", false
+	case "OwnerIsAlias":
+		return v1alpha1.ReasonOwnerIsAlias, true
+	default:
+		return v1alpha1.ReasonUpdateRefused, true
+	}
+}
+
+// publishedFinding: every server shows the records that the deployed keys need. A rollover in
+// progress does not touch it, unless a server stays behind for longer than propagation.timeout.
+func publishedFinding(run *domainRun, h *hostRun) finding {
+	switch {
+	case h.notManaged:
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonNotManaged, ""}
+	case h.refused != nil:
+		return finding{metav1.ConditionFalse, h.refused.reason, h.refused.message}
+	case !h.decided:
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "the zone is not ready"}
+	case h.removing:
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonRecordsRemoved, "the records are being taken out of DNS"}
+	case h.decision.Published:
+		return publishedAndLate(run, h)
+	}
+	for _, w := range h.decision.Waits {
+		switch w.Code {
+		case rollover.WaitServers:
+			return finding{metav1.ConditionFalse, v1alpha1.ReasonWaitingForServers, w.Message}
+		case rollover.WaitCertificate:
+			return finding{metav1.ConditionFalse, v1alpha1.ReasonWaitingForCertificate, w.Message}
+		case rollover.WaitDNSSEC:
+			return finding{metav1.ConditionFalse, v1alpha1.ReasonWaitingForDNSSEC, w.Message}
+		}
+	}
+	if message := updateProblem(h); message != "" {
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonUpdateFailed, message}
+	}
+	return finding{metav1.ConditionFalse, v1alpha1.ReasonPropagating, firstWait(h, "the records are being published")}
+}
+
+func publishedAndLate(run *domainRun, h *hostRun) finding {
+	timeout := h.zone.Spec.Propagation.Timeout.Or(time.Hour)
+	for _, o := range h.decision.Owners {
+		since := h.view.owners[o.Name].outOfSyncSince
+		if o.InSync || since.IsZero() || run.now.Sub(since) < timeout {
+			continue
+		}
+		if message := updateProblem(h); message != "" {
+			return finding{metav1.ConditionFalse, v1alpha1.ReasonUpdateFailed, message}
+		}
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonPropagating, firstWait(h, "a name server does not show the wanted records")}
+	}
+	return finding{metav1.ConditionTrue, v1alpha1.ReasonPublished, warnings(h)}
+}
+
+func warnings(h *hostRun) string {
+	var out []string
+	for _, o := range h.decision.Owners {
+		out = append(out, o.Warnings...)
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), "; ")
+}
+
+func updateProblem(h *hostRun) string {
+	for _, o := range h.decision.Owners {
+		if seen := h.view.owners[o.Name]; seen.failures > 0 {
+			return seen.result.Message
+		}
+	}
+	return ""
+}
+
+func firstWait(h *hostRun, fallback string) string {
+	if len(h.decision.Waits) > 0 {
+		return cmp.Or(h.decision.Waits[0].Message, fallback)
+	}
+	return fallback
+}
+
+// verifiedFinding: every endpoint presents a chain that matches what the servers show.
+func verifiedFinding(_ *domainRun, h *hostRun) finding {
+	switch {
+	case h.server.Probe.Mode == v1alpha1.ProbeDisabled:
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonProbeDisabled, "the endpoints are not probed"}
+	case h.notManaged:
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNotManaged, "hosts without certificates are not probed yet"}
+	case !h.decided || h.view.last == nil:
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no endpoint has been probed yet"}
+	case !h.decision.Published:
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNothingPublished, "there are no records to compare with yet"}
+	}
+	out := finding{metav1.ConditionTrue, v1alpha1.ReasonVerified, ""}
+	var bad, unknown []string
+	for _, e := range h.view.probes {
+		for _, s := range endpointStatus(h, e) {
+			line := s.Address + ": " + s.Message
+			switch {
+			case s.SPKISHA256 == "":
+				unknown = append(unknown, line)
+			case !s.Verified:
+				bad = append(bad, line)
+			}
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		out = finding{metav1.ConditionFalse, v1alpha1.ReasonMismatch, strings.Join(bad, "; ")}
+	case len(unknown) > 0:
+		out = finding{metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, strings.Join(unknown, "; ")}
+	}
+	return out
+}
+
+// secureFinding: the zone validates.
+func secureFinding(run *domainRun, h *hostRun) finding {
+	if run.md.Spec.DNSSEC == v1alpha1.DNSSECIgnored {
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonIgnored, "spec.dnssec is Ignored: without DNSSEC no sender believes TLSA records"}
+	}
+	if h.zone == nil {
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no DNSZone is known for it"}
+	}
+	if h.notManaged {
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonNotManaged, ""}
+	}
+	d := dnssecFacts(h.entry)
+	switch d.State {
+	case dnssec.Secure:
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonSecure, ""}
+	case dnssec.Insecure:
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonInsecure, d.Message}
+	case dnssec.Bogus:
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonBogus, d.Message}
+	default:
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonIndeterminate, d.Message}
+	}
+}
+
+// safeFinding: no sender can fail. It is the one message with a time in it, for that is what a
+// person must know.
+func safeFinding(_ *domainRun, h *hostRun) finding {
+	if !h.decided || h.decision.Unsafe == nil {
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonSafe, ""}
+	}
+	u := h.decision.Unsafe
+	message := u.Message
+	if !u.Until.IsZero() {
+		message += " (until " + statusTime(u.Until).Format(time.RFC3339) + ")"
+	}
+	return finding{metav1.ConditionFalse, string(u.Reason), message}
+}
+
+// progressFinding: a key is being changed. A standby key that is published is not a rollover.
+func progressFinding(_ *domainRun, h *hostRun) finding {
+	if !h.decided {
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonNoRollover, ""}
+	}
+	arriving := slices.ContainsFunc(h.facts.Keys, func(k rollover.Key) bool {
+		return (k.Stage == rollover.StageRequested || k.Stage == rollover.StageIssued) && !slices.Contains(h.decision.Deploy, k.ID)
+	})
+	leaving := slices.ContainsFunc(h.decision.Keys, func(k rollover.KeyState) bool { return k.Role == string(v1alpha1.RolePrevious) })
+	if !h.decision.Published || (!arriving && !leaving) {
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonNoRollover, ""}
+	}
+	reason := v1alpha1.ReasonRetiring
+	if arriving {
+		reason = v1alpha1.ReasonHeld
+	}
+	message := ""
+	if len(h.decision.Waits) > 0 {
+		w := h.decision.Waits[0]
+		reason, message = cmp.Or(progressReasons[w.Code], reason), w.Message
+	}
+	return finding{metav1.ConditionTrue, reason, message}
+}
+
+var progressReasons = map[rollover.WaitCode]string{
+	rollover.WaitUpdate:      v1alpha1.ReasonPublishing,
+	rollover.WaitPropagation: v1alpha1.ReasonPublishing,
+	rollover.WaitSweep:       v1alpha1.ReasonPublishing,
+	rollover.WaitCaches:      v1alpha1.ReasonWaitingForCaches,
+	rollover.WaitEndpoints:   v1alpha1.ReasonDeploying,
+	rollover.WaitRetire:      v1alpha1.ReasonRetiring,
+}
+
+// readyFinding sums up. What is not known does not make an object that was published unready.
+func readyFinding(run *domainRun, stalled *finding, others ...finding) finding {
+	switch {
+	case !run.md.DeletionTimestamp.IsZero():
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonDeleting, "the records are being taken out of DNS"}
+	case stalled != nil:
+		return finding{metav1.ConditionFalse, stalled.reason, stalled.message}
+	case run.md.Spec.Suspend:
+		return finding{metav1.ConditionTrue, v1alpha1.ReasonSuspended, suspendedMessage(run)}
+	}
+	for _, f := range others {
+		if f.status == metav1.ConditionFalse && f.reason != v1alpha1.ReasonIgnored {
+			return f
+		}
+	}
+	if published := others[0]; published.status != metav1.ConditionTrue {
+		return published
+	}
+	return finding{metav1.ConditionTrue, v1alpha1.ReasonReady, ""}
+}
+
+// suspendedMessage says what the suspension holds up.
+func suspendedMessage(run *domainRun) string {
+	var held []string
+	for _, h := range run.hosts {
+		for _, k := range h.facts.Keys {
+			if k.Stage == rollover.StageRequested || k.Stage == rollover.StageIssued {
+				held = append(held, "the renewal of Certificate "+k.Certificate)
+			}
+		}
+	}
+	slices.Sort(held)
+	held = slices.Compact(held)
+	if len(held) == 0 {
+		return "suspended: nothing is written or approved; nothing is held up"
+	}
+	return "suspended: nothing is written or approved; this holds up " + strings.Join(held, ", ")
+}

@@ -1,0 +1,92 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// finishDeletion takes the records out of DNS, then the gate off the Certificates, then the
+// finalizer off the MailDomain. Serving Secrets and standby keys stay: a server may be using them.
+func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRun) (ctrl.Result, error) {
+	md := run.md
+	if !controllerutil.ContainsFinalizer(md, v1alpha1.Finalizer) {
+		return ctrl.Result{}, nil
+	}
+	abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"
+	if md.Spec.DeletionPolicy == v1alpha1.DeletionRetain || abandoned || run.allRemoved() {
+		if abandoned && !run.allRemoved() {
+			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its TLSA records may still stand in DNS", v1alpha1.AbandonAnnotation)
+		}
+		return ctrl.Result{}, r.release(ctx, run)
+	}
+	for _, h := range run.hosts {
+		if h.managed() {
+			r.publish(run, h)
+		}
+	}
+	r.decisions.put(run)
+	wait := 5 * time.Second
+	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() }) {
+		wait = r.observe(run)
+	}
+	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}, nil
+}
+
+// allRemoved says whether nothing of any host is left in DNS and, where the gate holds keys back,
+// in any cache. With strategies Stage and Follow nothing changes on the server when the object
+// goes, so that nobody has to wait for caches.
+func (run *domainRun) allRemoved() bool {
+	return !slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
+		if h.notManaged || !h.hasRecords() && !h.mayHaveWritten() {
+			return false
+		}
+		if !h.decided {
+			return true
+		}
+		gated := run.md.Spec.Rollover.Strategy == v1alpha1.StrategyGate
+		return len(ownRecords(h)) > 0 || !h.takenOut() || gated && !h.decision.Untrusted
+	})
+}
+
+// mayHaveWritten says whether the host has status at all: without it nothing was ever written.
+func (h *hostRun) mayHaveWritten() bool {
+	return h.previous != nil && len(h.previous.Versions) > 0 && len(h.previous.Keys) > 0
+}
+
+// takenOut says whether no update is wanted any more.
+func (h *hostRun) takenOut() bool {
+	for _, o := range h.decision.Owners {
+		if o.Write {
+			return false
+		}
+	}
+	return true
+}
+
+// release takes the gate off every Certificate and lets the MailDomain go.
+func (r *MailDomainReconciler) release(ctx context.Context, run *domainRun) error {
+	gated, err := r.gatedCertificates(ctx, run.md)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range gated {
+		errs = append(errs, r.setGate(ctx, run.md, &gated[i], false))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	base := run.md.DeepCopy()
+	controllerutil.RemoveFinalizer(run.md, v1alpha1.Finalizer)
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	return client.IgnoreNotFound(ignoreConflict(r.Patch(ctx, run.md, patch)))
+}

@@ -1,0 +1,253 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// DNSZoneReconciler keeps a zone client for every DNSZone and says how the zone is.
+type DNSZoneReconciler struct {
+	client.Client
+	live   client.Reader
+	Clock  clock.PassiveClock
+	events events.EventRecorder
+	zones  *zoneRegistry
+	// newClient makes the client of a zone.
+	newClient func(zone.Config) zone.Client
+	// anchors are the operator's trust anchors, resolvers its recursive servers.
+	anchors   []dnssec.Anchor
+	resolvers []string
+	// wake enqueues a DNSZone; wakeDomains the MailDomains that may use it.
+	wake        func(types.NamespacedName)
+	wakeDomains func()
+}
+
+const (
+	// zoneIdle is how often a healthy zone is looked at, zoneBusy one that is not.
+	zoneIdle = 5 * time.Minute
+	zoneBusy = 15 * time.Second
+)
+
+// Reconcile configures the client of one zone, and looks at the zone when that is due.
+func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	z := &v1alpha1.DNSZone{}
+	if err := r.Get(ctx, req.NamespacedName, z); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.zones.remove(ctx, req.NamespacedName)
+			r.wakeDomains()
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("read DNSZone %s: %w", req.NamespacedName, err)
+	}
+	if !z.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	config, err := r.config(ctx, z)
+	var unusable *configError
+	switch {
+	case errors.As(err, &unusable):
+		r.zones.update(req.NamespacedName, func(e *zoneEntry) { e.problem = unusable.reason })
+		return ctrl.Result{RequeueAfter: zoneIdle}, r.storeZone(ctx, z, unusableStatus(z, unusable, r.Clock.Now()))
+	case err != nil:
+		return ctrl.Result{}, err
+	}
+	entry := r.configure(req.NamespacedName, config)
+	if entry.health != nil {
+		if err := r.storeZone(ctx, z, zoneStatus(z, entry.health, r.Clock.Now())); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	return ctrl.Result{RequeueAfter: r.check(req.NamespacedName, entry)}, nil
+}
+
+// configure makes or reconfigures the client of a zone.
+func (r *DNSZoneReconciler) configure(name types.NamespacedName, config zone.Config) zoneEntry {
+	changed := false
+	r.zones.update(name, func(e *zoneEntry) {
+		e.problem = ""
+		switch {
+		case e.client == nil:
+			e.client, e.config, changed = r.newClient(config), config, true
+		case !reflect.DeepEqual(e.config, config):
+			e.client.Configure(config)
+			e.config, e.health, changed = config, nil, true
+		}
+	})
+	if changed {
+		r.wakeDomains()
+	}
+	entry, _ := r.zones.get(name)
+	return entry
+}
+
+// check looks at the zone when that is due, and returns when it is due next.
+func (r *DNSZoneReconciler) check(name types.NamespacedName, entry zoneEntry) time.Duration {
+	pace := zoneBusy
+	if entry.health != nil && healthy(entry.health) {
+		pace = zoneIdle
+	}
+	if entry.health != nil {
+		if wait := entry.health.At.Add(pace).Sub(r.Clock.Now()); wait > 0 {
+			return wait
+		}
+	}
+	start := false
+	r.zones.update(name, func(e *zoneEntry) { start, e.checking = !e.checking, true })
+	if start {
+		entry.client.Check(func(h zone.Health) {
+			changed := false
+			r.zones.update(name, func(e *zoneEntry) {
+				changed = e.health == nil || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging
+				e.health, e.checking = &h, false
+			})
+			r.wake(name)
+			if changed {
+				r.wakeDomains()
+			}
+		})
+	}
+	return pace
+}
+
+func healthy(h *zone.Health) bool {
+	if h.Discovery != "" || h.PrimaryAccepts.Class != zone.Applied || h.DNSSEC.State != dnssec.Secure {
+		return false
+	}
+	for _, s := range h.Servers {
+		if !s.Reachable && !s.Ignored {
+			return false
+		}
+	}
+	return true
+}
+
+// configError says why a DNSZone cannot be used: a reason of UpdatesAccepted and what to do.
+type configError struct{ reason, message string }
+
+func (e *configError) Error() string { return e.message }
+
+// config turns the spec of a DNSZone, and the Secrets it names, into the client's configuration.
+func (r *DNSZoneReconciler) config(ctx context.Context, z *v1alpha1.DNSZone) (zone.Config, error) {
+	c := zone.Config{
+		Zone: z.Spec.Zone + ".", Primary: primaryAddress(z), Protocol: zone.Protocol(z.Spec.Update.Protocol),
+		Delegation: z.Spec.Nameservers.Discovery != v1alpha1.DiscoveryStatic, Resolvers: r.resolvers,
+		Interval: z.Spec.Propagation.Interval.Or(10 * time.Second),
+	}
+	for _, n := range z.Spec.Nameservers.Ignore {
+		c.Ignore = append(c.Ignore, string(n))
+	}
+	for _, a := range z.Spec.Nameservers.Addresses {
+		addr, err := parseServerAddress(string(a))
+		if err != nil {
+			return c, &configError{v1alpha1.ReasonInvalidSpec, fmt.Sprintf("spec.nameservers.addresses: %q is no IP address with an optional port", a)}
+		}
+		c.Static = append(c.Static, addr)
+	}
+	var err error
+	if c.Anchors, err = r.anchorsOf(z); err != nil {
+		return c, err
+	}
+	if c.TSIG, err = r.tsig(ctx, z); err != nil {
+		return c, err
+	}
+	c.TLS, err = r.tls(ctx, z)
+	return c, err
+}
+
+// primaryAddress adds the default port to spec.update.nameserver.
+func primaryAddress(z *v1alpha1.DNSZone) string {
+	server := z.Spec.Update.Nameserver
+	port := "53"
+	if z.Spec.Update.Protocol == v1alpha1.UpdateTLSProtocol {
+		port = "853"
+	}
+	if strings.HasSuffix(server, "]") || !strings.Contains(server, ":") {
+		return server + ":" + port
+	}
+	return server
+}
+
+// parseServerAddress reads an address with an optional port.
+func parseServerAddress(text string) (netip.AddrPort, error) {
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return netip.AddrPortFrom(addr, 53), nil
+	}
+	return netip.ParseAddrPort(text)
+}
+
+// secretValue reads one key of a Secret of the zone's namespace, live.
+func (r *DNSZoneReconciler) secretValue(ctx context.Context, namespace, name, key, field string) ([]byte, error) {
+	secret := &corev1.Secret{}
+	err := r.live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) {
+		return nil, &configError{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s/%s, which %s names, does not exist", namespace, name, field)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	value, ok := secret.Data[key]
+	if !ok {
+		return nil, &configError{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s/%s has no key %q, which %s names", namespace, name, key, field)}
+	}
+	return value, nil
+}
+
+func (r *DNSZoneReconciler) tsig(ctx context.Context, z *v1alpha1.DNSZone) (*zone.TSIG, error) {
+	u := z.Spec.Update
+	if u.TSIGSecretSecretRef == nil {
+		return nil, nil
+	}
+	key := u.TSIGSecretSecretRef.Key
+	if key == "" {
+		key = "secret"
+	}
+	value, err := r.secretValue(ctx, z.Namespace, u.TSIGSecretSecretRef.Name, key, "spec.update.tsigSecretSecretRef")
+	if err != nil {
+		return nil, err
+	}
+	t := &zone.TSIG{Name: u.TSIGKeyName, Algorithm: string(u.TSIGAlgorithm), Secret: strings.TrimSpace(string(value))}
+	if err := t.Check(); err != nil {
+		return nil, &configError{v1alpha1.ReasonSecretInvalid, fmt.Sprintf("key %q of Secret %s/%s: %v", key, z.Namespace, u.TSIGSecretSecretRef.Name, err)}
+	}
+	return t, nil
+}
+
+func (r *DNSZoneReconciler) tls(ctx context.Context, z *v1alpha1.DNSZone) (*zone.TLSConfig, error) {
+	t := z.Spec.Update.TLS
+	if t == nil {
+		return nil, nil
+	}
+	out := &zone.TLSConfig{ServerName: t.ServerName}
+	var err error
+	if ref := t.CABundleSecretRef; ref != nil {
+		if out.CABundle, err = r.secretValue(ctx, z.Namespace, ref.Name, ref.Key, "spec.update.tls.caBundleSecretRef"); err != nil {
+			return nil, err
+		}
+	}
+	if ref := t.ClientCertSecretRef; ref != nil {
+		if out.ClientCert, err = r.secretValue(ctx, z.Namespace, ref.Name, corev1.TLSCertKey, "spec.update.tls.clientCertSecretRef"); err != nil {
+			return nil, err
+		}
+		if out.ClientKey, err = r.secretValue(ctx, z.Namespace, ref.Name, corev1.TLSPrivateKeyKey, "spec.update.tls.clientCertSecretRef"); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,169 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// storeZone writes the status of a DNSZone when it changed.
+func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, next v1alpha1.DNSZoneStatus) error {
+	if reflect.DeepEqual(next, z.Status) {
+		return nil
+	}
+	updated := z.DeepCopy()
+	updated.Status = next
+	if err := r.Status().Update(ctx, updated); err != nil {
+		return client.IgnoreNotFound(ignoreConflict(err))
+	}
+	r.announceZone(z, &next)
+	return nil
+}
+
+// unusableStatus is the status of a zone whose configuration cannot be used. What was seen before stays.
+func unusableStatus(z *v1alpha1.DNSZone, problem *configError, now time.Time) v1alpha1.DNSZoneStatus {
+	next := *z.Status.DeepCopy()
+	next.ObservedGeneration = z.Generation
+	s := zoneConditions{z: z, status: &next, now: now}
+	s.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionFalse, problem.reason, problem.message)
+	s.set(v1alpha1.ConditionStalled, metav1.ConditionTrue, problem.reason, problem.message)
+	s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, problem.reason, problem.message)
+	return next
+}
+
+type zoneConditions struct {
+	z      *v1alpha1.DNSZone
+	status *v1alpha1.DNSZoneStatus
+	now    time.Time
+}
+
+func (c zoneConditions) set(kind string, status metav1.ConditionStatus, reason, message string) finding {
+	meta.SetStatusCondition(&c.status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: truncate(message, 2048),
+		ObservedGeneration: c.z.Generation, LastTransitionTime: metav1.NewTime(c.now),
+	})
+	return finding{status, reason, message}
+}
+
+// zoneStatus is the status that follows from a look at the zone.
+func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, now time.Time) v1alpha1.DNSZoneStatus {
+	next := v1alpha1.DNSZoneStatus{
+		ObservedGeneration: z.Generation, Conditions: slices.Clone(z.Status.Conditions), Serial: int64(h.Serial),
+		DNSSEC: v1alpha1.ZoneDNSSECStatus{
+			State: v1alpha1.DNSSECState(h.DNSSEC.State), Algorithms: h.DNSSEC.Algorithms, Keys: h.DNSSEC.Keys,
+			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: statusTime(h.DNSSEC.SignaturesExpire),
+		},
+	}
+	for _, s := range h.Servers {
+		next.Nameservers = append(next.Nameservers, v1alpha1.ZoneNameserverStatus{
+			Name: s.Name, Address: s.Addr.String(), Serial: int64(s.Serial), Reachable: s.Reachable, Message: s.Message,
+		})
+	}
+	c := zoneConditions{z: z, status: &next, now: now}
+	c.settle(h)
+	return next
+}
+
+// settle sets every condition anew.
+func (c zoneConditions) settle(h *zone.Health) {
+	meta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionStalled)
+	findings := []finding{c.updates(h), c.inSync(h), c.secure(h)}
+	c.delegation()
+	for _, f := range findings {
+		if f.status != metav1.ConditionTrue {
+			c.set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.reason, f.message)
+			return
+		}
+	}
+	c.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady, "")
+}
+
+func (c zoneConditions) updates(h *zone.Health) finding {
+	r := h.PrimaryAccepts
+	switch {
+	case r.Class == zone.Applied || r.Class == zone.Unchanged:
+		return c.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionTrue, v1alpha1.ReasonAccepted, "")
+	case r.Class == "":
+		return c.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "the primary has not been asked yet")
+	case r.Class == zone.Unreachable || r.Retryable:
+		return c.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, r.Message)
+	default:
+		c.set(v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonUpdateRefused, r.Message)
+		return c.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionFalse, v1alpha1.ReasonUpdateRefused, r.Message)
+	}
+}
+
+func (c zoneConditions) inSync(h *zone.Health) finding {
+	if h.Discovery != "" {
+		return c.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionFalse, v1alpha1.ReasonDiscoveryFailed, h.Discovery)
+	}
+	var bad, ignored []string
+	for _, s := range h.Servers {
+		line := strings.TrimSpace(s.Name+" "+s.Addr.String()) + ": " + s.Message
+		switch {
+		case s.Ignored:
+			ignored = append(ignored, strings.TrimSpace(s.Name+" "+s.Addr.String()))
+		case !s.Reachable:
+			bad = append(bad, line)
+		}
+	}
+	slices.Sort(bad)
+	slices.Sort(ignored)
+	if len(bad) > 0 {
+		return c.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionFalse, v1alpha1.ReasonOutOfSync, strings.Join(bad, "; "))
+	}
+	message := ""
+	if len(ignored) > 0 {
+		message = fmt.Sprintf("ignored by spec.nameservers.ignore: %s; a sender that asks one of them may fail", strings.Join(ignored, ", "))
+	}
+	return c.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionTrue, v1alpha1.ReasonInSync, message)
+}
+
+func (c zoneConditions) secure(h *zone.Health) finding {
+	kind, message := v1alpha1.ConditionDNSSECSecure, h.DNSSEC.Message
+	switch h.DNSSEC.State {
+	case dnssec.Secure:
+		return c.set(kind, metav1.ConditionTrue, v1alpha1.ReasonSecure, message)
+	case dnssec.Insecure:
+		return c.set(kind, metav1.ConditionFalse, v1alpha1.ReasonInsecure, message)
+	case dnssec.Bogus:
+		return c.set(kind, metav1.ConditionFalse, v1alpha1.ReasonBogus, message)
+	default:
+		return c.set(kind, metav1.ConditionUnknown, v1alpha1.ReasonIndeterminate, message)
+	}
+}
+
+// delegation says that the DS records in the parent are left alone.
+func (c zoneConditions) delegation() {
+	message := "the DS records in the parent zone are not managed"
+	if c.z.Spec.DNSSEC.Delegation != nil {
+		message = "spec.dnssec.delegation is set, and this version does not act on it: keep the DS records in the parent zone by other means"
+	}
+	c.set(v1alpha1.ConditionDelegationInSync, metav1.ConditionUnknown, v1alpha1.ReasonNotManaged, message)
+}
+
+// announceZone makes events of conditions that turned.
+func (r *DNSZoneReconciler) announceZone(z *v1alpha1.DNSZone, after *v1alpha1.DNSZoneStatus) {
+	for _, kind := range []string{v1alpha1.ConditionUpdatesAccepted, v1alpha1.ConditionNameserversInSync, v1alpha1.ConditionDNSSECSecure} {
+		old, now := meta.FindStatusCondition(z.Status.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
+		if now == nil || old == nil || old.Status == now.Status && old.Reason == now.Reason {
+			continue
+		}
+		severity := "Warning"
+		if now.Status == metav1.ConditionTrue {
+			severity = "Normal"
+		}
+		r.events.Eventf(z, nil, severity, now.Reason, "Observe", "%s: %s", kind, now.Message)
+	}
+}

@@ -1,0 +1,143 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// GateReconciler approves the requests of gated Certificates when their key may be served. It never
+// denies one: a denied request makes cert-manager throw the key away and start again.
+type GateReconciler struct {
+	client.Client
+	live      client.Reader
+	Clock     clock.PassiveClock
+	events    events.EventRecorder
+	decisions *decisionBoard
+	// wake enqueues a MailDomain, for a fresh decision.
+	wake func(types.NamespacedName)
+}
+
+const (
+	// decisionFreshness is how old a decision may be when it opens the gate.
+	decisionFreshness = 5 * time.Second
+	// gateRetry is how soon the gate looks again while a decision is being made.
+	gateRetry = time.Second
+	// gateIdle is how often it looks at a request that waits.
+	gateIdle = time.Minute
+	// reasonDeployable is the reason of the Approved condition.
+	reasonDeployable = "DANEDeployable"
+)
+
+// Reconcile looks at one request.
+func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	cr := &cmapi.CertificateRequest{}
+	if err := r.Get(ctx, req.NamespacedName, cr); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	name := cr.Annotations[requestNameAnnotation]
+	_, gated := cr.Annotations[v1alpha1.GateAnnotation]
+	if !gated || name == "" || isOver(cr) || isTrue(cr, cmapi.CertificateRequestConditionApproved) || !cr.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	spki, err := tlsa.SPKIFromCSR(cr.Spec.Request)
+	if err != nil {
+		return ctrl.Result{}, nil //nolint:nilerr // cert-manager itself fails a request that it cannot read
+	}
+	domains, err := r.domainsOf(ctx, cr.Namespace, name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	open, err := r.open(ctx, domains, name, tlsa.SPKISHA256(spki))
+	if err != nil || !open {
+		return ctrl.Result{RequeueAfter: r.retry(domains)}, err
+	}
+	return ctrl.Result{}, r.approve(ctx, cr, domains, tlsa.SPKISHA256(spki))
+}
+
+// domainsOf are the MailDomains that name a Certificate and gate it.
+func (r *GateReconciler) domainsOf(ctx context.Context, namespace, certificate string) ([]v1alpha1.MailDomain, error) {
+	var list v1alpha1.MailDomainList
+	if err := r.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{certificateIndex: certificate}); err != nil {
+		return nil, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", namespace, certificate, err)
+	}
+	return slices.DeleteFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Spec.Rollover.Strategy != v1alpha1.StrategyGate }), nil
+}
+
+// open says whether every MailDomain concerned says, by a decision that is fresh and rests on the
+// newest object, that the key may be served. A request that nobody gates any more passes: the
+// admission policy would otherwise keep it for ever.
+func (r *GateReconciler) open(ctx context.Context, domains []v1alpha1.MailDomain, certificate, spki string) (bool, error) {
+	for i := range domains {
+		name := client.ObjectKeyFromObject(&domains[i])
+		d, ok := r.decisions.get(name)
+		if !ok || r.Clock.Since(d.at) > decisionFreshness {
+			r.wake(name)
+			return false, nil
+		}
+		if deploy, _ := d.verdict(certificate, spki); !deploy {
+			return false, nil
+		}
+		live := &v1alpha1.MailDomain{}
+		if err := r.live.Get(ctx, name, live); err != nil {
+			return false, client.IgnoreNotFound(err)
+		}
+		if live.ResourceVersion != d.resourceVersion {
+			r.wake(name)
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// retry is soon while a decision is missing or stale, and later while the answer was "not yet":
+// the MailDomain wakes the request when that changes.
+func (r *GateReconciler) retry(domains []v1alpha1.MailDomain) time.Duration {
+	for i := range domains {
+		d, ok := r.decisions.get(client.ObjectKeyFromObject(&domains[i]))
+		if !ok || r.Clock.Since(d.at) > decisionFreshness {
+			return gateRetry
+		}
+	}
+	return gateIdle
+}
+
+// approve sets the Approved condition. The resourceVersion fences out a request that has changed.
+func (r *GateReconciler) approve(ctx context.Context, cr *cmapi.CertificateRequest, domains []v1alpha1.MailDomain, spki string) error {
+	message := "no MailDomain names this Certificate any more"
+	if len(domains) > 0 {
+		message = fmt.Sprintf("the TLSA records of key %s are known to every cache (MailDomain %s)", spki, domains[0].Name)
+	}
+	now := metav1.NewTime(r.Clock.Now())
+	updated := cr.DeepCopy()
+	updated.Status.Conditions = append(updated.Status.Conditions, cmapi.CertificateRequestCondition{
+		Type: cmapi.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue,
+		Reason: reasonDeployable, Message: message, LastTransitionTime: &now,
+	})
+	if err := r.Status().Update(ctx, updated); err != nil {
+		if apierrors.IsForbidden(err) {
+			return fmt.Errorf("approve CertificateRequest %s/%s: the operator's service account needs the verb approve on signers of cert-manager.io: %w", cr.Namespace, cr.Name, err)
+		}
+		return ignoreConflict(client.IgnoreNotFound(err))
+	}
+	for i := range domains {
+		r.events.Eventf(&domains[i], cr, corev1.EventTypeNormal, "KeyDeployed", "Approve", "CertificateRequest %s with key %s was approved", cr.Name, shortKey(spki))
+		r.wake(client.ObjectKeyFromObject(&domains[i]))
+	}
+	return nil
+}

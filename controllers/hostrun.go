@@ -1,0 +1,181 @@
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/rollover"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// hostRun is one host of a MailDomain in one reconcile: what is known, and what was decided.
+type hostRun struct {
+	key    hostKey
+	server v1alpha1.MailServer
+	// previous is the status of the host as it was stored; nil before the first time.
+	previous *v1alpha1.MailServerStatus
+	// removing says that the host's records are to be taken out.
+	removing bool
+	// notManaged says that the host is somebody else's.
+	notManaged bool
+	// refused says why the host may not be written; nil when it may.
+	refused *refusal
+	zone    *v1alpha1.DNSZone
+	entry   zoneEntry
+	certs   []*certificateFacts
+	// missing are the names of Certificates that do not exist.
+	missing []string
+	view    hostView
+	facts   rollover.Facts
+	// decided says that decision holds something.
+	decided  bool
+	decision rollover.Decision
+}
+
+// settings are what the operator's flags say of the rule.
+type settings struct {
+	// unknownHistory is how long an answer that may have been in DNS before we looked is believed cached.
+	unknownHistory time.Duration
+}
+
+// ownerName is the TLSA owner of a host and port (RFC 7671 section 3).
+func ownerName(host string, port int32) string {
+	return fmt.Sprintf("_%d._tcp.%s.", port, host)
+}
+
+// policyOf turns the spec of a MailDomain and of its zone into the rule's policy.
+func policyOf(md *v1alpha1.MailDomain, z *v1alpha1.DNSZone, h *hostRun, s settings) (rollover.Policy, error) {
+	params, err := parametersOf(md)
+	if err != nil {
+		return rollover.Policy{}, err
+	}
+	additional, err := recordsOf(md.Spec.TLSA.AdditionalRecords)
+	if err != nil {
+		return rollover.Policy{}, err
+	}
+	interval := z.Spec.Propagation.Interval.Or(10 * time.Second)
+	p := rollover.Policy{
+		Strategy:       rollover.Strategy(md.Spec.Rollover.Strategy),
+		Parameters:     params,
+		TTL:            time.Duration(md.Spec.TLSA.TTL) * time.Second,
+		Additional:     additional,
+		RemoveForeign:  md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove,
+		PublishSafety:  md.Spec.Rollover.PublishSafety.Or(time.Hour),
+		RetireSafety:   md.Spec.Rollover.RetireSafety.Or(24 * time.Hour),
+		DeadlineBefore: md.Spec.Rollover.Deadline.BeforeExpiry.Or(48 * time.Hour),
+		Proceed:        md.Spec.Rollover.Deadline.Action == v1alpha1.DeadlineProceed,
+		Compromised:    compromisedOf(md),
+		DNSSECRequired: md.Spec.DNSSEC != v1alpha1.DNSSECIgnored,
+		ProbeDisabled:  h.server.Probe.Mode == v1alpha1.ProbeDisabled,
+		Suspended:      md.Spec.Suspend,
+		Removing:       h.removing,
+		Sweeps:         int(cmp.Or(z.Spec.Propagation.Sweeps, 3)),
+		SweepFreshness: max(3*interval, 15*time.Second),
+		Delay:          z.Spec.Propagation.Delay.Or(5 * time.Minute),
+		TTLFloor:       z.Spec.Propagation.TTLFloor.Or(5 * time.Minute),
+		UnknownHistory: s.unknownHistory,
+	}
+	return p, nil
+}
+
+func parametersOf(md *v1alpha1.MailDomain) ([]tlsa.Parameters, error) {
+	var out []tlsa.Parameters
+	for _, text := range md.Spec.TLSA.Parameters {
+		p, err := tlsa.ParseParameters(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("spec.tlsa.parameters: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func recordsOf[T ~string](texts []T) ([]tlsa.Record, error) {
+	var out []tlsa.Record
+	for _, text := range texts {
+		record, err := tlsa.ParseRecord(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("TLSA record %q: %w", text, err)
+		}
+		out = append(out, record)
+	}
+	return tlsa.Normalize(out), nil
+}
+
+// storedRecords reads records from status; what cannot be read is left out, since only the operator
+// writes there and a record that is not known is treated as foreign, and kept.
+func storedRecords(texts []string) []tlsa.Record {
+	var out []tlsa.Record
+	for _, text := range texts {
+		if record, err := tlsa.ParseRecord(text); err == nil {
+			out = append(out, record)
+		}
+	}
+	return tlsa.Normalize(out)
+}
+
+func compromisedOf(md *v1alpha1.MailDomain) map[string]bool {
+	out := map[string]bool{}
+	for _, k := range md.Spec.Rollover.CompromisedKeys {
+		out[strings.ToLower(string(k))] = true
+	}
+	return out
+}
+
+// factsOf gathers what the decision for a host rests on.
+func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (rollover.Facts, error) {
+	policy, err := policyOf(md, h.zone, h, s)
+	if err != nil {
+		return rollover.Facts{}, err
+	}
+	f := rollover.Facts{
+		Now: now, Host: h.server.Hostname, Policy: policy, KeysComplete: true,
+		Rounds: h.view.rounds, LastRound: h.view.last, DNSSEC: dnssecFacts(h.entry),
+	}
+	for _, c := range h.certs {
+		f.Keys = append(f.Keys, c.keys...)
+		f.KeysComplete = f.KeysComplete && len(c.problems) == 0
+	}
+	f.KeysComplete = f.KeysComplete && len(h.missing) == 0
+	slices.SortFunc(f.Keys, func(a, b rollover.Key) int { return strings.Compare(a.ID, b.ID) })
+	lost := slices.Contains(md.Finalizers, v1alpha1.Finalizer) && len(md.Status.MailServers) == 0
+	var written []tlsa.Record
+	if h.previous != nil {
+		f.States = statesOf(h.previous, md.Spec.Rollover.Strategy)
+		f.Unsafe = unsafeOf(h.previous)
+		written = storedRecords(h.previous.OwnRecords)
+	}
+	for _, port := range h.server.Ports {
+		name := ownerName(h.server.Hostname, port.Port)
+		owner := rollover.Owner{Name: name, Port: port.Port, StatusLost: lost, Sweeps: h.view.owners[name].sweeps, Last: h.view.owners[name].last, Written: written}
+		if h.previous != nil {
+			owner.Versions = versionsOf(h.previous, name)
+		}
+		owner.Known = len(owner.Versions) > 0
+		f.Owners = append(f.Owners, owner)
+	}
+	return f, nil
+}
+
+func dnssecFacts(e zoneEntry) rollover.DNSSEC {
+	if e.health == nil {
+		return rollover.DNSSEC{State: dnssec.Indeterminate, Message: "the zone has not been looked at yet"}
+	}
+	d := e.health.DNSSEC
+	return rollover.DNSSEC{State: d.State, Message: d.Message, KeysChanging: d.KeysChanging}
+}
+
+// hasRecords says whether anything of ours may stand in DNS for the host.
+func (h *hostRun) hasRecords() bool {
+	return h.previous != nil && len(h.previous.OwnRecords) > 0
+}
+
+// managed says whether the host is ours to write.
+func (h *hostRun) managed() bool {
+	return !h.notManaged && h.refused == nil && h.decided
+}

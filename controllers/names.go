@@ -1,0 +1,41 @@
+package controllers
+
+import (
+	"crypto/x509"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// spkiOfChain names the key of a chain, which is not empty.
+func spkiOfChain(chain []*x509.Certificate) string {
+	return tlsa.SPKISHA256(chain[0].RawSubjectPublicKeyInfo)
+}
+
+// portOfOwner reads the port out of a TLSA owner such as _25._tcp.mx1.example.com.
+func portOfOwner(owner string) (int32, bool) {
+	label, _, _ := strings.Cut(owner, ".")
+	digits, ok := strings.CutPrefix(label, "_")
+	if !ok {
+		return 0, false
+	}
+	port, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil || port == 0 {
+		return 0, false
+	}
+	return int32(port), true //nolint:gosec // 16 bits
+}
+
+// ownedElsewhereRefusal says that a host belongs to another MailDomain. One of another namespace is
+// not named: its existence is none of this tenant's business.
+func ownedElsewhereRefusal(host, namespace, other string) *refusal {
+	owner := "a MailDomain of another namespace"
+	if strings.HasPrefix(other, namespace+"/") {
+		owner = "MailDomain " + other
+	}
+	return &refusal{v1alpha1.ReasonHostOwnedElsewhere, fmt.Sprintf(
+		"%s belongs to %s, which is older and names certificates for it: list the host without certificates here, or take it out there", host, owner)}
+}

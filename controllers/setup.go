@@ -1,0 +1,187 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// Options say how the controllers run.
+type Options struct {
+	Clock clock.WithTicker
+	// Anchors are the DNSSEC trust anchors of zones that name none.
+	Anchors []dnssec.Anchor
+	// Resolvers are the recursive servers (host:port) that delegations are found with.
+	Resolvers []string
+	// Prober connects to mail servers.
+	Prober probe.Prober
+	// NewZoneClient makes the client of a zone.
+	NewZoneClient func(zone.Config) zone.Client
+	// UnknownHistory is how long an answer counts as cached that may have been in DNS before the
+	// operator looked.
+	UnknownHistory time.Duration
+	// Workers is how many MailDomains are reconciled at once.
+	Workers int
+	// ParallelProbes is how many hosts are probed at once.
+	ParallelProbes int
+}
+
+// wakeup lets code outside a reconciler enqueue a request. Before the controller runs it does nothing.
+type wakeup struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+func (w *wakeup) source() source.Source {
+	return source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.queue = q
+		return nil
+	})
+}
+
+func (w *wakeup) add(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue != nil {
+		w.queue.Add(reconcile.Request{NamespacedName: name})
+	}
+}
+
+// Setup registers the three controllers with a manager.
+func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	var domains, zones, requests wakeup
+	registry := newZoneRegistry()
+	obs := newObserver(domains.add)
+	board := newDecisionBoard()
+	board.wake = func(namespace, certificate string) { wakeRequests(mgr.GetClient(), &requests, namespace, certificate) }
+	pool := newProberPool(mgr.GetClient(), o.Prober, o.Clock, obs, max(o.ParallelProbes, 1))
+	recorder := mgr.GetEventRecorder("dane-operator")
+	r := &MailDomainReconciler{
+		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder,
+		settings: settings{unknownHistory: o.UnknownHistory},
+		keys:     keyReader{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
+		standby:  standbyStore{client: mgr.GetClient(), random: rand.Reader},
+		zones:    registry, observer: obs, probes: pool, decisions: board,
+	}
+	if err := r.setup(mgr, &domains, o); err != nil {
+		return fmt.Errorf("set up the MailDomain controller: %w", err)
+	}
+	z := &DNSZoneReconciler{
+		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder, zones: registry,
+		newClient: o.NewZoneClient, anchors: o.Anchors, resolvers: o.Resolvers, wake: zones.add,
+		wakeDomains: func() { wakeAllDomains(mgr.GetClient(), &domains) },
+	}
+	if err := z.setup(mgr, &zones); err != nil {
+		return fmt.Errorf("set up the DNSZone controller: %w", err)
+	}
+	g := &GateReconciler{Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder, decisions: board, wake: domains.add}
+	if err := g.setup(mgr, &requests); err != nil {
+		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
+	}
+	return mgr.Add(&outside{registry: registry, pool: pool})
+}
+
+// outside ends what runs beside the reconcilers when the operator stops: probes are broken off, and
+// an update that is in flight is waited for, so that none ends half-way.
+type outside struct {
+	registry *zoneRegistry
+	pool     *proberPool
+}
+
+// updateGrace is how long an update in flight is waited for.
+const updateGrace = 20 * time.Second
+
+// Start runs until the operator stops.
+func (o *outside) Start(ctx context.Context) error {
+	<-ctx.Done()
+	o.pool.stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateGrace)
+	defer cancel()
+	o.registry.closeAll(grace)
+	return nil
+}
+
+// NeedLeaderElection says that it starts and stops with the reconcilers.
+func (o *outside) NeedLeaderElection() bool { return true }
+
+var _ manager.LeaderElectionRunnable = (*outside)(nil)
+
+func wakeAllDomains(reader client.Reader, domains *wakeup) {
+	var list v1alpha1.MailDomainList
+	if err := reader.List(context.Background(), &list); err != nil {
+		return // the periodic look finds it
+	}
+	for i := range list.Items {
+		domains.add(client.ObjectKeyFromObject(&list.Items[i]))
+	}
+}
+
+func wakeRequests(reader client.Reader, requests *wakeup, namespace, certificate string) {
+	var list cmapi.CertificateRequestList
+	if err := reader.List(context.Background(), &list, client.InNamespace(namespace), client.MatchingFields{requestIndex: certificate}); err != nil {
+		return // the gate looks again by itself
+	}
+	for i := range list.Items {
+		requests.add(client.ObjectKeyFromObject(&list.Items[i]))
+	}
+}
+
+func (r *MailDomainReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {
+	c := mgr.GetClient()
+	secret := &metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.MailDomain{}).
+		Named("maildomain").
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers, 1)}).
+		Watches(&v1alpha1.MailDomain{}, handler.EnqueueRequestsFromMapFunc(neighbours(c))).
+		Watches(&cmapi.Certificate{}, handler.EnqueueRequestsFromMapFunc(domainsOfCertificate(c))).
+		Watches(&cmapi.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(domainsOfRequest(c))).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(domainsOfNamespace(c))).
+		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(domainsOfSecret(c))).
+		WatchesRawSource(wake.source()).
+		Complete(r)
+}
+
+func (r *DNSZoneReconciler) setup(mgr ctrl.Manager, wake *wakeup) error {
+	secret := &metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.DNSZone{}).
+		Named("dnszone").
+		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(zonesOfSecret(mgr.GetClient()))).
+		WatchesRawSource(wake.source()).
+		Complete(r)
+}
+
+func (r *GateReconciler) setup(mgr ctrl.Manager, wake *wakeup) error {
+	return ctrl.NewControllerManagedBy(mgr).For(&cmapi.CertificateRequest{}).
+		Named("certificaterequest-gate").
+		WatchesRawSource(wake.source()).
+		Complete(r)
+}

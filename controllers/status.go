@@ -1,0 +1,286 @@
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/rollover"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// probeStatusAge is how old the time of the last probe in status may grow before it is refreshed by
+// itself: a write per probe round would be one too many.
+const probeStatusAge = 10 * time.Minute
+
+// buildStatus makes the status that follows from a run. It is a function of the run alone.
+func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
+	next := v1alpha1.MailDomainStatus{ObservedGeneration: run.md.Generation, Conditions: slices.Clone(run.md.Status.Conditions)}
+	for _, h := range run.hosts {
+		if s, keep := hostStatus(run, h); keep {
+			next.MailServers = append(next.MailServers, s)
+		}
+	}
+	next.NextTransition = nextTransition(run)
+	setConditions(run, &next)
+	return next
+}
+
+// hostStatus is the status of one host. A host that has left the spec is kept until no cache has
+// any of its records.
+func hostStatus(run *domainRun, h *hostRun) (v1alpha1.MailServerStatus, bool) {
+	if !h.decided {
+		if h.previous != nil {
+			return *h.previous, true
+		}
+		return v1alpha1.MailServerStatus{Hostname: h.server.Hostname}, !h.removing
+	}
+	s := v1alpha1.MailServerStatus{Hostname: h.server.Hostname, Unsafe: unsafeStatus(h.decision.Unsafe)}
+	s.Records, s.ForeignRecords = servedRecords(h)
+	s.OwnRecords = ownRecords(h)
+	for _, k := range h.decision.Keys {
+		s.Keys = append(s.Keys, keyStatus(k))
+	}
+	for _, o := range h.decision.Owners {
+		for _, v := range o.Versions {
+			s.Versions = append(s.Versions, versionStatus(v))
+		}
+	}
+	s.Endpoints = endpointStatuses(run, h)
+	s.Nameservers = nameserverStatuses(h)
+	return s, !h.left(run) || !h.removed()
+}
+
+// left says whether the host has left the spec.
+func (h *hostRun) left(run *domainRun) bool {
+	return !slices.Contains(hostnames(run.md), h.server.Hostname)
+}
+
+// removed says whether nothing of ours stands in DNS any more, nor in any cache.
+func (h *hostRun) removed() bool {
+	return h.removing && h.decided && h.decision.Untrusted && len(ownRecords(h)) == 0
+}
+
+// servedRecords are the records that the servers show, and the foreign ones among them.
+func servedRecords(h *hostRun) (served, foreign []string) {
+	for i, o := range h.decision.Owners {
+		seen := h.view.owners[o.Name]
+		if seen.last == nil {
+			s, f := previousRecords(h, o.Name)
+			served, foreign = append(served, s...), append(foreign, f...)
+			continue
+		}
+		for _, r := range shown(seen.last) {
+			line := fmt.Sprintf("%s %d IN TLSA %s", o.Name, int64(r.ttl/time.Second), r.record)
+			served = append(served, line)
+			if slices.Contains(h.decision.Owners[i].Foreign, r.record) {
+				foreign = append(foreign, line)
+			}
+		}
+	}
+	return served, foreign
+}
+
+// previousRecords carries on what status said of an owner that was not asked lately.
+func previousRecords(h *hostRun, owner string) (served, foreign []string) {
+	if h.previous == nil {
+		return nil, nil
+	}
+	of := func(lines []string) []string {
+		return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.HasPrefix(l, owner+" ") })
+	}
+	return of(h.previous.Records), of(h.previous.ForeignRecords)
+}
+
+type shownRecord struct {
+	record tlsa.Record
+	ttl    time.Duration
+}
+
+// shown are the records of a sweep: what any address shows, each with the longest TTL.
+func shown(s *rollover.Sweep) []shownRecord {
+	ttls := map[tlsa.Record]time.Duration{}
+	for _, a := range s.Answers {
+		for _, r := range a.Records {
+			ttls[r] = max(ttls[r], a.TTL)
+		}
+	}
+	var out []shownRecord
+	for r, ttl := range ttls {
+		out = append(out, shownRecord{r, ttl})
+	}
+	slices.SortFunc(out, func(a, b shownRecord) int { return tlsa.Compare(a.record, b.record) })
+	return out
+}
+
+// ownRecords are the records that we answer for: those wanted, and those we once wrote that some
+// server may still show.
+func ownRecords(h *hostRun) []string {
+	var own []tlsa.Record
+	var written []tlsa.Record
+	if h.previous != nil {
+		written = storedRecords(h.previous.OwnRecords)
+	}
+	for _, o := range h.decision.Owners {
+		own = append(own, o.Own...)
+		for _, v := range o.Versions {
+			if !v.Open {
+				continue
+			}
+			for _, r := range v.Records {
+				if slices.Contains(written, r) {
+					own = append(own, r)
+				}
+			}
+		}
+	}
+	return presentations(own)
+}
+
+// endpointStatuses lists what the endpoints presented. The time of a probe is refreshed with
+// whatever else changes, and by itself when it grows old.
+func endpointStatuses(run *domainRun, h *hostRun) []v1alpha1.EndpointStatus {
+	if h.view.last == nil {
+		if h.previous != nil {
+			return h.previous.Endpoints
+		}
+		return nil
+	}
+	var out []v1alpha1.EndpointStatus
+	for _, e := range h.view.probes {
+		out = append(out, endpointStatus(h, e)...)
+	}
+	if h.previous == nil || !sameEndpoints(out, h.previous.Endpoints) {
+		return out
+	}
+	for _, e := range h.previous.Endpoints {
+		if run.now.Sub(timeOf(e.LastProbe)) > probeStatusAge {
+			return out
+		}
+	}
+	return h.previous.Endpoints
+}
+
+func sameEndpoints(a, b []v1alpha1.EndpointStatus) bool {
+	return slices.EqualFunc(a, b, func(x, y v1alpha1.EndpointStatus) bool {
+		x.LastProbe, y.LastProbe = nil, nil
+		return x == y
+	})
+}
+
+func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
+	var out []v1alpha1.EndpointStatus
+	seen := map[string]bool{}
+	for _, r := range e.results {
+		if r.Outcome != probe.Presented || len(r.Chain) == 0 {
+			continue
+		}
+		spki := spkiOfChain(r.Chain)
+		if seen[spki] {
+			continue
+		}
+		seen[spki] = true
+		verified, message := verify(h, e.port, r)
+		out = append(out, v1alpha1.EndpointStatus{Address: e.address, Port: e.port, SPKISHA256: spki, Verified: verified, LastProbe: statusTime(r.End), Message: message})
+	}
+	if len(out) == 0 && len(e.results) > 0 {
+		r := e.results[0]
+		out = append(out, v1alpha1.EndpointStatus{Address: e.address, Port: e.port, LastProbe: statusTime(r.End), Message: r.Message})
+	}
+	return out
+}
+
+// verify says whether a presented chain matches what the servers show now, as a sender sees it.
+func verify(h *hostRun, port int32, r probe.Result) (bool, string) {
+	seen := h.view.owners[ownerName(h.server.Hostname, port)]
+	if seen.last == nil {
+		return false, "no answer of the name servers to compare with yet"
+	}
+	var records []tlsa.Record
+	for _, s := range shown(seen.last) {
+		records = append(records, s.record)
+	}
+	result := tlsa.Match(records, r.Chain, []string{h.server.Hostname}, r.End)
+	return result.Verdict == tlsa.Matched, result.String()
+}
+
+// nameserverStatuses says of each address whether it shows what is wanted, at every owner.
+func nameserverStatuses(h *hostRun) []v1alpha1.NameserverSync {
+	byAddress := map[string]*v1alpha1.NameserverSync{}
+	for _, o := range h.decision.Owners {
+		seen := h.view.owners[o.Name]
+		if seen.last == nil {
+			if h.previous != nil {
+				return h.previous.Nameservers
+			}
+			return nil
+		}
+		for _, a := range seen.last.Answers {
+			s, ok := byAddress[a.Address]
+			if !ok {
+				s = &v1alpha1.NameserverSync{Name: a.Name, Address: a.Address, InSync: true}
+				byAddress[a.Address] = s
+			}
+			if problem := answerProblem(h, o, a); problem != "" && s.Message == "" {
+				s.InSync, s.Message = false, problem
+			}
+		}
+	}
+	var out []v1alpha1.NameserverSync
+	for _, s := range byAddress {
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.NameserverSync) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Address, b.Address))
+	})
+	return out
+}
+
+// answerProblem says what is wrong with the answer of one address, in words; empty when nothing is.
+func answerProblem(h *hostRun, o rollover.OwnerDecision, a rollover.Answer) string {
+	switch {
+	case !a.Reachable:
+		return cmp.Or(a.Message, "no answer")
+	case h.facts.Policy.DNSSECRequired && !a.Signed && len(a.Records) > 0:
+		return cmp.Or(a.Message, "the answer for "+o.Name+" does not validate")
+	case !tlsa.Equal(a.Records, o.Records):
+		return "shows other records for " + o.Name + " than wanted"
+	case len(o.Records) > 0 && a.TTL != h.facts.Policy.TTL:
+		return fmt.Sprintf("shows %s with TTL %d, wanted is %d", o.Name, int64(a.TTL/time.Second), int64(h.facts.Policy.TTL/time.Second))
+	}
+	return ""
+}
+
+// nextTransition is the next thing that will happen by itself, over all hosts.
+func nextTransition(run *domainRun) *v1alpha1.Transition {
+	var best *v1alpha1.Transition
+	var bestTime time.Time
+	for _, h := range run.hosts {
+		if !h.decided {
+			continue
+		}
+		at, action := h.decision.Next, h.decision.NextAction
+		if action == "" && len(h.decision.Waits) > 0 {
+			at, action = time.Time{}, h.decision.Waits[0].Message
+		}
+		if action == "" {
+			continue
+		}
+		if best == nil || bestTime.IsZero() && !at.IsZero() || !at.IsZero() && at.Before(bestTime) {
+			best = &v1alpha1.Transition{Time: statusTime(at), Action: truncate(h.server.Hostname+": "+action, 512)}
+			bestTime = at
+		}
+	}
+	return best
+}
+
+func truncate(text string, limit int) string {
+	if len(text) > limit {
+		return text[:limit]
+	}
+	return text
+}

@@ -1,0 +1,173 @@
+package rollover
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// deploy decides which keys may be handed to servers now.
+func (r *run) deploy() {
+	r.early = map[string]bool{}
+	for i := range r.keys {
+		t := &r.keys[i]
+		t.DeployableAt = time.Time{}
+		switch {
+		case t.stage == StageDeployed:
+			r.deployed = append(r.deployed, t.ID)
+		case t.stage != "":
+			r.deployNext(t)
+		}
+	}
+}
+
+// deployNext decides for one key that is not handed to servers yet.
+func (r *run) deployNext(t *tracked) {
+	at, known := r.deployableAt(t)
+	if known && at.After(r.now) {
+		t.DeployableAt = at
+	}
+	code, message, until := r.deployBlocked(t, at, known)
+	switch {
+	case code == WaitNone:
+		r.deployed = append(r.deployed, t.ID)
+	case code != WaitSuspended && code != WaitCompromised && r.deadlineReached(t):
+		r.deployed = append(r.deployed, t.ID)
+		r.early[t.ID] = true
+	case t.stage != StageStandby:
+		r.wait(code, t.ID, message, until)
+	case code == WaitCaches:
+		r.wait(code, t.ID, "the standby key "+short(t.SPKI)+" becomes known to every cache", until)
+	}
+}
+
+// deployableAt is T(k) of the rule: the maximum over P(k) of last(v) + max(2 ttl, ttl + publishSafety),
+// over every owner of the host (trap 16). It is not known while a version of P(k) is still served.
+func (r *run) deployableAt(t *tracked) (time.Time, bool) {
+	var at time.Time
+	for i := range r.owners {
+		for _, v := range r.owners[i].Versions {
+			if !lacks(v, t.Records, r.accounted) {
+				continue
+			}
+			if v.Open {
+				return time.Time{}, false
+			}
+			at = later(at, v.LastSeen.Add(r.f.Policy.soak(v)))
+		}
+	}
+	return at, true
+}
+
+// deployBlocked says what a key waits for, the most telling first.
+func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, string, time.Time) {
+	p, key := r.f.Policy, "key "+short(t.SPKI)
+	var none time.Time
+	switch {
+	case p.Suspended:
+		return WaitSuspended, "suspended: " + key + " is not deployed", none
+	case t.compromised(p):
+		return WaitCompromised, key + " is listed in compromisedKeys and is never deployed", none
+	}
+	if o := r.unseenOwner(); o != nil {
+		r.needSweep = true
+		return WaitSweep, key + " waits until every name server has answered for " + o.Name, none
+	}
+	if r.nothingPublished() {
+		return WaitNone, "", none
+	}
+	if code, message := r.unpublished(t, key); code != WaitNone {
+		return code, message, none
+	}
+	switch {
+	case !known:
+		return WaitPropagation, key + " waits until no name server serves older records", none
+	case r.now.Before(at):
+		return WaitCaches, key + " waits until no cache holds records without it", at
+	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
+		return WaitDNSSEC, key + " waits until the zone is Secure: " + r.f.DNSSEC.Message, none
+	case r.f.DNSSEC.KeysChanging:
+		return WaitKeysChanging, key + " waits until the change of the zone's DNSKEY or DS records is over", none
+	case r.signaturesTooShort():
+		return WaitSignatures, key + " waits until the zone's signatures are renewed: they run out too soon", none
+	}
+	return WaitNone, "", none
+}
+
+// unseenOwner is an owner that no fresh and complete sweep has looked at; nil when there is none.
+func (r *run) unseenOwner() *ownerRun {
+	for i := range r.owners {
+		o := &r.owners[i]
+		if !r.fresh(o) || !allReachable(*o.last) {
+			return o
+		}
+	}
+	return nil
+}
+
+func allReachable(s Sweep) bool {
+	return anyReachable(s) && !slices.ContainsFunc(s.Answers, func(a Answer) bool { return !a.Ignored && !a.Reachable })
+}
+
+// nothingPublished says that no cache can hold a record of any owner: a new key harms nobody.
+func (r *run) nothingPublished() bool {
+	for i := range r.owners {
+		if slices.ContainsFunc(r.owners[i].Versions, func(v Version) bool { return v.Unknown || len(v.Records) > 0 }) {
+			return false
+		}
+	}
+	return true
+}
+
+// unpublished says whether a key's records are missing somewhere. While the host's records are taken
+// out, nothing is published any more and the versions alone decide.
+func (r *run) unpublished(t *tracked, key string) (WaitCode, string) {
+	if r.f.Policy.Removing {
+		return WaitNone, ""
+	}
+	for i := range r.owners {
+		o := &r.owners[i]
+		switch {
+		case o.Write || r.changeWanted(o):
+			return WaitUpdate, key + " waits until its records are written to " + o.Name
+		case !o.InSync:
+			r.needSweep = true
+			return WaitPropagation, key + " waits until every name server shows the records of " + o.Name
+		}
+	}
+	return WaitNone, ""
+}
+
+// signaturesTooShort says whether a signature runs out before it is safe to deploy: twice the TTL
+// at least must be left, and a day where the zone signs for longer than that.
+func (r *run) signaturesTooShort() bool {
+	if !r.f.Policy.DNSSECRequired {
+		return false
+	}
+	for i := range r.owners {
+		for _, a := range r.owners[i].last.Answers {
+			if a.Ignored || a.SignatureExpires.IsZero() {
+				continue
+			}
+			need := 2 * max(a.CacheTTL, r.f.Policy.TTLFloor)
+			if a.SignatureExpires.Sub(r.now) < need {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// deadlineReached says whether the certificate that a key succeeds is about to expire, and the user
+// has chosen to proceed all the same.
+func (r *run) deadlineReached(t *tracked) bool {
+	p := r.f.Policy
+	if !p.Proceed || t.stage == StageStandby {
+		return false
+	}
+	return slices.ContainsFunc(r.keys, func(o tracked) bool {
+		return o.stage == StageDeployed && o.Certificate == t.Certificate && !o.NotAfter.IsZero() &&
+			!r.now.Before(o.NotAfter.Add(-p.DeadlineBefore))
+	})
+}

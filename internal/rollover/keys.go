@@ -1,0 +1,150 @@
+package rollover
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// The roles of a key; the API documents them.
+const (
+	roleNext     = "Next"
+	roleCurrent  = "Current"
+	rolePrevious = "Previous"
+)
+
+// The visibilities of a key's records; the API documents them.
+const (
+	hidden      = "Hidden"
+	rumoured    = "Rumoured"
+	omnipresent = "Omnipresent"
+	unretentive = "Unretentive"
+)
+
+// tracked is a key with what the rule knows of it.
+type tracked struct {
+	KeyState
+	// stage the cluster's objects hold it at; empty when none holds it.
+	stage KeyStage
+	// before is its state of the previous decision; nil for a new key.
+	before *KeyState
+	// presented says that an endpoint presented it in the newest round.
+	presented bool
+}
+
+// trackKeys joins the keys that objects hold with those that are remembered.
+func trackKeys(f Facts) []tracked {
+	var out []tracked
+	for _, k := range f.Keys {
+		out = append(out, track(f, k.ID, &k))
+	}
+	for _, s := range f.States {
+		if !slices.ContainsFunc(f.Keys, func(k Key) bool { return k.ID == s.ID }) {
+			out = append(out, track(f, s.ID, nil))
+		}
+	}
+	out = slices.DeleteFunc(out, func(t tracked) bool { return forgettable(f, t) })
+	slices.SortFunc(out, func(a, b tracked) int {
+		return cmp.Or(slices.Index(roles, a.Role)-slices.Index(roles, b.Role), strings.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+var roles = []string{roleCurrent, roleNext, rolePrevious}
+
+// track gives one key its role, and counts the probe rounds without it.
+func track(f Facts, id string, held *Key) tracked {
+	t := tracked{}
+	if i := slices.IndexFunc(f.States, func(s KeyState) bool { return s.ID == id }); i >= 0 {
+		before := f.States[i]
+		t.KeyState, t.before = before, &before
+	}
+	if held != nil {
+		t.ID, t.SPKI, t.Certificate, t.stage = held.ID, held.SPKI, held.Certificate, held.Stage
+		t.Records = held.Records
+		if held.Serial != "" {
+			t.Serial, t.NotAfter = held.Serial, held.NotAfter
+		}
+	}
+	t.presented = f.LastRound != nil && presents(*f.LastRound, t.SPKI)
+	t.Deployed = t.Deployed || t.stage == StageDeployed || t.presented
+	role := roleNext
+	switch {
+	case t.stage == StageDeployed || t.presented:
+		role = roleCurrent
+	case t.Deployed:
+		role = rolePrevious
+	}
+	if role != t.Role {
+		t.Role, t.Since = role, f.Now
+	}
+	t.countRounds(f)
+	return t
+}
+
+func presents(r ProbeRound, spki string) bool {
+	return slices.ContainsFunc(r.Presented, func(p Presented) bool { return !p.Unreachable && p.SPKI == spki })
+}
+
+// countRounds counts the complete probe rounds in a row in which no endpoint presented a key that
+// no object holds any more. An endpoint that could not be reached breaks the row.
+func (t *tracked) countRounds(f Facts) {
+	if t.stage == StageDeployed {
+		t.GoneSince, t.GoneRounds = time.Time{}, 0
+		return
+	}
+	for _, r := range f.Rounds {
+		switch {
+		case presents(r, t.SPKI):
+			t.GoneSince, t.GoneRounds = time.Time{}, 0
+		case !r.Complete && t.GoneRounds < f.Policy.Sweeps:
+			t.GoneSince, t.GoneRounds = time.Time{}, 0
+		case r.Complete:
+			if t.GoneRounds == 0 {
+				t.GoneSince = r.End
+			}
+			t.GoneRounds = min(t.GoneRounds+1, max(f.Policy.Sweeps, 1))
+		}
+	}
+}
+
+// forgettable says whether a key that no object holds was never handed to a server: its records can
+// go at once, since nobody ever presents it.
+func forgettable(f Facts, t tracked) bool {
+	return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended
+}
+
+// compromised says whether the user has given a key up.
+func (t *tracked) compromised(p Policy) bool { return p.Compromised[t.SPKI] }
+
+// wanted says whether the records of a key belong into DNS. Those of a compromised key that was
+// never served do not.
+func (t *tracked) wanted(p Policy) bool { return t.Deployed || !t.compromised(p) }
+
+// visibility says what caches may know of a key's records.
+func visibility(t *tracked, owners []ownerRun, p Policy, accounted func(tlsa.Parameters) bool, now time.Time) string {
+	contains, without, inSync := false, false, true
+	for i := range owners {
+		inSync = inSync && owners[i].InSync
+		for _, v := range owners[i].Versions {
+			if v.Unknown || len(v.Records) == 0 || !p.mayBeCached(v, now) {
+				continue
+			}
+			contains = contains || slices.ContainsFunc(t.Records, func(r tlsa.Record) bool { return slices.Contains(v.Records, r) })
+			without = without || lacks(v, t.Records, accounted)
+		}
+	}
+	switch {
+	case !contains:
+		return hidden
+	case !t.wanted(p) || p.Removing:
+		return unretentive
+	case without || !inSync:
+		return rumoured
+	default:
+		return omnipresent
+	}
+}

@@ -1,0 +1,218 @@
+package rollover
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// emptyDigests are the digests of no input at all, which some tools publish by mistake.
+var emptyDigests = map[string]bool{
+	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855":                                                                 true,
+	"cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e": true,
+}
+
+// publish decides for every owner what should stand there, and whether it may be written now.
+func (r *run) publish() {
+	own := r.ownRecords()
+	for i := range r.owners {
+		o := &r.owners[i]
+		o.Own = own
+		o.Foreign = r.foreign(o)
+		o.Records = own
+		if !r.f.Policy.RemoveForeign {
+			o.Records = tlsa.Normalize(append(slices.Clone(own), o.Foreign...))
+		}
+		o.Expect = o.primary
+		o.InSync = r.inSync(o)
+		r.warnAbout(o)
+		r.decideWrite(o)
+	}
+}
+
+// ownRecords are the records that we answer for.
+func (r *run) ownRecords() []tlsa.Record {
+	if r.f.Policy.Removing {
+		return nil
+	}
+	own := slices.Clone(r.f.Policy.Additional)
+	for i := range r.keys {
+		if r.keys[i].wanted(r.f.Policy) {
+			own = append(own, r.keys[i].Records...)
+		}
+	}
+	own = slices.DeleteFunc(own, func(k tlsa.Record) bool { return emptyDigests[k.Data] })
+	return tlsa.Normalize(own)
+}
+
+// foreign are the records at an owner that are neither wanted by us nor were ever written by us.
+func (r *run) foreign(o *ownerRun) []tlsa.Record {
+	served := o.primary
+	if !o.primaryKnown && o.last != nil {
+		for _, a := range o.last.Answers {
+			if a.Reachable {
+				served = append(slices.Clone(served), a.Records...)
+			}
+		}
+	}
+	return slices.DeleteFunc(tlsa.Normalize(served), func(k tlsa.Record) bool {
+		return slices.Contains(o.Own, k) || slices.Contains(o.facts.Written, k)
+	})
+}
+
+// inSync says whether the newest sweep was green for what is wanted.
+func (r *run) inSync(o *ownerRun) bool {
+	if o.last == nil || !anyReachable(*o.last) {
+		return false
+	}
+	p := r.f.Policy
+	return !slices.ContainsFunc(o.last.Answers, func(a Answer) bool {
+		if a.Ignored {
+			return false
+		}
+		unsigned := p.DNSSECRequired && !a.Signed && len(a.Records) > 0
+		otherTTL := len(o.Records) > 0 && a.TTL != p.TTL
+		return !a.Reachable || unsigned || otherTTL || !slices.Equal(a.Records, o.Records)
+	})
+}
+
+func (r *run) warnAbout(o *ownerRun) {
+	if n := len(o.Records); n > WarnRecords {
+		o.Warnings = append(o.Warnings, fmt.Sprintf("%s has more than %d TLSA records: answers grow large (RFC 7671 section 10.1.1)", o.Name, WarnRecords))
+	}
+	for _, k := range o.Records {
+		if !r.accounted(k.Parameters) {
+			o.Warnings = append(o.Warnings, fmt.Sprintf("%s has %d %d %d records that are foreign or additional alone: a sender that supports only those may fail", o.Name, k.Usage, k.Selector, k.MatchingType))
+			break
+		}
+	}
+}
+
+// decideWrite decides whether an update is wanted now, and notes the version that it makes.
+func (r *run) decideWrite(o *ownerRun) {
+	if !o.primaryKnown || !r.fresh(o) {
+		r.needSweep = true
+		if r.changeWanted(o) {
+			r.wait(WaitSweep, o.Name, "the name servers have to be asked for "+o.Name, time.Time{})
+		}
+		return
+	}
+	if !r.changeWanted(o) {
+		return
+	}
+	if code, message := r.writeBlocked(o); code != WaitNone {
+		r.wait(code, o.Name, message, time.Time{})
+		return
+	}
+	o.Write = true
+	r.plan(o)
+	r.wait(WaitUpdate, o.Name, "the records of "+o.Name+" are being written", time.Time{})
+}
+
+func (r *run) changeWanted(o *ownerRun) bool {
+	if !o.primaryKnown {
+		return true
+	}
+	return !slices.Equal(o.primary, o.Records) || len(o.Records) > 0 && o.primaryTTL != r.f.Policy.TTL
+}
+
+// plan adds the version that is about to be written, so that it is stored before the update is sent.
+func (r *run) plan(o *ownerRun) {
+	p := r.f.Policy
+	i := slices.IndexFunc(o.Versions, func(v Version) bool {
+		return !v.Unknown && v.TTL == p.TTL && slices.Equal(v.Records, o.Records)
+	})
+	if i < 0 {
+		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: p.TTL, FirstSeen: r.now})
+		i = len(o.Versions) - 1
+	}
+	v := &o.Versions[i]
+	if !v.Open {
+		v.Open, v.AbsentSince, v.AbsentSweeps, v.FirstSeen = true, time.Time{}, 0, r.now
+	}
+	v.LastSeen = later(v.LastSeen, r.now)
+}
+
+// writeBlocked says what holds an update back.
+func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
+	p := r.f.Policy
+	switch {
+	case p.Suspended:
+		return WaitSuspended, "suspended: the records of " + o.Name + " are not changed"
+	case len(o.Records) > MaxRecords:
+		return WaitTooManyRecords, fmt.Sprintf("%s would have more than %d TLSA records, and large senders fail beyond that: remove foreign or additional records, parameter sets or Certificates", o.Name, MaxRecords)
+	case p.Removing:
+		return WaitNone, ""
+	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
+		return WaitDNSSEC, "the zone is not Secure: " + r.f.DNSSEC.Message
+	case len(o.primary) == 0 && len(o.Records) > 0:
+		return r.firstPublicationBlocked(o)
+	case len(o.Records) == 0:
+		return WaitNone, ""
+	}
+	return r.worseBlocked(o)
+}
+
+// firstPublicationBlocked is the opposite of the rule for a new key: a record that nobody matches is
+// an outage, so every endpoint must present a matching chain first (traps 8 and 9).
+func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
+	if !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == StageDeployed }) {
+		return WaitCertificate, "no certificate has been issued yet"
+	}
+	if r.f.Policy.ProbeDisabled {
+		return WaitNone, ""
+	}
+	round := r.f.LastRound
+	if round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness {
+		r.needProbe = true
+		return WaitServers, "the endpoints of " + r.f.Host + " have to be probed before the first publication"
+	}
+	if !round.Complete {
+		return WaitServers, "the first publication waits until every endpoint could be probed: " + firstProblem(*round)
+	}
+	for _, p := range round.Presented {
+		if p.Port == o.facts.Port && !r.matchesAll(p, o.Own) {
+			return WaitServers, fmt.Sprintf("the first publication waits until %s port %d presents a certificate of this MailDomain; it presents key %s", p.Address, p.Port, short(p.SPKI))
+		}
+	}
+	return WaitNone, ""
+}
+
+// worseBlocked refuses a set that a chain does not match which matches what is served now.
+func (r *run) worseBlocked(o *ownerRun) (WaitCode, string) {
+	if r.f.LastRound == nil {
+		return WaitNone, ""
+	}
+	for _, p := range r.f.LastRound.Presented {
+		if p.Port == o.facts.Port && r.matchesAll(p, o.primary) && !r.matchesAll(p, o.Records) {
+			return WaitEndpoints, fmt.Sprintf("%s port %d presents key %s, which the new records would not match", p.Address, p.Port, short(p.SPKI))
+		}
+	}
+	return WaitNone, ""
+}
+
+// matchesAll says whether a presented chain matches a record of every combination that we answer for.
+func (r *run) matchesAll(p Presented, records []tlsa.Record) bool {
+	if p.Unreachable || p.Matches == nil || len(records) == 0 {
+		return p.Unreachable
+	}
+	matched := map[tlsa.Parameters]bool{}
+	any := false
+	for _, k := range records {
+		if !r.accounted(k.Parameters) {
+			continue
+		}
+		hit := p.Matches(k)
+		matched[k.Parameters] = matched[k.Parameters] || hit
+		any = any || hit
+	}
+	for _, hit := range matched {
+		if !hit {
+			return false
+		}
+	}
+	return any
+}

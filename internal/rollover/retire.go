@@ -1,0 +1,102 @@
+package rollover
+
+import (
+	"slices"
+	"time"
+)
+
+// retire decides for each Previous key whether its records may go now, and drops those that may.
+// It returns the keys that stay, and what the others wait for.
+func (r *run) retire() {
+	kept := r.keys[:0:0]
+	for _, t := range r.keys {
+		if t.Role != rolePrevious {
+			t.RemovableAt = time.Time{}
+			kept = append(kept, t)
+			continue
+		}
+		if !r.removable(&t) {
+			kept = append(kept, t)
+		}
+	}
+	r.keys = kept
+}
+
+// removable says whether the records of a Previous key may go now.
+func (r *run) removable(t *tracked) bool {
+	p := r.f.Policy
+	gone := t.GoneSince
+	if p.ProbeDisabled {
+		gone = t.Since
+	} else if t.GoneRounds < max(p.Sweeps, 1) {
+		t.RemovableAt = time.Time{}
+		r.needProbe = true
+		r.waitForEndpoints(t)
+		return false
+	}
+	safety := max(2*r.longestTTL(), p.RetireSafety)
+	if t.compromised(p) && !p.ProbeDisabled {
+		safety = 0
+	}
+	t.RemovableAt = gone.Add(safety)
+	if r.now.Before(t.RemovableAt) {
+		r.wait(WaitRetire, t.ID, "the records of key "+short(t.SPKI)+", which no endpoint presents any more, stay for a while", t.RemovableAt)
+		return false
+	}
+	return r.removalAllowed(t)
+}
+
+// removalAllowed is the last look before records go: everything could be read, nothing presents the
+// key, another key is there, and the evidence is fresh.
+func (r *run) removalAllowed(t *tracked) bool {
+	p := r.f.Policy
+	switch {
+	case p.Suspended:
+		r.wait(WaitSuspended, t.ID, "suspended: the records of key "+short(t.SPKI)+" stay", time.Time{})
+		return false
+	case !r.f.KeysComplete:
+		r.wait(WaitUnread, t.ID, "a Certificate, request or Secret could not be read: the records of key "+short(t.SPKI)+" stay", time.Time{})
+		return false
+	case !slices.ContainsFunc(r.keys, func(o tracked) bool { return o.Role == roleCurrent && !o.compromised(p) }):
+		r.wait(WaitCertificate, t.ID, "no other key is deployed: the records of key "+short(t.SPKI)+" stay", time.Time{})
+		return false
+	case p.ProbeDisabled:
+		return true
+	case r.f.LastRound == nil || !r.f.LastRound.Complete:
+		r.needProbe = true
+		r.waitForEndpoints(t)
+		return false
+	}
+	return true
+}
+
+// waitForEndpoints says that it is not known yet that nothing presents a key any more.
+func (r *run) waitForEndpoints(t *tracked) {
+	message := "it is not proved yet that no endpoint presents key " + short(t.SPKI) + " any more"
+	if last := r.f.LastRound; last != nil && !last.Complete {
+		message = "an endpoint could not be reached, so the records of key " + short(t.SPKI) + " stay: " + firstProblem(*last)
+	}
+	r.wait(WaitEndpoints, t.ID, message, time.Time{})
+}
+
+func firstProblem(round ProbeRound) string {
+	for _, p := range round.Presented {
+		if p.Unreachable {
+			return p.Message
+		}
+	}
+	return "no endpoint is known"
+}
+
+// longestTTL is the longest TTL that matters for the host.
+func (r *run) longestTTL() time.Duration {
+	longest := max(r.f.Policy.TTL, r.f.Policy.TTLFloor)
+	for i := range r.owners {
+		for _, v := range r.owners[i].Versions {
+			if len(v.Records) > 0 {
+				longest = max(longest, v.TTL)
+			}
+		}
+	}
+	return longest
+}

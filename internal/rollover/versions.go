@@ -1,0 +1,168 @@
+package rollover
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// fold brings the versions of an owner up to date with the sweeps made since the last decision.
+func fold(o Owner, p Policy) []Version {
+	versions := slices.Clone(o.Versions)
+	known := o.Known
+	for _, s := range o.Sweeps {
+		if !anyReachable(s) {
+			versions = restartSoak(versions, s, p)
+			continue
+		}
+		if !known {
+			known = true
+			versions = append(versions, unknownHistory(o, s)...)
+		}
+		versions = foldSweep(o.Name, versions, s, p)
+	}
+	return versions
+}
+
+func anyReachable(s Sweep) bool {
+	return slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Reachable })
+}
+
+// unknownHistory stands for what may have been in DNS before the operator first looked (trap 27).
+// An owner that is empty and was never managed has none.
+func unknownHistory(o Owner, s Sweep) []Version {
+	nonEmpty := slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Reachable && len(a.Records) > 0 })
+	if !nonEmpty && !o.StatusLost {
+		return nil
+	}
+	return []Version{{Owner: o.Name, Unknown: true, FirstSeen: s.End, LastSeen: s.End}}
+}
+
+// restartSoak is for a moment at which no address could be reached at all: a resolver that serves
+// stale data (RFC 8767) may have handed out what it should have forgotten, so the wait begins again.
+func restartSoak(versions []Version, s Sweep, p Policy) []Version {
+	for i := range versions {
+		v := &versions[i]
+		if !v.Open && len(v.Records) > 0 && s.End.Before(v.LastSeen.Add(p.soak(*v))) && s.End.After(v.LastSeen) {
+			v.LastSeen = s.End
+		}
+		if v.Open {
+			v.AbsentSince, v.AbsentSweeps = time.Time{}, 0
+		}
+	}
+	return versions
+}
+
+// foldSweep notes what one sweep saw, and what it did not see.
+func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
+	seen := map[int]bool{}
+	for _, a := range s.Answers {
+		if !a.Reachable {
+			continue
+		}
+		i := slices.IndexFunc(versions, func(v Version) bool {
+			return !v.Unknown && v.TTL == a.CacheTTL && slices.Equal(v.Records, a.Records)
+		})
+		if i < 0 {
+			versions = append(versions, Version{Owner: owner, Records: a.Records, TTL: a.CacheTTL, FirstSeen: s.End})
+			i = len(versions) - 1
+		}
+		v := &versions[i]
+		v.Open, v.AbsentSince, v.AbsentSweeps = true, time.Time{}, 0
+		v.LastSeen = later(v.LastSeen, s.End)
+		seen[i] = true
+	}
+	complete := provesAbsence(s, p)
+	for i := range versions {
+		if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].FirstSeen) {
+			noteAbsence(&versions[i], s, p, complete)
+		}
+	}
+	return versions
+}
+
+// provesAbsence says whether a sweep shows that no server serves what it did not show: every
+// address answered, and every answer validates where that is required.
+func provesAbsence(s Sweep, p Policy) bool {
+	return !slices.ContainsFunc(s.Answers, func(a Answer) bool {
+		return !a.Ignored && (!a.Reachable || p.DNSSECRequired && !a.Signed)
+	})
+}
+
+// noteAbsence closes a version after enough sweeps in a row without it. What counts is the end of
+// the first: a server that was asked late in it may have switched just before.
+func noteAbsence(v *Version, s Sweep, p Policy, complete bool) {
+	if !complete {
+		v.AbsentSince, v.AbsentSweeps = time.Time{}, 0
+		return
+	}
+	if v.AbsentSweeps == 0 {
+		v.AbsentSince = s.End
+	}
+	v.AbsentSweeps++
+	if v.AbsentSweeps >= max(p.Sweeps, 1) {
+		v.Open = false
+		v.LastSeen = later(v.LastSeen, v.AbsentSince.Add(p.Delay))
+	}
+}
+
+// prune drops the versions that no decision can rest on any more.
+func prune(versions []Version, p Policy, now time.Time) []Version {
+	return slices.DeleteFunc(versions, func(v Version) bool {
+		return !v.Open && !now.Before(v.LastSeen.Add(p.soak(v)))
+	})
+}
+
+// ttl is how long a cache is believed to keep a version.
+func (p Policy) ttl(v Version) time.Duration { return max(v.TTL, p.TTLFloor) }
+
+// soak is how long after a version was last served a key that it lacks has to wait:
+// max(2 ttl, ttl + publishSafety) (RFC 7671 section 8.1).
+func (p Policy) soak(v Version) time.Duration {
+	if v.Unknown {
+		return p.UnknownHistory
+	}
+	return max(2*p.ttl(v), p.ttl(v)+p.PublishSafety)
+}
+
+// cachedUntil is when the last cache has forgotten a closed version.
+func (p Policy) cachedUntil(v Version) time.Time { return v.LastSeen.Add(p.ttl(v)) }
+
+// mayBeCached says whether some cache may hold a version.
+func (p Policy) mayBeCached(v Version, now time.Time) bool {
+	return v.Open || now.Before(p.cachedUntil(v))
+}
+
+// lacks says whether v belongs to P(k): it is not empty, and for some combination that we account
+// for it holds no association of the key. A version with nothing of the key at all lacks it too.
+func lacks(v Version, records []tlsa.Record, accounted func(tlsa.Parameters) bool) bool {
+	if v.Unknown {
+		return true
+	}
+	if len(v.Records) == 0 {
+		return false
+	}
+	if !slices.ContainsFunc(records, func(r tlsa.Record) bool { return slices.Contains(v.Records, r) }) {
+		return true
+	}
+	for _, r := range v.Records {
+		if !accounted(r.Parameters) {
+			continue
+		}
+		has := slices.ContainsFunc(records, func(k tlsa.Record) bool {
+			return k.Parameters == r.Parameters && slices.Contains(v.Records, k)
+		})
+		if !has {
+			return true
+		}
+	}
+	return false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

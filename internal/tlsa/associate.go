@@ -1,0 +1,124 @@
+package tlsa
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// Limits on what is read of a chain or request.
+const (
+	maxChain = 16
+	maxDER   = 64 << 10
+)
+
+var (
+	// ErrNoIssuer says that a usage 2 association is wanted and the chain holds no CA certificate.
+	ErrNoIssuer = errors.New("the chain holds no certificate of its issuer, which usage 2 needs (RFC 7672 section 3.1.2)")
+	// ErrPEM says that text holds no usable PEM block.
+	ErrPEM = errors.New("no usable PEM block")
+)
+
+// ParseChain reads a PEM chain, leaf first.
+func ParseChain(text []byte) ([]*x509.Certificate, error) {
+	var chain []*x509.Certificate
+	for {
+		var block *pem.Block
+		block, text = pem.Decode(text)
+		if block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" || len(block.Bytes) > maxDER || len(chain) == maxChain {
+			return nil, fmt.Errorf("%w: want at most %d certificates of at most 64 KiB", ErrPEM, maxChain)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate %d of the chain: %w", len(chain)+1, err)
+		}
+		chain = append(chain, certificate)
+	}
+	if len(chain) == 0 {
+		return nil, ErrPEM
+	}
+	return chain, nil
+}
+
+// SPKIFromCSR returns the public key (SPKI, DER) of a PEM certificate request whose signature is good.
+func SPKIFromCSR(text []byte) ([]byte, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || len(block.Bytes) > maxDER {
+		return nil, ErrPEM
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("certificate request: %w", err)
+	}
+	if err := request.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("certificate request: %w", err)
+	}
+	return request.RawSubjectPublicKeyInfo, nil
+}
+
+// SPKISHA256 names a key: the SHA-256 of its SPKI (DER) in lower-case hex.
+func SPKISHA256(spki []byte) string {
+	sum := sha256.Sum256(spki)
+	return hex.EncodeToString(sum[:])
+}
+
+// KeyAssociations are the associations that follow from a public key (SPKI, DER) alone: those of
+// usage 3 and selector 1. They can be published before a certificate exists.
+func KeyAssociations(spki []byte, params []Parameters) []Record {
+	var out []Record
+	for _, p := range params {
+		if p.Usage == UsageDANEEE && p.Selector == SelectorSPKI {
+			out = append(out, Record{Parameters: p, Data: data(p.MatchingType, spki)})
+		}
+	}
+	return Normalize(out)
+}
+
+// Associations are the associations of a chain, leaf first, for each parameter set. For usage 2 the
+// trust anchor is the certificate that signed the leaf, which must be in the chain (RFC 7671 section
+// 5.2). With an error the associations that could be made are returned too.
+func Associations(chain []*x509.Certificate, params []Parameters) ([]Record, error) {
+	var out []Record
+	var failed error
+	for _, p := range params {
+		certificate := chain[0]
+		if p.Usage == UsageDANETA {
+			if len(chain) < 2 || !chain[1].IsCA {
+				failed = ErrNoIssuer
+				continue
+			}
+			certificate = chain[1]
+		}
+		out = append(out, Record{Parameters: p, Data: data(p.MatchingType, selected(p.Selector, certificate))})
+	}
+	return Normalize(out), failed
+}
+
+// selected is the part of a certificate that a selector speaks of (RFC 6698 section 2.1.2).
+func selected(selector uint8, c *x509.Certificate) []byte {
+	if selector == SelectorSPKI {
+		return c.RawSubjectPublicKeyInfo
+	}
+	return c.Raw
+}
+
+// data is what a matching type makes of bytes (RFC 6698 section 2.1.3).
+func data(matchingType uint8, b []byte) string {
+	switch matchingType {
+	case MatchingSHA256:
+		sum := sha256.Sum256(b)
+		return hex.EncodeToString(sum[:])
+	case MatchingSHA512:
+		sum := sha512.Sum512(b)
+		return hex.EncodeToString(sum[:])
+	default:
+		return hex.EncodeToString(b)
+	}
+}
