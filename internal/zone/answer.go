@@ -97,20 +97,15 @@ func checkHeader(zone, name string, m *dns.Msg) error {
 	return nil
 }
 
-// findCut finds the zone cut that an answer tells of: a referral, or the SOA of a zone below.
+// findCut finds the zone cut that an answer tells of: a referral, or the SOA or NS of a zone below
+// that the same server serves too.
 func findCut(zone, name string, m *dns.Msg) string {
 	for _, rr := range m.Ns {
-		owner := dns.CanonicalName(rr.Header().Name)
-		switch rr.Header().Rrtype {
-		case dns.TypeNS:
-			if m.Authoritative {
-				continue
-			}
-		case dns.TypeSOA:
-		default:
+		kind, owner := rr.Header().Rrtype, dns.CanonicalName(rr.Header().Name)
+		if kind != dns.TypeNS && kind != dns.TypeSOA {
 			continue
 		}
-		// After an alias the SOA is that of the alias's end.
+		// After an alias they are those of the alias's end, which is no ancestor of the name.
 		if owner != zone && dns.IsSubDomain(zone, owner) && dns.IsSubDomain(owner, name) {
 			return owner
 		}

@@ -34,6 +34,7 @@ type fakeServer struct {
 	keyAlgo string
 	// misbehave looks at a request and names the fault; nil for none.
 	misbehave func(req *dns.Msg) fault
+	hook      sync.Mutex
 	// refuse says for an owner of an update which rcode the message gets; nil for none.
 	refuse func(owner string) int
 	// capTTL and capCount limit what is stored, without a word; 0 for none.
@@ -260,7 +261,9 @@ func (s *fakeServer) handle(wire []byte) [][]byte {
 	}
 	f := behave
 	if s.misbehave != nil {
+		s.hook.Lock()
 		f = s.misbehave(req)
+		s.hook.Unlock()
 	}
 	m, mac := new(dns.Msg), ""
 	m.SetReply(req)
@@ -279,7 +282,7 @@ func (s *fakeServer) handle(wire []byte) [][]byte {
 		s.update(f, req, m, t != nil)
 	} else {
 		s.answer(req, m)
-		m.Authoritative = f != replyNoAA
+		m.Authoritative = m.Authoritative && f != replyNoAA
 		m.Truncated = f == replyTC
 	}
 	return s.finish(f, req, m, t, mac)
