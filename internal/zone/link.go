@@ -222,7 +222,7 @@ func (l *link) exchangePacket(ctx context.Context, m *dns.Msg, patience time.Dur
 			continue
 		}
 		if got.Truncated {
-			return reply{msg: got, err: errTooShort}
+			return reply{err: errTooShort}
 		}
 		return reply{msg: got}
 	}
