@@ -10,4 +10,10 @@ test: ## Run every test.
 	go -C test vet ./...
 	go -C test test -p 1 ./...
 
-.PHONY: help test
+demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
+	go -C test run ./demo
+
+run: ## Run the operator against the current kubeconfig.
+	go run ./cmd/dane-operator --log-format console
+
+.PHONY: help test demo run

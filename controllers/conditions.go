@@ -235,7 +235,7 @@ func verifiedFinding(_ *domainRun, h *hostRun) finding {
 		for _, s := range endpointStatus(h, e) {
 			line := s.Address + ": " + s.Message
 			switch {
-			case s.SPKISHA256 == "":
+			case s.SPKISHA256 == "" || s.Message == notCompared:
 				unknown = append(unknown, line)
 			case !s.Verified:
 				bad = append(bad, line)

@@ -152,7 +152,7 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	}
 	for _, port := range h.server.Ports {
 		name := ownerName(h.server.Hostname, port.Port)
-		owner := rollover.Owner{Name: name, Port: port.Port, StatusLost: lost, Sweeps: h.view.owners[name].sweeps, Last: h.view.owners[name].last, Written: written}
+		owner := rollover.Owner{Name: name, Port: port.Port, StatusLost: lost, Sweeps: h.view.owners[name].sweeps, Last: h.view.owners[name].newest(), Written: written}
 		if h.previous != nil {
 			owner.Versions = versionsOf(h.previous, name)
 		}

@@ -246,10 +246,10 @@ func dueIn(now, last time.Time, pace time.Duration) time.Duration {
 }
 
 func lastSweepEnd(o ownerObservation) time.Time {
-	if o.last == nil {
-		return time.Time{}
+	if last := o.newest(); last != nil {
+		return last.End
 	}
-	return o.last.End
+	return time.Time{}
 }
 
 // inMotion says whether the host waits for something that sweeps and probes can bring nearer.
@@ -266,6 +266,15 @@ func (h *hostRun) inMotion() bool {
 		}
 		if open > 1 {
 			return true
+		}
+	}
+	current := map[string]int{}
+	for _, k := range h.decision.Keys {
+		if k.Role == string(v1alpha1.RoleCurrent) {
+			current[k.Certificate]++
+		}
+		if current[k.Certificate] > 1 {
+			return true // handed to the servers, and not every endpoint has taken it yet
 		}
 	}
 	return slices.ContainsFunc(h.decision.Keys, func(k ruleKeyState) bool {

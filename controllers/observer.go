@@ -21,6 +21,8 @@ type ownerObservation struct {
 	sweeps []rollover.Sweep
 	// last is the newest sweep, kept after it was handed to the rule.
 	last *rollover.Sweep
+	// stale says that an update came after the newest sweep, which thus says nothing any more.
+	stale bool
 	// sweeping and publishing say that an answer is awaited.
 	sweeping, publishing bool
 	// result is how the last update ended, and at is when.
@@ -30,6 +32,14 @@ type ownerObservation struct {
 	failures int
 	// outOfSyncSince is when the servers began to differ from what is wanted.
 	outOfSyncSince time.Time
+}
+
+// newest is the newest sweep that counts.
+func (o ownerObservation) newest() *rollover.Sweep {
+	if o.stale {
+		return nil
+	}
+	return o.last
 }
 
 // hostObservation is what was seen of one host.
@@ -140,7 +150,7 @@ func (o *observer) endSweep(key hostKey, owner string, sweep zone.Sweep) {
 	w := o.owner(key, owner)
 	w.sweeping = false
 	w.sweeps = append(w.sweeps, seen)
-	w.last = &seen
+	w.last, w.stale = &seen, false
 	o.mu.Unlock()
 	o.wake(key.domain)
 }
@@ -170,7 +180,7 @@ func (o *observer) endPublish(key hostKey, owner string, result zone.Result, now
 		w.failures++
 		w.retryAt = now.Add(backoff(w.failures))
 	}
-	w.last = nil
+	w.stale = true
 	o.mu.Unlock()
 	o.wake(key.domain)
 }

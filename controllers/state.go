@@ -49,7 +49,7 @@ func versionsOf(s *v1alpha1.MailServerStatus, owner string) []rollover.Version {
 		out = append(out, rollover.Version{
 			Owner: v.Owner, Records: storedRecords(v.Records), Unknown: v.Unknown,
 			TTL: time.Duration(v.TTL) * time.Second, FirstSeen: timeOf(v.FirstSeen), LastSeen: timeOf(v.LastSeen),
-			Open: v.Open, AbsentSince: timeOf(v.AbsentSince), AbsentSweeps: int(v.AbsentSweeps),
+			Open: v.Open, Planned: v.Planned, AbsentSince: timeOf(v.AbsentSince), AbsentSweeps: int(v.AbsentSweeps),
 		})
 	}
 	return out
@@ -60,7 +60,7 @@ func versionsOf(s *v1alpha1.MailServerStatus, owner string) []rollover.Version {
 func versionStatus(v rollover.Version) v1alpha1.VersionStatus {
 	out := v1alpha1.VersionStatus{
 		Owner: v.Owner, Records: presentations(v.Records), Unknown: v.Unknown,
-		TTL: int64((v.TTL + time.Second - 1) / time.Second), FirstSeen: statusTime(v.FirstSeen), Open: v.Open,
+		TTL: int64((v.TTL + time.Second - 1) / time.Second), FirstSeen: statusTime(v.FirstSeen), Open: v.Open, Planned: v.Planned,
 		AbsentSince: statusTime(v.AbsentSince), AbsentSweeps: int32(v.AbsentSweeps), //nolint:gosec // at most 10
 	}
 	if !v.Open {

@@ -194,11 +194,14 @@ func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 	return out
 }
 
+// notCompared is the message of an endpoint whose chain could not be compared with anything.
+const notCompared = "no answer of the name servers to compare with yet"
+
 // verify says whether a presented chain matches what the servers show now, as a sender sees it.
-func verify(h *hostRun, port int32, r probe.Result) (bool, string) {
+func verify(h *hostRun, port int32, r probe.Result) (matched bool, message string) {
 	seen := h.view.owners[ownerName(h.server.Hostname, port)]
 	if seen.last == nil {
-		return false, "no answer of the name servers to compare with yet"
+		return false, notCompared
 	}
 	var records []tlsa.Record
 	for _, s := range shown(seen.last) {

@@ -204,6 +204,9 @@ type VersionStatus struct {
 	// open says that some address may still serve it.
 	// +optional
 	Open bool `json:"open,omitempty"`
+	// planned says that it was about to be written and no name server has been seen with it yet.
+	// +optional
+	Planned bool `json:"planned,omitempty"`
 	// absentSince is the end of the first of the green sweeps in a row that did not show it.
 	// +optional
 	AbsentSince *metav1.Time `json:"absentSince,omitempty"`

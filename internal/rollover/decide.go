@@ -148,7 +148,7 @@ func (r *run) published(o *ownerRun) bool {
 	if o.last != nil && anyReachable(*o.last) {
 		return slices.ContainsFunc(o.last.Answers, func(a Answer) bool { return a.Reachable && ours(a.Records) })
 	}
-	return slices.ContainsFunc(o.Versions, func(v Version) bool { return v.Open && ours(v.Records) })
+	return slices.ContainsFunc(o.Versions, func(v Version) bool { return v.Open && !v.Planned && ours(v.Records) })
 }
 
 // untrust says when no cache holds any record of ours any more.

@@ -118,6 +118,8 @@ type Version struct {
 	// served it (last(v) of the rule, Delay included); when Open is true, when it was last seen.
 	LastSeen time.Time
 	Open     bool
+	// Planned says that it was about to be written and no sweep has shown it yet.
+	Planned bool
 	// AbsentSince is the end of the first of the AbsentSweeps consecutive green sweeps without it.
 	AbsentSince  time.Time
 	AbsentSweeps int

@@ -126,7 +126,7 @@ func (r *run) plan(o *ownerRun) {
 		return !v.Unknown && v.TTL == p.TTL && slices.Equal(v.Records, o.Records)
 	})
 	if i < 0 {
-		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: p.TTL, FirstSeen: r.now})
+		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: p.TTL, FirstSeen: r.now, Planned: true})
 		i = len(o.Versions) - 1
 	}
 	v := &o.Versions[i]

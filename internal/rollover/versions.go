@@ -69,7 +69,7 @@ func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
 			i = len(versions) - 1
 		}
 		v := &versions[i]
-		v.Open, v.AbsentSince, v.AbsentSweeps = true, time.Time{}, 0
+		v.Open, v.Planned, v.AbsentSince, v.AbsentSweeps = true, false, time.Time{}, 0
 		v.LastSeen = later(v.LastSeen, s.End)
 		seen[i] = true
 	}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// snapshot is what the view shows.
+type snapshot struct {
+	step     string
+	domain   *v1alpha1.MailDomain
+	servers  []serverView
+	served   string
+	verdicts verdicts
+}
+
+// serverView is what one name server shows.
+type serverView struct {
+	name    string
+	records []string
+	err     string
+}
+
+// verdicts count what the judging sender found.
+type verdicts struct{ checks, mismatches, unreachable int }
+
+// view draws snapshots: in place on a terminal, and as lines of what changed elsewhere.
+type view struct {
+	mu       sync.Mutex
+	out      io.Writer
+	terminal bool
+	start    time.Time
+	lines    int
+	last     string
+}
+
+// log writes a line that stays above the picture.
+func (v *view) log(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.erase()
+	fmt.Fprintf(v.out, "%s  %s\n", v.elapsed(), fmt.Sprintf(format, args...))
+}
+
+func (v *view) elapsed() string {
+	return fmt.Sprintf("%5.1fs", time.Since(v.start).Seconds())
+}
+
+func (v *view) erase() {
+	if v.terminal && v.lines > 0 {
+		fmt.Fprintf(v.out, "\033[%dA\033[J", v.lines)
+	}
+	v.lines = 0
+}
+
+// draw shows a snapshot.
+func (v *view) draw(s snapshot) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.terminal {
+		if line := s.line(); line != v.last {
+			v.last = line
+			fmt.Fprintf(v.out, "%s  %s\n", v.elapsed(), line)
+		}
+		return
+	}
+	picture := s.picture(v.elapsed())
+	v.erase()
+	fmt.Fprint(v.out, picture)
+	v.lines = strings.Count(picture, "\n")
+}
+
+// line is a snapshot in one line, without what changes all the time.
+func (s snapshot) line() string {
+	var shown []string
+	for _, server := range s.servers {
+		shown = append(shown, fmt.Sprintf("%s shows %s", server.name, server.summary()))
+	}
+	return fmt.Sprintf("%s; served %s; %s; %s", strings.Join(shown, ", "), short(s.served), keysLine(s.domain), waitingLine(s.domain))
+}
+
+// picture is a snapshot for a terminal.
+func (s snapshot) picture(elapsed string) string {
+	var b strings.Builder
+	row := func(label, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-16s %s\n", label, clip(fmt.Sprintf(format, args...), 100))
+	}
+	fmt.Fprintf(&b, "\n── %s  %s\n", elapsed, s.step)
+	for _, server := range s.servers {
+		row("records at "+server.name, "%s", server.summary())
+	}
+	row("caches may hold", "%s", cachedLine(s.domain))
+	row("keys", "%s", keysLine(s.domain))
+	row("server presents", "%s", short(s.served))
+	row("waits for", "%s", waitingLine(s.domain))
+	row("safe", "%s", safeLine(s.domain))
+	row("senders", "%d checks, %d mismatches", s.verdicts.checks, s.verdicts.mismatches)
+	return b.String()
+}
+
+func (s serverView) summary() string {
+	if s.err != "" {
+		return s.err
+	}
+	if len(s.records) == 0 {
+		return "nothing"
+	}
+	var out []string
+	for _, r := range s.records {
+		fields := strings.Fields(r)
+		out = append(out, short(fields[len(fields)-1]))
+	}
+	return strings.Join(out, " ")
+}
+
+// short is enough of a digest to tell keys apart.
+func short(digest string) string {
+	if digest == "" {
+		return "nothing"
+	}
+	return strings.ToLower(digest[:min(8, len(digest))])
+}
+
+func clip(text string, width int) string {
+	if runes := []rune(text); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return text
+}
+
+func keysLine(md *v1alpha1.MailDomain) string {
+	var out []string
+	for _, s := range statuses(md) {
+		for _, k := range s.Keys {
+			text := fmt.Sprintf("%s %s/%s", short(k.SPKISHA256), k.Role, k.Visibility)
+			if k.DeployableAt != nil && k.Role == v1alpha1.RoleNext {
+				text += " deployable " + k.DeployableAt.Format(time.TimeOnly)
+			}
+			if k.RemovableAt != nil {
+				text += " removable " + k.RemovableAt.Format(time.TimeOnly)
+			}
+			out = append(out, text)
+		}
+	}
+	if len(out) == 0 {
+		return "none yet"
+	}
+	return strings.Join(out, ", ")
+}
+
+func cachedLine(md *v1alpha1.MailDomain) string {
+	var out []string
+	for _, s := range statuses(md) {
+		for _, v := range s.Versions {
+			if v.Unknown || len(v.Records) == 0 {
+				continue
+			}
+			view := serverView{records: v.Records}
+			until := "served now"
+			if v.LastSeen != nil {
+				until = "until " + v.LastSeen.Add(time.Duration(v.TTL)*time.Second).Format(time.TimeOnly)
+			}
+			out = append(out, fmt.Sprintf("{%s %s}", view.summary(), until))
+		}
+	}
+	if len(out) == 0 {
+		return "nothing"
+	}
+	return strings.Join(out, " ")
+}
+
+func waitingLine(md *v1alpha1.MailDomain) string {
+	if md == nil || md.Status.NextTransition == nil {
+		return "nothing"
+	}
+	t := md.Status.NextTransition
+	if t.Time == nil {
+		return t.Action
+	}
+	return t.Action + " at " + t.Time.Format(time.TimeOnly)
+}
+
+func safeLine(md *v1alpha1.MailDomain) string {
+	if md == nil {
+		return "nothing is known yet"
+	}
+	c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverSafe)
+	if c == nil {
+		return "nothing is known yet"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %s", c.Status, c.Message))
+}
+
+func statuses(md *v1alpha1.MailDomain) []v1alpha1.MailServerStatus {
+	if md == nil {
+		return nil
+	}
+	return md.Status.MailServers
+}
