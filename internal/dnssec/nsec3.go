@@ -29,10 +29,11 @@ func (p *proof) match(name string) *dns.NSEC3 {
 	return nil
 }
 
-// cover finds an NSEC3 in whose gap the name's hash lies.
+// cover finds an NSEC3 in whose gap the name's hash lies. To the DNS library the gap includes the
+// record's own hash, which stands for a name that does exist.
 func (p *proof) cover(name string) *dns.NSEC3 {
 	for _, n := range p.nsec3 {
-		if p.hashes.spend() && n.Cover(name) {
+		if p.hashes.spend() && n.Cover(name) && !n.Match(name) {
 			return n
 		}
 	}

@@ -1,0 +1,236 @@
+package dnssec
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// denials is a zone with an NSEC chain and an NSEC3 chain over the same names.
+type denials struct {
+	*testZone
+	types map[string][]uint16
+	nsec  map[string]dns.RR
+	nsec3 []dns.RR
+}
+
+// newDenials has a host, a wildcard, a delegation, a DNAME and an empty non-terminal (_tcp.mx).
+func newDenials(t *testing.T) *denials {
+	t.Helper()
+	d := &denials{testZone: newZone(t, "example.test."), nsec: map[string]dns.RR{}, types: map[string][]uint16{
+		"example.test.":             {dns.TypeNS, dns.TypeSOA, dns.TypeDNSKEY},
+		"mx.example.test.":          {dns.TypeA},
+		"_25._tcp.mx.example.test.": {dns.TypeTLSA},
+		"alias.example.test.":       {dns.TypeCNAME},
+		"*.wild.example.test.":      {dns.TypeTLSA},
+		"sub.example.test.":         {dns.TypeNS},
+		"dname.example.test.":       {dns.TypeDNAME},
+	}}
+	var names []string
+	for n := range d.types {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, canonicalCompare)
+	for i, n := range names {
+		d.nsec[n] = &dns.NSEC{Hdr: dns.RR_Header{Name: n, Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: 30},
+			NextDomain: names[(i+1)%len(names)], TypeBitMap: sorted(append(slices.Clone(d.types[n]), dns.TypeRRSIG, dns.TypeNSEC))}
+	}
+	d.makeNSEC3(append(names, "_tcp.mx.example.test.", "wild.example.test."))
+	return d
+}
+
+func sorted(types []uint16) []uint16 {
+	slices.Sort(types)
+	return types
+}
+
+func (d *denials) makeNSEC3(names []string) {
+	type entry struct{ name, hash string }
+	var all []entry
+	for _, n := range names {
+		all = append(all, entry{n, dns.HashName(n, dns.SHA1, 0, "")})
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].hash < all[j].hash })
+	for i, e := range all {
+		d.nsec3 = append(d.nsec3, &dns.NSEC3{
+			Hdr:  dns.RR_Header{Name: strings.ToLower(e.hash) + ".example.test.", Rrtype: dns.TypeNSEC3, Class: dns.ClassINET, Ttl: 30},
+			Hash: dns.SHA1, HashLength: 20, NextDomain: all[(i+1)%len(all)].hash, TypeBitMap: sorted(slices.Clone(d.types[e.name]))})
+	}
+}
+
+// authority signs records, each an RRset.
+func (d *denials) authority(rrs ...dns.RR) []dns.RR {
+	var out []dns.RR
+	for _, rr := range rrs {
+		out = append(out, rr, d.sign([]dns.RR{rr}))
+	}
+	return out
+}
+
+func (d *denials) at(names ...string) []dns.RR {
+	var rrs []dns.RR
+	for _, n := range names {
+		rrs = append(rrs, d.nsec[n+"example.test."])
+	}
+	return d.authority(rrs...)
+}
+
+func TestNSEC(t *testing.T) {
+	d := newDenials(t)
+	unsigned := []dns.RR{d.nsec["mx.example.test."]}
+	cases := []struct {
+		reason    string
+		name      string
+		qtype     uint16
+		nxdomain  bool
+		authority []dns.RR
+		want      Reason
+	}{
+		{"the name is there without the type", "mx.example.test.", dns.TypeTLSA, false, d.at("mx."), ""},
+		{"the name has the type", "mx.example.test.", dns.TypeA, false, d.at("mx."), BadProof},
+		{"the name is an alias", "alias.example.test.", dns.TypeTLSA, false, d.at("alias."), BadProof},
+		{"another name's record", "mx.example.test.", dns.TypeTLSA, false, d.at("alias."), BadProof},
+		{"an empty non-terminal", "_tcp.mx.example.test.", dns.TypeTLSA, false, d.at("mx."), ""},
+		{"an empty non-terminal does exist", "_tcp.mx.example.test.", dns.TypeTLSA, true, d.at("mx.", ""), BadProof},
+		{"the parent's side of a cut says nothing of the child", "sub.example.test.", dns.TypeTLSA, false, d.at("sub."), BadProof},
+		{"and denies its DS", "sub.example.test.", dns.TypeDS, false, d.at("sub."), ""},
+		{"a name that does not exist", "_443._tcp.mx.example.test.", dns.TypeTLSA, true, d.at("_25._tcp.mx.", "mx."), ""},
+		{"without the proof that no wildcard is there", "nothere.example.test.", dns.TypeTLSA, true, d.at("mx."), BadProof},
+		{"with it", "nothere.example.test.", dns.TypeTLSA, true, d.at("_25._tcp.mx.", ""), ""},
+		{"below a cut nobody knows", "a.sub.example.test.", dns.TypeTLSA, true, d.at("sub.", ""), BadProof},
+		{"below a DNAME nobody knows", "a.dname.example.test.", dns.TypeTLSA, true, d.at("dname.", ""), BadProof},
+		{"a wildcard without the type", "a.wild.example.test.", dns.TypeA, false, d.at("*.wild."), ""},
+		{"a wildcard with the type", "a.wild.example.test.", dns.TypeTLSA, false, d.at("*.wild."), BadProof},
+		{"an unsigned record", "mx.example.test.", dns.TypeTLSA, false, unsigned, NoSignature},
+		{"nothing at all", "mx.example.test.", dns.TypeTLSA, false, nil, NoSignature},
+		{"the last name of the zone, whose record points back to the apex", "zzz.example.test.", dns.TypeTLSA, true, d.at("*.wild.", ""), ""},
+	}
+	keys := d.keys()
+	for _, c := range cases {
+		until, err := keys.VerifyDenial(c.name, c.qtype, c.nxdomain, c.authority, at)
+		if got := reasonOf(err); got != c.want {
+			t.Errorf("%s: got %q (%v), want %q", c.reason, got, err, c.want)
+		}
+		if (err == nil) == until.IsZero() {
+			t.Errorf("%s: valid until %s", c.reason, until)
+		}
+	}
+}
+
+func TestNSEC3(t *testing.T) {
+	d := newDenials(t)
+	all := d.authority(d.nsec3...)
+	optOut := slices.Clone(d.nsec3)
+	for i, rr := range optOut {
+		c := *rr.(*dns.NSEC3)
+		c.Flags = 1
+		optOut[i] = &c
+	}
+	slow := slices.Clone(d.nsec3)
+	for i, rr := range slow {
+		c := *rr.(*dns.NSEC3)
+		c.Iterations = maxIterations + 1
+		slow[i] = &c
+	}
+	without := func(name string) []dns.RR {
+		var left []dns.RR
+		for _, rr := range d.nsec3 {
+			if !rr.(*dns.NSEC3).Match(name) {
+				left = append(left, rr)
+			}
+		}
+		return d.authority(left...)
+	}
+	cases := []struct {
+		reason    string
+		name      string
+		qtype     uint16
+		nxdomain  bool
+		authority []dns.RR
+		want      Reason
+	}{
+		{"the name is there without the type", "mx.example.test.", dns.TypeTLSA, false, all, ""},
+		{"the name has the type", "mx.example.test.", dns.TypeA, false, all, BadProof},
+		{"an alias", "alias.example.test.", dns.TypeTLSA, false, all, BadProof},
+		{"an empty non-terminal", "_tcp.mx.example.test.", dns.TypeTLSA, false, all, ""},
+		{"a name that exists", "mx.example.test.", dns.TypeTLSA, true, all, BadProof},
+		{"a name that does not exist", "nothere.example.test.", dns.TypeTLSA, true, all, ""},
+		{"deep down", "_443._tcp.mx.example.test.", dns.TypeTLSA, true, all, ""},
+		{"the closest encloser is not shown", "_443._tcp.mx.example.test.", dns.TypeTLSA, true, without("_tcp.mx.example.test."), BadProof},
+		{"below a cut nobody knows", "a.sub.example.test.", dns.TypeTLSA, true, all, BadProof},
+		{"below a DNAME nobody knows", "a.dname.example.test.", dns.TypeTLSA, true, all, BadProof},
+		{"a wildcard without the type", "a.wild.example.test.", dns.TypeA, false, all, ""},
+		{"a wildcard with the type", "a.wild.example.test.", dns.TypeTLSA, false, all, BadProof},
+		{"a wildcard is there: the name does exist", "a.wild.example.test.", dns.TypeA, true, all, BadProof},
+		{"opt-out proves no absence", "nothere.example.test.", dns.TypeTLSA, true, d.authority(optOut...), BadProof},
+		{"too many iterations", "nothere.example.test.", dns.TypeTLSA, true, d.authority(slow...), NoSignature},
+	}
+	keys := d.keys()
+	for _, c := range cases {
+		_, err := keys.VerifyDenial(c.name, c.qtype, c.nxdomain, c.authority, at)
+		if got := reasonOf(err); got != c.want {
+			t.Errorf("%s: got %q (%v), want %q", c.reason, got, err, c.want)
+		}
+	}
+}
+
+func TestHashesAreLimited(t *testing.T) {
+	d := newDenials(t)
+	p := &proof{}
+	for range 20 {
+		for _, rr := range d.nsec3 {
+			p.nsec3 = append(p.nsec3, rr.(*dns.NSEC3))
+		}
+	}
+	if p.nsec3NoName(d.name, strings.Repeat("a.", 50)+"example.test.") {
+		t.Error("a proof that takes thousands of hashes is believed")
+	}
+	if p.hashes < maxHashes {
+		t.Errorf("%d hashes", p.hashes)
+	}
+}
+
+func TestWildcardExpansion(t *testing.T) {
+	d := newDenials(t)
+	keys := d.keys()
+	wild := rrset(t, "*.wild.example.test. 60 TLSA 3 1 1 aa")
+	sig := d.sign(wild)
+	answer := rrset(t, "_25._tcp.a.wild.example.test. 60 TLSA 3 1 1 aa")
+	sig.Hdr.Name = answer[0].Header().Name
+	got, err := keys.Verify(answer, []*dns.RRSIG{sig}, at)
+	if err != nil || !got.Wildcard || got.Labels != 3 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	cases := []struct {
+		reason    string
+		authority []dns.RR
+		want      Reason
+	}{
+		{"the NSEC that covers the name", d.at("*.wild."), ""},
+		{"an NSEC that does not", d.at("mx."), BadProof},
+		{"the NSEC3 that covers the next closer name", d.authority(d.nsec3...), ""},
+		{"nothing", nil, NoSignature},
+	}
+	for _, c := range cases {
+		_, err := keys.VerifyExpansion(answer[0].Header().Name, got, c.authority, at)
+		if reasonOf(err) != c.want {
+			t.Errorf("%s: %v", c.reason, err)
+		}
+	}
+}
+
+func TestCanonicalOrder(t *testing.T) {
+	// RFC 4034 section 6.1.
+	order := []string{"example.", "a.example.", "yljkjljk.a.example.", "Z.a.example.", "zABC.a.EXAMPLE.", "z.example.", "\\001.z.example.", "*.z.example.", "\\200.z.example."}
+	for i := range order {
+		for j := range order {
+			got := canonicalCompare(order[i], order[j])
+			if (got < 0) != (i < j) || (got == 0) != (i == j) {
+				t.Errorf("%s and %s: %d", order[i], order[j], got)
+			}
+		}
+	}
+}
