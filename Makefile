@@ -1,19 +1,78 @@
-# Targets are listed by "make help".
+# "make help" lists the targets. On a machine with Go and nothing else, "make demo" shows the main
+# job and "make test" passes every test; both fetch and build what they need.
 SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+cache  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dane-operator
+tool   := go tool -modfile=hack/tools/go.mod
+gen    := $(tool) controller-gen
+lint   := $(cache)/bin/golangci-lint-$(shell sed -n 's|.*golangci-lint/v2 v\([0-9.]*\).*|\1|p' hack/tools/go.mod | head -1)
+FUZZTIME ?= 1m
 
 help: ## List every target.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
 
-test: ## Run every test.
+build: ## Build the operator into bin/.
+	CGO_ENABLED=0 go build -trimpath -o bin/dane-operator ./cmd/dane-operator
+
+generate: ## Generate deepcopy code, CRDs and the ClusterRole.
+	$(gen) object paths=./api/...
+	$(gen) crd paths=./api/... output:crd:dir=config/crd/bases
+	$(gen) rbac:roleName=dane-operator paths=./controllers/... output:rbac:dir=config/rbac
+
+check-generated: ## Fail when generated files are not up to date.
+	@hack/check-generated.sh
+
+fmt: ## Format the code.
+	gofmt -w api cmd controllers internal test
+
+vet: ## Run go vet on every module.
 	go vet ./...
-	go test ./...
 	go -C test vet ./...
-	go -C test test -p 1 ./...
+	go -C test/certmanager vet ./...
+
+lint: $(lint) ## Run golangci-lint, import layers included.
+	$(lint) run ./...
+	cd test && $(lint) run --config ../.golangci.yml ./...
+
+$(lint):
+	@echo "building golangci-lint (a few minutes, once)"
+	@mkdir -p $(@D)
+	@cd hack/tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+deps: ## Install the daemons that the tests start (Debian packages, as root).
+	@hack/deps.sh
+
+test: deps check-generated vet lint test-unit test-cluster ## Run every test.
+
+test-unit: ## Test the product's packages alone.
+	go test ./...
+
+test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and mail servers.
+	@echo "making sure that kube-apiserver, etcd and cert-manager are there"
+	@hack/envtest.sh cert-manager >/dev/null
+	assets=$$(hack/envtest.sh) && KUBEBUILDER_ASSETS=$$assets go -C test test -count=1 -p 1 -timeout 30m ./...
 
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
-	go -C test run ./demo
+	@go -C test run ./demo
 
 run: ## Run the operator against the current kubeconfig.
 	go run ./cmd/dane-operator --log-format console
 
-.PHONY: help test demo run
+install: ## Install the CRDs, the rights and the policy into the current cluster.
+	kubectl apply -k config/default
+
+uninstall: ## Take the operator out of the current cluster; the CRDs, objects and DNS records stay.
+	kubectl delete --ignore-not-found -k config/manager -k config/rbac -k config/policy
+
+fuzz: ## Run every fuzz target for FUZZTIME (1m).
+	@hack/fuzz.sh $(FUZZTIME)
+
+bench: ## Run the benchmarks.
+	go test -run '^$$' -bench . -benchmem ./internal/...
+
+clean: ## Remove what was built here.
+	rm -rf bin dist
+
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster demo run install uninstall fuzz bench clean

@@ -100,7 +100,7 @@ func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w
 	facts, err := factsOf(md, h, r.settings, run.now)
 	if err != nil {
 		run.invalid = err.Error()
-		return nil
+		return nil //nolint:nilerr // it stands in the conditions: trying again would not mend it
 	}
 	h.facts = facts
 	h.decision = rollover.Decide(facts)
@@ -113,7 +113,7 @@ func (r *MailDomainReconciler) readCertificates(ctx context.Context, run *domain
 	params, err := parametersOf(run.md)
 	if err != nil {
 		run.invalid = err.Error()
-		return nil
+		return nil //nolint:nilerr // as above
 	}
 	for _, ref := range h.server.Certificates {
 		facts, err := r.keys.read(ctx, run.md, ref, params)

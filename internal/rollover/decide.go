@@ -51,8 +51,6 @@ type ownerRun struct {
 	primary      []tlsa.Record
 	primaryTTL   time.Duration
 	primaryKnown bool
-	// planned says that the version about to be written is among the versions.
-	planned bool
 }
 
 func (r *run) openOwner(o Owner) ownerRun {
@@ -129,7 +127,7 @@ func (r *run) conclude() Decision {
 	}
 	for i := range r.keys {
 		t := &r.keys[i]
-		t.Visibility = visibility(t, r.owners, r.f.Policy, r.accounted, r.now)
+		t.Visibility = r.visibility(t)
 		d.Keys = append(d.Keys, t.KeyState)
 	}
 	d.Deploy = slices.Sorted(slices.Values(r.deployed))

@@ -77,7 +77,7 @@ func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, str
 	if r.nothingPublished() {
 		return WaitNone, "", none
 	}
-	if code, message := r.unpublished(t, key); code != WaitNone {
+	if code, message := r.unpublished(key); code != WaitNone {
 		return code, message, none
 	}
 	switch {
@@ -122,7 +122,7 @@ func (r *run) nothingPublished() bool {
 
 // unpublished says whether a key's records are missing somewhere. While the host's records are taken
 // out, nothing is published any more and the versions alone decide.
-func (r *run) unpublished(t *tracked, key string) (WaitCode, string) {
+func (r *run) unpublished(key string) (WaitCode, string) {
 	if r.f.Policy.Removing {
 		return WaitNone, ""
 	}

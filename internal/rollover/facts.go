@@ -68,7 +68,7 @@ type Policy struct {
 	UnknownHistory time.Duration
 }
 
-// Stage of a key on its way, as the cluster's objects say.
+// KeyStage is how far a key has come, as the cluster's objects say.
 type KeyStage string
 
 // The stages, in the order in which a key passes them.

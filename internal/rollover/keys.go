@@ -125,26 +125,32 @@ func (t *tracked) compromised(p Policy) bool { return p.Compromised[t.SPKI] }
 func (t *tracked) wanted(p Policy) bool { return t.Deployed || !t.compromised(p) }
 
 // visibility says what caches may know of a key's records.
-func visibility(t *tracked, owners []ownerRun, p Policy, accounted func(tlsa.Parameters) bool, now time.Time) string {
-	contains, without, inSync := false, false, true
-	for i := range owners {
-		inSync = inSync && owners[i].InSync
-		for _, v := range owners[i].Versions {
-			if v.Unknown || len(v.Records) == 0 || !p.mayBeCached(v, now) {
-				continue
-			}
-			contains = contains || slices.ContainsFunc(t.Records, func(r tlsa.Record) bool { return slices.Contains(v.Records, r) })
-			without = without || lacks(v, t.Records, accounted)
-		}
-	}
+func (r *run) visibility(t *tracked) string {
+	contains, without := r.cachedWith(t)
+	inSync := !slices.ContainsFunc(r.owners, func(o ownerRun) bool { return !o.InSync })
 	switch {
 	case !contains:
 		return hidden
-	case !t.wanted(p) || p.Removing:
+	case !t.wanted(r.f.Policy) || r.f.Policy.Removing:
 		return unretentive
 	case without || !inSync:
 		return rumoured
 	default:
 		return omnipresent
 	}
+}
+
+// cachedWith says whether some cache may hold a version with records of a key, and whether some may
+// hold one that lacks them.
+func (r *run) cachedWith(t *tracked) (contains, without bool) {
+	for i := range r.owners {
+		for _, v := range r.owners[i].Versions {
+			if v.Unknown || len(v.Records) == 0 || !r.f.Policy.mayBeCached(v, r.now) {
+				continue
+			}
+			contains = contains || slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return slices.Contains(v.Records, k) })
+			without = without || lacks(v, t.Records, r.accounted)
+		}
+	}
+	return contains, without
 }

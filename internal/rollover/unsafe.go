@@ -83,24 +83,30 @@ func (r *run) dangerReason(t *tracked, early bool) UnsafeReason {
 
 // settle sorts the waits, the most telling first, and finds the next instant worth waking at.
 func (r *run) settle(d *Decision) {
-	if !d.Published && !r.f.Policy.Removing && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == StageDeployed }) {
+	p := r.f.Policy
+	if !d.Published && !p.Removing && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == StageDeployed }) {
 		r.wait(WaitCertificate, r.f.Host, "no certificate has been issued yet", time.Time{})
 	}
-	if r.f.Policy.Removing && !d.UntrustAt.IsZero() && !d.Untrusted {
+	if p.Removing && !d.UntrustAt.IsZero() && !d.Untrusted {
 		r.wait(WaitCaches, r.f.Host, "the records are removed; caches may still hold them", d.UntrustAt)
 	}
 	slices.SortStableFunc(r.waits, func(a, b Wait) int { return waitRank(a.Code) - waitRank(b.Code) })
 	d.Waits = r.waits
 	for _, w := range r.waits {
-		if w.Until.After(r.now) && (d.Next.IsZero() || w.Until.Before(d.Next)) {
-			d.Next, d.NextAction = w.Until, w.Message
-		}
+		d.wakeAt(r.now, w.Until, w.Message)
 	}
-	if u := r.unsafe; u != nil && u.Until.After(r.now) && (d.Next.IsZero() || u.Until.Before(d.Next)) {
-		d.Next, d.NextAction = u.Until, "senders may fail until then"
+	if r.unsafe != nil {
+		d.wakeAt(r.now, r.unsafe.Until, "senders may fail until then")
 	}
 	if d.NextAction == "" && len(r.waits) > 0 {
 		d.NextAction = r.waits[0].Message
+	}
+}
+
+// wakeAt keeps the earliest instant that is still to come, and what happens then.
+func (d *Decision) wakeAt(now, at time.Time, action string) {
+	if at.After(now) && (d.Next.IsZero() || at.Before(d.Next)) {
+		d.Next, d.NextAction = at, action
 	}
 }
 

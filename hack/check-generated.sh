@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Fails when the generated files are not what the sources generate. It leaves the checkout as it is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+gen() { go tool -modfile=hack/tools/go.mod controller-gen "$@"; }
+echo "generating code, CRDs and rights to compare with (the first time builds controller-gen)"
+gen object paths=./api/... output:object:dir="$fresh"
+gen crd paths=./api/... output:crd:dir="$fresh/crd"
+gen rbac:roleName=dane-operator paths=./controllers/... output:rbac:dir="$fresh/rbac"
+status=0
+diff -u api/v1alpha1/zz_generated.deepcopy.go "$fresh/zz_generated.deepcopy.go" || status=1
+diff -ru config/crd/bases "$fresh/crd" || status=1
+diff -u config/rbac/role.yaml "$fresh/rbac/role.yaml" || status=1
+if ((status)); then
+	echo "generated files are not up to date: run make generate" >&2
+	exit 1
+fi
