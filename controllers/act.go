@@ -16,16 +16,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/rollover"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
-// Short names for types of the packages below.
-type (
-	zoneSweep    = zone.Sweep
-	ruleKeyState = rollover.KeyState
-)
+// zoneSweep is short for what a sweep of the zone gives.
+type zoneSweep = zone.Sweep
 
 // gateFieldManager owns the gate annotation on Certificates, and nothing else.
 const gateFieldManager = "dane-operator-gate"

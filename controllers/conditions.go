@@ -229,7 +229,11 @@ func verifiedFinding(_ *domainRun, h *hostRun) finding {
 	case !h.decision.Published:
 		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNothingPublished, "there are no records to compare with yet"}
 	}
-	out := finding{metav1.ConditionTrue, v1alpha1.ReasonVerified, ""}
+	return compareEndpoints(h)
+}
+
+// compareEndpoints says what the endpoints present, compared with what the servers show.
+func compareEndpoints(h *hostRun) finding {
 	var bad, unknown []string
 	for _, e := range h.view.probes {
 		for _, s := range endpointStatus(h, e) {
@@ -244,11 +248,11 @@ func verifiedFinding(_ *domainRun, h *hostRun) finding {
 	}
 	switch {
 	case len(bad) > 0:
-		out = finding{metav1.ConditionFalse, v1alpha1.ReasonMismatch, strings.Join(bad, "; ")}
+		return finding{metav1.ConditionFalse, v1alpha1.ReasonMismatch, strings.Join(bad, "; ")}
 	case len(unknown) > 0:
-		out = finding{metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, strings.Join(unknown, "; ")}
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, strings.Join(unknown, "; ")}
 	}
-	return out
+	return finding{metav1.ConditionTrue, v1alpha1.ReasonVerified, ""}
 }
 
 // secureFinding: the zone validates.

@@ -16,6 +16,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
 // MailDomainReconciler keeps the records, keys and requests of MailDomains in step.
@@ -257,27 +258,39 @@ func (h *hostRun) inMotion() bool {
 	if h.decision.NeedSweep || h.decision.NeedProbe || h.removing {
 		return true
 	}
-	for _, o := range h.decision.Owners {
+	return h.versionsClosing() || h.keysMoving()
+}
+
+// versionsClosing says whether some server may still show an older answer.
+func (h *hostRun) versionsClosing() bool {
+	return slices.ContainsFunc(h.decision.Owners, func(o rollover.OwnerDecision) bool {
 		open := 0
 		for _, v := range o.Versions {
 			if v.Open {
 				open++
 			}
 		}
-		if open > 1 {
-			return true
-		}
-	}
+		return open > 1
+	})
+}
+
+// keysMoving says whether a key is on its way in or out. Two Current keys of one Certificate mean
+// that the new one was handed to the servers, and not every endpoint has taken it yet.
+func (h *hostRun) keysMoving() bool {
 	current := map[string]int{}
 	for _, k := range h.decision.Keys {
-		if k.Role == string(v1alpha1.RoleCurrent) {
-			current[k.Certificate]++
-		}
-		if current[k.Certificate] > 1 {
-			return true // handed to the servers, and not every endpoint has taken it yet
+		switch v1alpha1.KeyRole(k.Role) {
+		case v1alpha1.RolePrevious:
+			return true
+		case v1alpha1.RoleNext:
+			if k.Visibility != string(v1alpha1.VisibilityOmnipresent) {
+				return true
+			}
+		case v1alpha1.RoleCurrent:
+			if current[k.Certificate]++; current[k.Certificate] > 1 {
+				return true
+			}
 		}
 	}
-	return slices.ContainsFunc(h.decision.Keys, func(k ruleKeyState) bool {
-		return k.Role == string(v1alpha1.RolePrevious) || k.Role == string(v1alpha1.RoleNext) && k.Visibility != string(v1alpha1.VisibilityOmnipresent)
-	})
+	return false
 }

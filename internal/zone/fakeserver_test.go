@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -55,7 +54,6 @@ type fakeServer struct {
 	// signAs is the signer name in signatures; the zone when empty.
 	signAs string
 	serial uint32
-	close  []io.Closer
 }
 
 type setKey struct {
@@ -215,11 +213,6 @@ func (s *fakeServer) startUDP() *fakeServer {
 	return s
 }
 
-var (
-	errReset = fmt.Errorf("reset")
-	errHalf  = fmt.Errorf("half")
-)
-
 func (s *fakeServer) serveStream(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	for n := 0; s.perConn == 0 || n < s.perConn; n++ {
@@ -374,7 +367,7 @@ func pack(t *testing.T, m *dns.Msg) []byte {
 }
 
 // finish signs the reply, or spoils it.
-func (s *fakeServer) finish(f fault, req, m *dns.Msg, t *dns.TSIG, mac string) [][]byte {
+func (s *fakeServer) finish(f fault, _, m *dns.Msg, t *dns.TSIG, mac string) [][]byte {
 	switch f {
 	case applyThenSilence:
 		return nil

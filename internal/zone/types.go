@@ -206,7 +206,7 @@ type ServerHealth struct {
 }
 
 // ZoneDNSSEC is how the zone validates.
-type ZoneDNSSEC struct {
+type ZoneDNSSEC struct { //nolint:revive // DNSSEC alone would be read as a switch
 	State dnssec.State
 	// Message says why, for people.
 	Message string

@@ -40,7 +40,7 @@ func (s *Server) update(m *dns.Msg, signed bool) int {
 }
 
 // prerequisites checks the prerequisite section (RFC 2136 section 3.2).
-func (z *Zone) prerequisites(section []dns.RR) int {
+func (z *Zone) prerequisites(section []dns.RR) int { //nolint:gocyclo // a case for each kind of the RFC
 	wanted := map[string][]dns.RR{}
 	for _, rr := range section {
 		h := rr.Header()
