@@ -1,0 +1,16 @@
+# A static binary in an image with nothing else in it.
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+ARG TARGETOS TARGETARCH
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY api api
+COPY cmd cmd
+COPY controllers controllers
+COPY internal internal
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags=-s -o /dane-operator ./cmd/dane-operator
+
+FROM gcr.io/distroless/static:nonroot
+COPY --from=build /dane-operator /dane-operator
+USER 65532:65532
+ENTRYPOINT ["/dane-operator"]
