@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // finishDeletion takes the records out of DNS, then the gate off the Certificates, then the
@@ -53,7 +54,7 @@ func (run *domainRun) allRemoved() bool {
 			return true
 		}
 		gated := run.md.Spec.Rollover.Strategy == v1alpha1.StrategyGate
-		return len(ownRecords(h)) > 0 || !h.takenOut() || gated && !h.decision.Untrusted
+		return !h.takenOut() || gated && !h.decision.Untrusted
 	})
 }
 
@@ -62,14 +63,23 @@ func (h *hostRun) mayHaveWritten() bool {
 	return h.previous != nil && len(h.previous.Versions) > 0 && len(h.previous.Keys) > 0
 }
 
-// takenOut says whether no update is wanted any more.
+// takenOut says whether no server shows a record of ours any more, as far as the sweeps prove.
 func (h *hostRun) takenOut() bool {
 	for _, o := range h.decision.Owners {
 		if o.Write {
 			return false
 		}
+		for _, v := range o.Versions {
+			if v.Open && containsAny(v.Records, h.facts.Owners[0].Written) {
+				return false
+			}
+		}
 	}
 	return true
+}
+
+func containsAny(records, of []tlsa.Record) bool {
+	return slices.ContainsFunc(records, func(r tlsa.Record) bool { return slices.Contains(of, r) })
 }
 
 // release takes the gate off every Certificate and lets the MailDomain go.

@@ -62,7 +62,7 @@ func (h *hostRun) left(run *domainRun) bool {
 
 // removed says whether nothing of ours stands in DNS any more, nor in any cache.
 func (h *hostRun) removed() bool {
-	return h.removing && h.decided && h.decision.Untrusted && len(ownRecords(h)) == 0
+	return h.removing && h.decided && h.takenOut() && h.decision.Untrusted
 }
 
 // servedRecords are the records that the servers show, and the foreign ones among them.
@@ -118,7 +118,7 @@ func shown(s *rollover.Sweep) []shownRecord {
 }
 
 // ownRecords are the records that we answer for: those wanted, and those we once wrote that some
-// server may still show.
+// server may still show, or some cache may still hold.
 func ownRecords(h *hostRun) []string {
 	var own []tlsa.Record
 	var written []tlsa.Record
@@ -128,9 +128,6 @@ func ownRecords(h *hostRun) []string {
 	for _, o := range h.decision.Owners {
 		own = append(own, o.Own...)
 		for _, v := range o.Versions {
-			if !v.Open {
-				continue
-			}
 			for _, r := range v.Records {
 				if slices.Contains(written, r) {
 					own = append(own, r)

@@ -237,7 +237,7 @@ func (w *world) store(d Decision) {
 	written := slices.Clone(o.Own)
 	for _, v := range o.Versions {
 		for _, r := range v.Records {
-			if v.Open && slices.Contains(w.memory.written, r) {
+			if slices.Contains(w.memory.written, r) {
 				written = append(written, r)
 			}
 		}

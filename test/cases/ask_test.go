@@ -1,0 +1,52 @@
+package cases
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// tlsa asks the primary, past the operator, for the TLSA data at a name.
+func (s *site) tlsa(owner string) []string {
+	s.Helper()
+	m := new(dns.Msg).SetQuestion(owner, dns.TypeTLSA)
+	reply, _, err := (&dns.Client{Net: "tcp", Timeout: 5 * time.Second}).Exchange(m, s.servers[0])
+	s.must(err)
+	var out []string
+	for _, rr := range reply.Answer {
+		if t, ok := rr.(*dns.TLSA); ok {
+			out = append(out, strings.ToLower(t.Certificate))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// eventually waits until check returns nothing.
+func eventually(t *testing.T, check func() string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		missing := check()
+		if missing == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(missing)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// steadily watches for a while that check returns nothing.
+func steadily(t *testing.T, how time.Duration, check func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(how); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if wrong := check(); wrong != "" {
+			t.Fatal(wrong)
+		}
+	}
+}
