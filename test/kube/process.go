@@ -28,6 +28,8 @@ type Process struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{}
+	// told says that somebody has learned how the program ended.
+	told bool
 }
 
 // stopTimeout is how long a process may take to end after SIGTERM before it is killed.
@@ -73,7 +75,7 @@ func (p *Process) Start() error {
 		_ = cmd.Wait() // how it ended is in cmd.ProcessState
 		close(done)
 	}()
-	p.cmd, p.done = cmd, done
+	p.cmd, p.done, p.told = cmd, done, false
 	return nil
 }
 
@@ -105,29 +107,39 @@ func (p *Process) Done() <-chan struct{} {
 }
 
 // Kill ends the program with SIGKILL, as a crash or a lost machine does, and waits until it is gone.
+// It is an error if it had ended by itself before.
 func (p *Process) Kill() error { return p.end(syscall.SIGKILL) }
 
-// Stop ends the program with SIGTERM and waits until it is gone. One that does not end in time is
-// killed, which is an error.
+// Stop ends the program with SIGTERM and waits until it is gone. It is an error if it had ended by
+// itself before, if it fails at the end, and if it does not end in time and has to be killed. To call
+// it again does nothing.
 func (p *Process) Stop() error { return p.end(syscall.SIGTERM) }
 
-func (p *Process) end(sig os.Signal) error {
+func (p *Process) end(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.running() {
+	if p.told || p.cmd == nil {
 		return nil
+	}
+	p.told = true
+	if !p.running() {
+		return fmt.Errorf("%s ended by itself: %s; its log ends with:\n%s", p.Name, p.cmd.ProcessState, p.Tail(15))
 	}
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end %s: %w", p.Name, err)
 	}
 	select {
 	case <-p.done:
-		return nil
 	case <-time.After(stopTimeout):
 		_ = p.cmd.Process.Kill() // it is gone, or the wait below lasts for ever and says so
 		<-p.done
-		return fmt.Errorf("%s did not end within %s of SIGTERM; its log: %s", p.Name, stopTimeout, p.Tail(10))
+		return fmt.Errorf("%s did not end within %s of SIGTERM; its log ends with:\n%s", p.Name, stopTimeout, p.Tail(15))
 	}
+	state, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if p.cmd.ProcessState.Success() || state.Signaled() && state.Signal() == sig {
+		return nil
+	}
+	return fmt.Errorf("%s failed at its end: %s; its log ends with:\n%s", p.Name, p.cmd.ProcessState, p.Tail(15))
 }
 
 // Restart kills the program and starts it again.

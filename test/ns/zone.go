@@ -78,6 +78,14 @@ func (z *Zone) Add(text string) error {
 	return nil
 }
 
+// Remove takes every record of a name away, as a person at the server might.
+func (z *Zone) Remove(name string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	delete(z.data, dns.CanonicalName(name))
+	z.changed()
+}
+
 // put adds a record to the data.
 func (z *Zone) put(rr dns.RR) {
 	name := dns.CanonicalName(rr.Header().Name)
