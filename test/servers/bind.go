@@ -32,6 +32,10 @@ type Options struct {
 	// Unsigned leaves DNSSEC away. MaxZoneTTL then limits TTLs, in seconds.
 	Unsigned   bool
 	MaxZoneTTL int
+	// NSEC3 proves absence by hashes instead of names.
+	NSEC3 bool
+	// InlineSigning signs behind the update: BIND then acknowledges before it serves the change.
+	InlineSigning bool
 	// TLSCert and TLSKey are PEM files: BIND then takes DNS over TLS at Primary.TLS too.
 	TLSCert, TLSKey string
 }
@@ -187,14 +191,22 @@ controls { inet %[7]s port %[8]d allow { %[7]s; } keys { control-key; }; };
 }
 
 func (p *Primary) zoneStatement() string {
-	policy := "dnssec-policy default;\n  inline-signing no;"
+	name, before, inline := "default", "", "no"
+	if p.options.NSEC3 {
+		name = "hashed"
+		before = "dnssec-policy hashed { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; nsec3param iterations 0 optout no salt-length 0; };\n"
+	}
+	if p.options.InlineSigning {
+		inline = "yes"
+	}
+	policy := fmt.Sprintf("dnssec-policy %s;\n  inline-signing %s;", name, inline)
 	if p.options.Unsigned {
 		policy = ""
 		if p.options.MaxZoneTTL > 0 {
 			policy = fmt.Sprintf("max-zone-ttl %d;", p.options.MaxZoneTTL)
 		}
 	}
-	return fmt.Sprintf("zone %q {\n  type primary;\n  file \"zone.db\";\n  %s\n  update-policy { %s };\n};\n", p.Zone, policy, strings.Join(p.options.Grants, " "))
+	return before + fmt.Sprintf("zone %q {\n  type primary;\n  check-names ignore;\n  file \"zone.db\";\n  %s\n  update-policy { %s };\n};\n", p.Zone, policy, strings.Join(p.options.Grants, " "))
 }
 
 func (p *Primary) rndcConf() string {

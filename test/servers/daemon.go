@@ -211,10 +211,12 @@ func (d *daemon) Stop() {
 	}
 }
 
-// Pause implements Server.
+// Pause implements Server. It waits until the kernel has stopped every thread: one that runs on
+// another processor may still answer after the signal was sent.
 func (d *daemon) Pause() {
 	d.signal(syscall.SIGSTOP)
 	d.paused = true
+	Eventually(d.t, d.name+" is stopped", func() error { return stopped(d.cmd.Process.Pid) })
 }
 
 // Resume implements Server.

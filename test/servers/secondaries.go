@@ -24,6 +24,7 @@ func StartBINDSecondary(t testing.TB, p *Primary, address string) *Secondary {
 	d := newDaemon(t, "BIND secondary", "named", address)
 	s := &Secondary{daemon: d, Addr: d.addr, zone: p.Zone, of: p}
 	d.file("named.conf", fmt.Sprintf(`key %[1]s { algorithm hmac-sha256; secret %[2]q; };
+controls { };
 options {
   directory %[3]q;
   pid-file "named.pid";
