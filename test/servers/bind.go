@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -227,6 +228,14 @@ func (p *Primary) Control(args ...string) string {
 // notifies makes the primary tell a secondary of changes.
 func (p *Primary) notifies(s netip.AddrPort) {
 	p.secondaries = append(p.secondaries, s)
+	p.configure()
+	p.Control("reconfig")
+}
+
+// silent makes the primary tell a secondary of no more changes.
+func (p *Primary) silent(s netip.AddrPort) {
+	p.t.Helper()
+	p.secondaries = slices.DeleteFunc(p.secondaries, func(a netip.AddrPort) bool { return a == s })
 	p.configure()
 	p.Control("reconfig")
 }

@@ -118,3 +118,18 @@ func (s *Secondary) CatchUp() {
 		return err
 	})
 }
+
+// Lag lets the secondary serve what it has from now on, as one does that no NOTIFY reaches: it would
+// ask by itself only after the SOA's refresh time of an hour.
+func (s *Secondary) Lag() {
+	s.t.Helper()
+	s.of.silent(s.Addr)
+}
+
+// Follow ends Lag.
+func (s *Secondary) Follow() {
+	s.t.Helper()
+	s.of.notifies(s.Addr)
+	s.of.Control("notify", s.zone)
+	s.CatchUp()
+}

@@ -1,0 +1,98 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FingerOptions say whom posttls-finger checks.
+type FingerOptions struct {
+	// Resolver validates; it must listen on port 53.
+	Resolver netip.AddrPort
+	Host     string
+	Port     int
+	Interval time.Duration
+}
+
+// fingerTimeout is how long one check may take.
+const fingerTimeout = 20 * time.Second
+
+// StartFinger lets posttls-finger, which has Postfix's own DANE code, check a host as a sender with
+// security level dane-only does, through a validating resolver.
+//
+// The libc resolver knows port 53 and /etc/resolv.conf alone. A mount namespace gives the program a
+// file of its own there; a network namespace is not needed, since the resolver has a loopback address
+// of its own.
+func StartFinger(t testing.TB, log *Log, o FingerOptions) (stop func()) {
+	t.Helper()
+	if o.Resolver.Port() != 53 {
+		t.Fatalf("the resolver %s does not listen on port 53, the only one that libc asks", o.Resolver)
+	}
+	f := &finger{o: o, dir: t.TempDir(), path: find(t, "posttls-finger"), unshare: find(t, "unshare")}
+	f.write(t, "resolv.conf", fmt.Sprintf("nameserver %s\noptions edns0 trust-ad timeout:2 attempts:2\n", o.Resolver.Addr()))
+	// There is no root to be probed: Postfix would wait for it before every check.
+	f.write(t, "main.cf", "compatibility_level = 3.6\ninet_protocols = ipv4\ndnssec_probe =\n")
+	f.write(t, "run", `mount --bind "$1" /etc/resolv.conf && exec "$2" -c -l dane-only -L summary "$3"`+"\n")
+	if out := f.run(); strings.Contains(out, "unshare:") || strings.Contains(out, "mount:") {
+		t.Fatalf("posttls-finger needs a mount namespace of its own, and this user cannot make one (root can): %s", out)
+	}
+	stop = every(o.Interval, func() {
+		c := Check{At: time.Now(), Judge: "postfix"}
+		out := f.run()
+		c.Class, c.Detail = classify(out), strings.TrimSpace(out)
+		log.add(c)
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+type finger struct {
+	o                  FingerOptions
+	dir, path, unshare string
+}
+
+func (f *finger) write(t testing.TB, name, text string) {
+	t.Helper()
+	// posttls-finger gives root's rights away before it reads resolv.conf.
+	if err := os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // see above
+		t.Fatal(err)
+	}
+}
+
+// run makes one check and returns what posttls-finger said; its exit code says nothing.
+func (f *finger) run() string {
+	ctx, cancel := context.WithTimeout(context.Background(), fingerTimeout)
+	defer cancel()
+	at := fmt.Sprintf("[%s]:%d", f.o.Host, f.o.Port)
+	cmd := exec.CommandContext(ctx, f.unshare, "--mount", "sh", filepath.Join(f.dir, "run"), filepath.Join(f.dir, "resolv.conf"), f.path, at)
+	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+f.dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out) + "\n" + err.Error()
+	}
+	return string(out)
+}
+
+// classify reads what posttls-finger says. Only a verified connection counts as good.
+func classify(out string) string {
+	switch {
+	case strings.Contains(out, "TLSA lookup error"):
+		return ClassUnreachable
+	case strings.Contains(out, "TLSA records found, resorting to"), strings.Contains(out, "all TLSA records unusable"):
+		return ClassNoDANE
+	case strings.Contains(out, "Verified TLS connection established"):
+		return ClassOK
+	case strings.Contains(out, "Server certificate not verified"), strings.Contains(out, "Untrusted TLS connection established"),
+		strings.Contains(out, "Trusted TLS connection established"), strings.Contains(out, "Anonymous TLS connection established"):
+		return ClassMismatch
+	default:
+		return ClassUnreachable
+	}
+}

@@ -1,0 +1,246 @@
+package judge
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// PostfixOptions say what a Postfix serves.
+type PostfixOptions struct {
+	Hostname string
+	// Address to listen on; default 127.0.0.1.
+	Address string
+	// Lag is how long after a new certificate can be fetched it is served, as in a pod whose Secret
+	// the kubelet refreshes late.
+	Lag time.Duration
+	// Fetch returns the PEM chain and key of now; both are empty while there are none.
+	Fetch func() (certificate, key []byte)
+}
+
+// Postfix is a running Postfix that takes connections and no mail.
+type Postfix struct {
+	t    testing.TB
+	dir  string
+	addr netip.AddrPort
+	cmd  *exec.Cmd
+	done chan struct{}
+
+	mu     sync.Mutex
+	served string
+}
+
+// StartPostfix starts master and smtpd with everything in a folder of their own. Postfix wants to be
+// started by root. Until the first certificate can be fetched smtpd offers no STARTTLS.
+func StartPostfix(t testing.TB, o PostfixOptions) *Postfix {
+	t.Helper()
+	if o.Address == "" {
+		o.Address = "127.0.0.1"
+	}
+	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address), done: make(chan struct{})}
+	p.configure(o)
+	p.start()
+	stop := every(100*time.Millisecond, p.reloader(o))
+	t.Cleanup(func() {
+		stop()
+		p.stop()
+		if t.Failed() {
+			text, _ := os.ReadFile(p.file("log"))
+			lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+			t.Logf("the log of Postfix ends with:\n%s", bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+		}
+	})
+	return p
+}
+
+// Addr is where smtpd listens.
+func (p *Postfix) Addr() netip.AddrPort { return p.addr }
+
+// Served is the SHA-256 of the public key that new connections meet, in hex; empty before the first.
+func (p *Postfix) Served() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.served
+}
+
+func (p *Postfix) file(name string) string { return filepath.Join(p.dir, name) }
+
+// privateDir is a folder that Postfix's own user may pass through; those of testing may not be.
+func privateDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "postfix-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Postfix runs under several users
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func freeAddr(t testing.TB, address string) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// configure writes the configuration. Every smtpd takes one connection, so that a certificate counts
+// from the next connection on.
+func (p *Postfix) configure(o PostfixOptions) {
+	p.t.Helper()
+	for _, dir := range []string{"etc", "spool", "data"} {
+		p.must(os.Mkdir(p.file(dir), 0o755)) //nolint:gosec // Postfix runs under several users
+	}
+	owner, err := user.Lookup("postfix")
+	p.must(err)
+	uid, err := strconv.Atoi(owner.Uid)
+	p.must(err)
+	p.must(os.Chown(p.file("data"), uid, -1))
+	p.write("etc/main.cf", fmt.Sprintf(`compatibility_level = 3.6
+queue_directory = %[1]s/spool
+data_directory = %[1]s/data
+inet_interfaces = %[2]s
+inet_protocols = ipv4
+myhostname = %[3]s
+mydestination =
+alias_maps =
+smtpd_peername_lookup = no
+smtpd_relay_restrictions = reject
+smtpd_recipient_restrictions = reject
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = $config_directory/chain.pem
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+smtpd_client_event_limit_exceptions = static:all
+maillog_file_prefixes = %[1]s
+maillog_file = %[1]s/log
+max_use = 1
+`, p.dir, p.addr.Addr(), o.Hostname))
+	p.write("etc/master.cf", fmt.Sprintf(`%s inet n - n - 20 smtpd
+postlog unix-dgram n - n - 1 postlogd
+anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+proxymap unix - - n - - proxymap
+`, p.addr))
+}
+
+func (p *Postfix) write(name, text string) {
+	p.t.Helper()
+	p.must(os.WriteFile(p.file(name), []byte(text), 0o644)) //nolint:gosec // Postfix runs under several users
+}
+
+func (p *Postfix) must(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatalf("Postfix: %v", err)
+	}
+}
+
+// start runs Postfix in the foreground and waits until it takes connections.
+func (p *Postfix) start() {
+	p.t.Helper()
+	program := find(p.t, "postfix")
+	p.cmd = exec.Command(program, "-c", p.file("etc"), "start-fg")
+	said := &bytes.Buffer{}
+	p.cmd.Stdout, p.cmd.Stderr = said, said
+	p.must(p.cmd.Start())
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		select {
+		case <-p.done:
+			p.t.Fatalf("Postfix did not start (it wants to be started by root): %s", said)
+		default:
+		}
+		c, err := net.DialTimeout("tcp", p.addr.String(), time.Second)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+	}
+	p.t.Fatalf("Postfix does not listen on %s", p.addr)
+}
+
+func (p *Postfix) stop() {
+	_ = exec.Command(find(p.t, "postfix"), "-c", p.file("etc"), "stop").Run()
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// reloader looks for a new certificate and puts it in place when its time has come.
+func (p *Postfix) reloader(o PostfixOptions) func() {
+	type pending struct {
+		chain []byte
+		spki  string
+		at    time.Time
+	}
+	var waiting []pending
+	var last []byte
+	return func() {
+		certificate, key := o.Fetch()
+		if chain := append(bytes.Clone(key), certificate...); len(certificate) > 0 && !bytes.Equal(chain, last) {
+			if spki, err := spkiOf(certificate, key); err == nil { // else half-way through a change
+				last = chain
+				waiting = append(waiting, pending{chain, spki, time.Now().Add(o.Lag)})
+			}
+		}
+		for len(waiting) > 0 && !time.Now().Before(waiting[0].at) {
+			p.serve(waiting[0].chain, waiting[0].spki)
+			waiting = waiting[1:]
+		}
+	}
+}
+
+// serve replaces the file that the next smtpd reads.
+func (p *Postfix) serve(chain []byte, spki string) {
+	next := p.file("etc/chain.next")
+	if err := os.WriteFile(next, chain, 0o600); err != nil {
+		p.t.Errorf("Postfix: %v", err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := os.Rename(next, p.file("etc/chain.pem")); err != nil {
+		p.t.Errorf("Postfix: %v", err)
+		return
+	}
+	p.served = spki
+}
+
+func spkiOf(certificate, key []byte) (string, error) {
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return "", err
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,205 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// ReplayOptions say whom the cache-replaying sender checks.
+type ReplayOptions struct {
+	// Servers are all authoritative addresses.
+	Servers func() []netip.AddrPort
+	// Owner is the TLSA owner name; Host the TLSA base domain; Addr where it is served.
+	Owner, Host string
+	Addr        netip.AddrPort
+	Interval    time.Duration
+}
+
+// StartReplay asks every authoritative server for the TLSA records again and again, keeps each answer
+// until its TTL has run out, as the cache of some resolver in the world does, and lets libssl match
+// the chain that is served with all of them: for each answer, every combination of usage, selector
+// and matching type by itself, as RFC 7671 section 8 wants for clients that know only some.
+func StartReplay(t testing.TB, log *Log, o ReplayOptions) (stop func()) {
+	t.Helper()
+	r := &replay{o: o, openssl: find(t, "openssl"), kept: map[string]time.Time{}, verified: map[string]bool{}}
+	stop = every(o.Interval, func() { log.add(r.check()) })
+	t.Cleanup(stop)
+	return stop
+}
+
+type replay struct {
+	o       ReplayOptions
+	openssl string
+	// kept are the answers, one record a line, with the instant at which the last cache drops them.
+	kept map[string]time.Time
+	// verified are the chains and record sets that libssl has matched.
+	verified map[string]bool
+}
+
+// check makes one check.
+func (r *replay) check() Check {
+	c := Check{At: time.Now(), Judge: "libssl", Class: ClassOK}
+	r.learn()
+	answers := r.answers(c.At)
+	if len(answers) == 0 {
+		c.Class, c.Detail = ClassNoDANE, "no cache holds TLSA records"
+		return c
+	}
+	chain, err := r.handshake(nil)
+	if err != nil {
+		c.Class, c.Detail = ClassUnreachable, err.Error()
+		return c
+	}
+	for _, answer := range answers {
+		for _, combination := range combinations(answer) {
+			if c.Class, c.Detail = r.match(chain.fingerprint, combination); c.Class != ClassOK {
+				c.Detail += " | the answer: " + strings.ReplaceAll(answer, "\n", ", ") + " | kept until " + r.kept[answer].Format("15:04:05.000")
+				return c
+			}
+		}
+	}
+	return c
+}
+
+// learn asks every server. One that does not answer has told nobody anything.
+func (r *replay) learn() {
+	type told struct {
+		answer string
+		until  time.Time
+	}
+	servers := r.o.Servers()
+	all := make(chan told, len(servers))
+	for _, s := range servers {
+		go func() {
+			answer, ttl := ask(s, r.o.Owner)
+			all <- told{answer, time.Now().Add(ttl)}
+		}()
+	}
+	for range servers {
+		if a := <-all; a.answer != "" && a.until.After(r.kept[a.answer]) {
+			r.kept[a.answer] = a.until
+		}
+	}
+}
+
+func ask(server netip.AddrPort, owner string) (answer string, ttl time.Duration) {
+	m := new(dns.Msg)
+	m.SetQuestion(owner, dns.TypeTLSA)
+	m.RecursionDesired = false
+	client := &dns.Client{Net: "tcp", Timeout: time.Second}
+	in, _, err := client.Exchange(m, server.String())
+	if err != nil || !in.Authoritative {
+		return "", 0
+	}
+	var lines []string
+	for _, rr := range in.Answer {
+		if tlsa, ok := rr.(*dns.TLSA); ok {
+			lines = append(lines, fmt.Sprintf("%d %d %d %s", tlsa.Usage, tlsa.Selector, tlsa.MatchingType, strings.ToLower(tlsa.Certificate)))
+			ttl = max(ttl, time.Duration(rr.Header().Ttl)*time.Second)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n"), ttl
+}
+
+// answers are those that a cache may hold at an instant, sorted; older ones are forgotten.
+func (r *replay) answers(at time.Time) []string {
+	var live []string
+	for answer, until := range r.kept {
+		if until.Before(at) {
+			delete(r.kept, answer)
+			continue
+		}
+		live = append(live, answer)
+	}
+	slices.Sort(live)
+	return live
+}
+
+// combinations splits an answer into the records of each usage, selector and matching type.
+func combinations(answer string) [][]string {
+	by := map[string][]string{}
+	var order []string
+	for line := range strings.SplitSeq(answer, "\n") {
+		key := line[:strings.LastIndexByte(line, ' ')]
+		if by[key] == nil {
+			order = append(order, key)
+		}
+		by[key] = append(by[key], line)
+	}
+	var out [][]string
+	for _, key := range order {
+		out = append(out, by[key])
+	}
+	return out
+}
+
+// match lets libssl match the chain that is served with records. What it has matched once for a chain
+// it need not match again. The chain may change between two handshakes: then the newer one counts.
+func (r *replay) match(fingerprint string, records []string) (class, detail string) {
+	if r.verified[fingerprint+strings.Join(records, "\n")] {
+		return ClassOK, ""
+	}
+	h, err := r.handshake(records)
+	if err != nil {
+		return ClassUnreachable, err.Error()
+	}
+	if !h.matched {
+		return ClassMismatch, h.result
+	}
+	r.verified[h.fingerprint+strings.Join(records, "\n")] = true
+	return ClassOK, ""
+}
+
+// handshaken is what a handshake showed.
+type handshaken struct {
+	// fingerprint is the chain that was presented, in PEM.
+	fingerprint string
+	matched     bool
+	result      string
+}
+
+var (
+	certificates = regexp.MustCompile(`(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----`)
+	verifyLine   = regexp.MustCompile(`(?m)^\s*(Verify return code|Verification error|Verification|verify error): ?.*$`)
+)
+
+// handshake connects with the openssl command, as a DANE sender with the given records does.
+func (r *replay) handshake(records []string) (*handshaken, error) {
+	args := []string{"s_client", "-starttls", "smtp", "-connect", r.o.Addr.String(), "-servername", r.o.Host, "-showcerts"}
+	if len(records) > 0 {
+		args = append(args, "-dane_tlsa_domain", r.o.Host, "-dane_ee_no_namechecks", "-verify_return_error")
+		for _, record := range records {
+			args = append(args, "-dane_tlsa_rrdata", record)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), fingerTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.openssl, args...)
+	cmd.Stdin = strings.NewReader("QUIT\n")
+	out, runErr := cmd.CombinedOutput()
+	text := string(out)
+	h := &handshaken{
+		fingerprint: strings.Join(certificates.FindAllString(text, -1), "\n"),
+		matched:     strings.Contains(text, "\nVerification: OK") && strings.Contains(text, "DANE TLSA "),
+		result:      strings.Join(verifyLine.FindAllString(text, -1), "; "),
+	}
+	if h.fingerprint == "" && !strings.Contains(text, "verify error") {
+		return nil, fmt.Errorf("openssl s_client: %v: %s", runErr, lastLine(text))
+	}
+	return h, nil
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
