@@ -56,3 +56,12 @@ func (p Parameters) String() string {
 
 // String is the RDATA in presentation form.
 func (r Record) String() string { return r.Parameters.String() + " " + r.Data }
+
+// Short is the RDATA with its data cut short, for messages.
+func (r Record) Short() string {
+	const limit = 16
+	if len(r.Data) <= limit {
+		return r.String()
+	}
+	return r.Parameters.String() + " " + r.Data[:limit] + "..."
+}

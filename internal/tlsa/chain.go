@@ -1,0 +1,172 @@
+package tlsa
+
+import (
+	"bytes"
+	"crypto/x509"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxSteps bounds the certificates that are put on top of a path for one record, since a server decides
+// what it presents: sixteen certificates of one name and key would have more paths than anybody can try.
+const maxSteps = 256
+
+// builder builds chains from one presented chain. It is not x509.Certificate.Verify since that refuses
+// what mail senders accept: common names instead of DNS-IDs, SHA-1 signatures, trust anchors that are
+// bare keys.
+type builder struct {
+	chain []*x509.Certificate
+	names []string
+	at    time.Time
+	// signed remembers which signatures are good; each is checked once, however many records there are.
+	signed map[[2]*x509.Certificate]bool
+}
+
+func newBuilder(chain []*x509.Certificate, names []string, at time.Time) *builder {
+	return &builder{
+		chain: chain[:min(len(chain), maxChain)], names: names, at: at,
+		signed: map[[2]*x509.Certificate]bool{},
+	}
+}
+
+// search is the search for a path from the leaf to the trust anchor that one record names.
+type search struct {
+	*builder
+	record *candidate
+	// issuers are what a path may be made of above the leaf.
+	issuers []*x509.Certificate
+	steps   int
+	// failed is the first reason for which a path to the trust anchor was not good.
+	failed problem
+}
+
+// problem is why a path is not good. A zero problem is none.
+type problem struct {
+	reason Reason
+	detail string
+}
+
+// anchored decides a usable record of usage 2: whether some chain of the presented certificates leads
+// from the leaf to the trust anchor that the record names, which the server sends or, with matching type
+// 0, the record supplies itself (RFC 7672 section 3.1.2, RFC 7671 section 5.2). The leaf is never its own
+// trust anchor.
+func (b *builder) anchored(c *candidate) {
+	s := &search{builder: b, record: c, issuers: slices.Clone(b.chain[1:])}
+	if c.anchor != nil {
+		s.issuers = append(s.issuers, c.anchor)
+	}
+	if depth := s.climb([]*x509.Certificate{b.chain[0]}); depth > 0 {
+		c.Reason, c.Depth = ReasonMatched, depth
+		return
+	}
+	p := s.failed
+	if p.reason == "" {
+		p = s.notReached()
+	}
+	c.Reason, c.Detail = p.reason, p.detail
+}
+
+// climb puts issuers on top of a path until the trust anchor is there and the path is good. It returns
+// the depth of the trust anchor, or 0 when no way leads to it.
+func (s *search) climb(path []*x509.Certificate) int {
+	top := path[len(path)-1]
+	for _, issuer := range s.issuers {
+		if s.steps >= maxSteps {
+			return 0
+		}
+		if onPath(path, issuer) || !s.issued(issuer, top) {
+			continue
+		}
+		s.steps++
+		longer := append(slices.Clone(path), issuer)
+		if s.record.matches(issuer) {
+			if s.good(longer) {
+				return len(longer) - 1
+			}
+			continue
+		}
+		if depth := s.climb(longer); depth > 0 {
+			return depth
+		}
+	}
+	if s.signedByKey(top) && s.good(path) {
+		return len(path)
+	}
+	return 0
+}
+
+// good checks a path and remembers the first problem.
+func (s *search) good(path []*x509.Certificate) bool {
+	p := s.check(path)
+	if s.failed.reason == "" {
+		s.failed = p
+	}
+	return p.reason == ""
+}
+
+// signedByKey says whether the bare key that a 2 1 0 record supplies signed a certificate. The key of the
+// leaf itself does not count: it would make a leaf its own trust anchor.
+func (s *search) signedByKey(c *x509.Certificate) bool {
+	return s.record.key != nil && !s.record.matches(s.chain[0]) && s.verifies(s.record.key, c)
+}
+
+// issued says whether a certificate is the issuer of another: by name and by signature. Key identifiers
+// are not asked: they are hints, and wrong ones are about.
+func (b *builder) issued(issuer, subject *x509.Certificate) bool {
+	return sameName(issuer, subject) && b.verifies(issuer, subject)
+}
+
+// verifies checks a signature, once for each pair.
+func (b *builder) verifies(issuer, subject *x509.Certificate) bool {
+	pair := [2]*x509.Certificate{issuer, subject}
+	good, known := b.signed[pair]
+	if !known {
+		// CheckSignature takes SHA-1 where CheckSignatureFrom does not. Neither takes MD5.
+		good = issuer.CheckSignature(subject.SignatureAlgorithm, subject.RawTBSCertificate, subject.Signature) == nil
+		b.signed[pair] = good
+	}
+	return good
+}
+
+// sameName says whether the issuer name of a certificate is the subject of another, in the same bytes or
+// in another encoding of the same words (RFC 5280 section 7.1).
+func sameName(issuer, subject *x509.Certificate) bool {
+	return bytes.Equal(issuer.RawSubject, subject.RawIssuer) ||
+		strings.EqualFold(issuer.Subject.String(), subject.Issuer.String())
+}
+
+func onPath(path []*x509.Certificate, c *x509.Certificate) bool {
+	return slices.ContainsFunc(path, c.Equal)
+}
+
+// notReached says why no path led to the trust anchor.
+func (s *search) notReached() problem {
+	switch {
+	case slices.ContainsFunc(s.chain[1:], s.record.matches) && !s.record.matches(s.chain[0]):
+		return problem{ReasonChainInvalid, "the trust anchor is presented and did not issue the certificate"}
+	case s.record.matches(s.chain[0]):
+		return problem{reason: ReasonTrustAnchorIsLeaf}
+	case s.record.Record.MatchingType != MatchingFull && !s.complete():
+		return problem{reason: ReasonTrustAnchorNotInHandshake}
+	default:
+		return problem{reason: ReasonMismatch}
+	}
+}
+
+// complete says whether the presented chain goes up to a certificate that signed itself, so that no
+// trust anchor can be missing.
+func (s *search) complete() bool {
+	path := []*x509.Certificate{s.chain[0]}
+	for {
+		top := path[len(path)-1]
+		if s.issued(top, top) {
+			return true
+		}
+		i := slices.IndexFunc(s.chain, func(c *x509.Certificate) bool { return !onPath(path, c) && s.issued(c, top) })
+		if i < 0 {
+			return false
+		}
+		path = append(path, s.chain[i])
+	}
+}
