@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Limits on what is read of a chain or request.
@@ -82,23 +83,38 @@ func KeyAssociations(spki []byte, params []Parameters) []Record {
 }
 
 // Associations are the associations of a chain, leaf first, for each parameter set. For usage 2 the
-// trust anchor is the certificate that signed the leaf, which must be in the chain (RFC 7671 section
-// 5.2). With an error the associations that could be made are returned too.
+// trust anchor is the certificate that signed the leaf, which must be in the chain since senders look
+// for it in the handshake (RFC 7671 section 5.2): a root that is left out, or that stands only in
+// ca.crt, is of no use to them. With an error the associations that could be made are returned too.
 func Associations(chain []*x509.Certificate, params []Parameters) ([]Record, error) {
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("%w: the chain is empty", ErrPEM)
+	}
 	var out []Record
 	var failed error
 	for _, p := range params {
 		certificate := chain[0]
 		if p.Usage == UsageDANETA {
-			if len(chain) < 2 || !chain[1].IsCA {
+			if certificate = issuerOf(chain); certificate == nil {
 				failed = ErrNoIssuer
 				continue
 			}
-			certificate = chain[1]
 		}
 		out = append(out, Record{Parameters: p, Data: data(p.MatchingType, selected(p.Selector, certificate))})
 	}
 	return Normalize(out), failed
+}
+
+// issuerOf is the CA certificate of the chain that signed the leaf, wherever it stands; nil when there is
+// none, as with a self-signed leaf.
+func issuerOf(chain []*x509.Certificate) *x509.Certificate {
+	b := newBuilder(chain, nil, time.Time{})
+	for _, c := range b.chain[1:] {
+		if !c.Equal(chain[0]) && isCA(c) && b.issued(c, chain[0]) {
+			return c
+		}
+	}
+	return nil
 }
 
 // selected is the part of a certificate that a selector speaks of (RFC 6698 section 2.1.2).

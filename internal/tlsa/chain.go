@@ -37,7 +37,7 @@ type search struct {
 	// issuers are what a path may be made of above the leaf.
 	issuers []*x509.Certificate
 	steps   int
-	// failed is the first reason for which a path to the trust anchor was not good.
+	// failed says why a path to the trust anchor was not good: the one that came furthest, of several.
 	failed problem
 }
 
@@ -96,10 +96,14 @@ func (s *search) climb(path []*x509.Certificate) int {
 	return 0
 }
 
-// good checks a path and remembers the first problem.
+// progress orders problems by how little is missing. Of twins with one name and key, of which one is no
+// CA and the other expired, the expired one is what a person wants to hear of.
+var progress = map[Reason]int{ReasonChainInvalid: 1, ReasonNotYetValid: 2, ReasonExpired: 3, ReasonNameMismatch: 4}
+
+// good checks a path and remembers what came furthest of those that are not good.
 func (s *search) good(path []*x509.Certificate) bool {
 	p := s.check(path)
-	if s.failed.reason == "" {
+	if progress[p.reason] > progress[s.failed.reason] {
 		s.failed = p
 	}
 	return p.reason == ""

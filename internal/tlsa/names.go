@@ -75,10 +75,8 @@ func plainHost(name string) bool {
 		if label == "" || len(label) > 63 {
 			return false
 		}
-		for _, r := range label {
-			if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' {
-				return false
-			}
+		if strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
 		}
 	}
 	return true

@@ -47,15 +47,27 @@ func checkCertificate(path []*x509.Certificate, depth int) string {
 		return fmt.Sprintf("has a critical extension that is not understood (%s)", c.UnhandledCriticalExtensions[0])
 	case !forServers(c):
 		return "is not for TLS servers (extended key usage)"
-	case depth == 0 && !keyUsage(c, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement):
-		return "is not for TLS servers (key usage)"
-	case depth > 0 && !isCA(c):
+	case depth == 0:
+		if !keyUsage(c, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement) {
+			return "is not for TLS servers (key usage)"
+		}
+		return ""
+	default:
+		return checkIssuer(path, depth)
+	}
+}
+
+// checkIssuer says why a certificate may not be above the others, in words; empty when it may.
+func checkIssuer(path []*x509.Certificate, depth int) string {
+	c := path[depth]
+	switch {
+	case !isCA(c):
 		return "is no CA certificate"
-	case depth > 0 && !keyUsage(c, x509.KeyUsageCertSign):
+	case !keyUsage(c, x509.KeyUsageCertSign):
 		return "may not sign certificates (key usage)"
-	case depth > 0 && tooLong(path, depth):
+	case tooLong(path, depth):
 		return fmt.Sprintf("allows only %d CA certificates below it", c.MaxPathLen)
-	case depth > 0 && !permits(c, path[0]):
+	case !permits(c, path[0]):
 		return "does not permit the server's names (name constraints)"
 	default:
 		return ""
