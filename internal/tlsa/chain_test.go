@@ -15,6 +15,11 @@ import (
 	"testing"
 )
 
+// documentation are the addresses of RFC 5737, and withAddress puts one of them into a certificate.
+var documentation = []*net.IPNet{{IP: net.IPv4(192, 0, 2, 0).To4(), Mask: net.CIDRMask(24, 32)}}
+
+func withAddress(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1).To4()} }
+
 // TestTrustAnchorPath checks what a sender demands between the leaf and the trust anchor.
 func TestTrustAnchorPath(t *testing.T) {
 	type certificates struct{ root, ca, leaf func(*x509.Certificate) }
@@ -49,11 +54,20 @@ func TestTrustAnchorPath(t *testing.T) {
 		{"name excluded", certificates{root: func(c *x509.Certificate) { c.ExcludedDNSDomains = []string{host} }}, ReasonChainInvalid, "name constraints"},
 		{"common name not permitted", certificates{ca: func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.com"} }, leaf: nameless}, ReasonChainInvalid, "name constraints"},
 		{"address excluded", certificates{
-			ca: func(c *x509.Certificate) {
-				c.ExcludedIPRanges = []*net.IPNet{{IP: net.IPv4(192, 0, 2, 0).To4(), Mask: net.CIDRMask(24, 32)}}
-			},
-			leaf: func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1).To4()} },
+			ca:   func(c *x509.Certificate) { c.ExcludedIPRanges = documentation },
+			leaf: withAddress,
 		}, ReasonChainInvalid, "name constraints"},
+		{"address permitted", certificates{
+			ca:   func(c *x509.Certificate) { c.PermittedIPRanges = documentation },
+			leaf: withAddress,
+		}, ReasonMatched, ""},
+		{"address not permitted", certificates{
+			ca: func(c *x509.Certificate) {
+				c.PermittedIPRanges = []*net.IPNet{{IP: net.IPv4(10, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)}}
+			},
+			leaf: withAddress,
+		}, ReasonChainInvalid, "name constraints"},
+		{"address without constraints", certificates{leaf: withAddress}, ReasonMatched, ""},
 		{"another name", certificates{leaf: func(c *x509.Certificate) { c.DNSNames = []string{"mx2.example.com"} }}, ReasonNameMismatch, "mx2.example.com"},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
@@ -155,7 +169,7 @@ func TestWorkIsBounded(t *testing.T) {
 	if depth := s.climb(b.chain[:1]); depth != 0 || s.steps != maxSteps {
 		t.Errorf("depth %d after %d steps", depth, s.steps)
 	}
-	if len(b.chain) != maxChain || len(b.signed) > maxChain*maxChain {
+	if len(b.chain) != maxChain || len(b.signed) > maxChain*maxChain || len(b.signed) < maxChain {
 		t.Errorf("%d certificates, %d signatures", len(b.chain), len(b.signed))
 	}
 }
@@ -255,6 +269,64 @@ func TestDetailIsShort(t *testing.T) {
 	} {
 		if text := r.String(); len(text) > 700 || strings.Contains(text, "\n") {
 			t.Errorf("%d bytes: %s", len(text), text)
+		}
+	}
+}
+
+// TestSelfIssuedCAs checks that a CA certificate of its issuer's name does not count towards the length
+// of a path, as at a CA's change of key.
+func TestSelfIssuedCAs(t *testing.T) {
+	root := issue(t, nil, "root", asCA(func(c *x509.Certificate) { c.MaxPathLen = 1 }))
+	for reason, tc := range map[string]struct {
+		between string
+		want    Reason
+	}{
+		"of its issuer's name": {"ca", ReasonMatched}, "of another name": {"another", ReasonChainInvalid},
+	} {
+		ca := issue(t, root, "ca", asCA())
+		between := issue(t, ca, tc.between, asCA())
+		leaf := issue(t, between, "leaf", forHost())
+		if got := Match([]Record{recordOf(t, "2 0 1", root)}, chainOf(leaf, between, ca, root), []string{host}, now).Records[0]; got.Reason != tc.want {
+			t.Errorf("%s: want %s, got %v", reason, tc.want, got)
+		}
+	}
+}
+
+// TestIsCA checks what may stand above a leaf. Roots of version 1 have no extensions to say it with.
+func TestIsCA(t *testing.T) {
+	name := pkix.Name{CommonName: "root"}
+	for reason, tc := range map[string]struct {
+		certificate x509.Certificate
+		want        bool
+	}{
+		"version 3 and CA":             {x509.Certificate{Version: 3, BasicConstraintsValid: true, IsCA: true}, true},
+		"version 3 and no CA":          {x509.Certificate{Version: 3, BasicConstraintsValid: true}, false},
+		"version 3 without a word":     {x509.Certificate{Version: 3, Subject: name, Issuer: name}, false},
+		"version 1, of its own name":   {x509.Certificate{Version: 1, Subject: name, Issuer: name}, true},
+		"version 1, of another's name": {x509.Certificate{Version: 1, RawSubject: []byte{1}, Subject: name}, false},
+	} {
+		if got := isCA(&tc.certificate); got != tc.want {
+			t.Errorf("%s: got %v", reason, got)
+		}
+	}
+}
+
+// TestInDomain checks the subtrees of name constraints (RFC 5280 section 4.2.1.10).
+func TestInDomain(t *testing.T) {
+	for _, tc := range []struct {
+		name, domain string
+		want         bool
+	}{
+		{"a.example.com", "example.com", true},
+		{"example.com", "Example.COM", true},
+		{"badexample.com", "example.com", false},
+		{"a.example.com", ".example.com", true},
+		{"example.com", ".example.com", false},
+		{"example.com", "", true},
+		{"example.com", "a.example.com", false},
+	} {
+		if got := inDomain(tc.name, tc.domain); got != tc.want {
+			t.Errorf("%s in %q: got %v", tc.name, tc.domain, got)
 		}
 	}
 }

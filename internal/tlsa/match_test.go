@@ -58,6 +58,7 @@ func TestMatchRecordByRecord(t *testing.T) {
 		{"full data that is none", []Record{raw("3 0 0 abcd"), raw("2 1 0 3000"), {Parameters{3, 1, 0}, rec("3 1 0", l.leaf).Data + "00"}, {Parameters{3, 1, 0}, "xy"}}, full, Unusable, []Reason{ReasonMalformed, ReasonMalformed, ReasonMalformed, ReasonMalformed}, 0},
 		{"an unusable record beside a usable one that does not match", []Record{rec("1 1 1", l.leaf), rec("3 1 1", l.ca)}, full, Mismatch, []Reason{ReasonUnusableUsage, ReasonMismatch}, 0},
 		{"one match is enough", []Record{rec("3 1 1", l.ca), rec("3 1 1", l.leaf)}, full, Matched, []Reason{ReasonMismatch, ReasonMatched}, 0},
+		{"of two matches the first in order is named", []Record{rec("3 1 1", l.leaf), rec("2 1 1", l.root)}, full, Matched, []Reason{ReasonMatched, ReasonMatched}, 2},
 		{"the weaker digest is not looked at", []Record{rec("3 1 1", l.leaf), rec("3 1 2", l.ca)}, full, Mismatch, []Reason{ReasonIgnoredWeakerDigest, ReasonMismatch}, 0},
 		{"agility is for each selector", []Record{rec("3 1 1", l.leaf), rec("3 0 2", l.ca)}, full, Matched, []Reason{ReasonMatched, ReasonMismatch}, 0},
 		{"agility is for each usage", []Record{rec("3 1 1", l.leaf), rec("2 1 2", other.ca)}, full, Matched, []Reason{ReasonMatched, ReasonMismatch}, 0},

@@ -47,7 +47,7 @@ func hostMatches(presented, reference string) bool {
 		return true
 	}
 	below, ok := strings.CutPrefix(presented, "*.")
-	if !ok || !plainHost(below) || !strings.Contains(below, ".") {
+	if !ok || !strings.Contains(below, ".") {
 		return false
 	}
 	_, parent, _ := strings.Cut(reference, ".")

@@ -74,10 +74,6 @@ type publicKeyInfo struct {
 
 // readFull reads the certificate or key of a record with matching type 0.
 func (c *candidate) readFull() {
-	if len(c.data) == 0 || len(c.data) > maxDER {
-		c.Reason, c.Detail = ReasonMalformed, "not between 1 byte and 64 KiB"
-		return
-	}
 	if c.Record.Selector == SelectorSPKI {
 		var outline publicKeyInfo
 		if rest, err := asn1.Unmarshal(c.data, &outline); err != nil || len(rest) > 0 {
