@@ -225,7 +225,7 @@ func nameserverStatuses(h *hostRun) []v1alpha1.NameserverSync {
 				s = &v1alpha1.NameserverSync{Name: a.Name, Address: a.Address, InSync: true}
 				byAddress[a.Address] = s
 			}
-			if problem := answerProblem(h, o, a); problem != "" && s.Message == "" {
+			if problem := answerProblem(o, a); problem != "" && s.Message == "" {
 				s.InSync, s.Message = false, problem
 			}
 		}
@@ -241,16 +241,11 @@ func nameserverStatuses(h *hostRun) []v1alpha1.NameserverSync {
 }
 
 // answerProblem says what is wrong with the answer of one address, in words; empty when nothing is.
-func answerProblem(h *hostRun, o rollover.OwnerDecision, a rollover.Answer) string {
-	switch {
-	case !a.Reachable:
-		return cmp.Or(a.Message, "no answer")
-	case h.facts.Policy.DNSSECRequired && !a.Signed && len(a.Records) > 0:
-		return cmp.Or(a.Message, "the answer for "+o.Name+" does not validate")
-	case !tlsa.Equal(a.Records, o.Records):
-		return "shows other records for " + o.Name + " than wanted"
-	case len(o.Records) > 0 && a.TTL != h.facts.Policy.TTL:
-		return fmt.Sprintf("shows %s with TTL %d, wanted is %d", o.Name, int64(a.TTL/time.Second), int64(h.facts.Policy.TTL/time.Second))
+func answerProblem(o rollover.OwnerDecision, a rollover.Answer) string {
+	for _, f := range o.Behind {
+		if f.Address == a.Address && f.Name == a.Name {
+			return cmp.Or(a.Message, f.Problem+" for "+o.Name)
+		}
 	}
 	return ""
 }

@@ -72,7 +72,7 @@ func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, str
 	}
 	if o := r.unseenOwner(); o != nil {
 		r.needSweep = true
-		return WaitSweep, key + " waits until every name server has answered for " + o.Name, none
+		return WaitSweep, named(key+" waits until every name server has answered for "+o.Name, o.Behind), none
 	}
 	if r.nothingPublished() {
 		return WaitNone, "", none
@@ -133,7 +133,7 @@ func (r *run) unpublished(key string) (WaitCode, string) {
 			return WaitUpdate, key + " waits until its records are written to " + o.Name
 		case !o.InSync:
 			r.needSweep = true
-			return WaitPropagation, key + " waits until every name server shows the records of " + o.Name
+			return WaitPropagation, named(key+" waits until every name server shows the records of "+o.Name, o.Behind)
 		}
 	}
 	return WaitNone, ""

@@ -319,6 +319,8 @@ type OwnerDecision struct {
 	Versions []Version
 	// InSync says that the newest sweep was green for Records.
 	InSync bool
+	// Behind are the servers that kept it from being green, sorted.
+	Behind []Fault
 	// Warnings for people: more than six records, unusable additional records and the like.
 	Warnings []string
 }

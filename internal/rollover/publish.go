@@ -27,6 +27,9 @@ func (r *run) publish() {
 			o.Records = tlsa.Normalize(append(slices.Clone(own), o.Foreign...))
 		}
 		o.Expect = o.primary
+		if o.last != nil {
+			o.Behind = r.faults(o)
+		}
 		o.InSync = r.inSync(o)
 		r.warnAbout(o)
 		r.decideWrite(o)
@@ -65,18 +68,7 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 
 // inSync says whether the newest sweep was green for what is wanted.
 func (r *run) inSync(o *ownerRun) bool {
-	if o.last == nil || !anyReachable(*o.last) {
-		return false
-	}
-	p := r.f.Policy
-	return !slices.ContainsFunc(o.last.Answers, func(a Answer) bool {
-		if a.Ignored {
-			return false
-		}
-		unsigned := p.DNSSECRequired && !a.Signed && len(a.Records) > 0
-		otherTTL := len(o.Records) > 0 && a.TTL != p.TTL
-		return !a.Reachable || unsigned || otherTTL || !slices.Equal(a.Records, o.Records)
-	})
+	return o.last != nil && anyReachable(*o.last) && len(o.Behind) == 0
 }
 
 func (r *run) warnAbout(o *ownerRun) {

@@ -1,0 +1,67 @@
+package rollover
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Fault is what keeps one name server from showing what is wanted.
+type Fault struct {
+	Name, Address string
+	// Problem in words without times or counters, such as "shows other records".
+	Problem string
+}
+
+// String is the server and its problem.
+func (f Fault) String() string {
+	if f.Name == "" || f.Name == f.Address {
+		return f.Address + " " + f.Problem
+	}
+	return f.Name + " (" + f.Address + ") " + f.Problem
+}
+
+// faults are the servers that do not show what is wanted of an owner, sorted.
+func (r *run) faults(o *ownerRun) []Fault {
+	var out []Fault
+	for _, a := range o.last.Answers {
+		if problem := r.problem(o, a); problem != "" && !a.Ignored {
+			out = append(out, Fault{Name: a.Name, Address: a.Address, Problem: problem})
+		}
+	}
+	slices.SortFunc(out, func(a, b Fault) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(out)
+}
+
+// problem says what is wrong with the answer of one address; empty when nothing is.
+func (r *run) problem(o *ownerRun, a Answer) string {
+	p := r.f.Policy
+	switch {
+	case !a.Reachable:
+		return "gives no authoritative answer"
+	case p.DNSSECRequired && !a.Signed && len(a.Records) > 0:
+		return "gives an answer that does not validate"
+	case !slices.Equal(a.Records, o.Records):
+		return "shows other records"
+	case len(o.Records) > 0 && a.TTL != p.TTL:
+		return fmt.Sprintf("shows them with TTL %d instead of %d", int64(a.TTL/time.Second), int64(p.TTL/time.Second))
+	}
+	return ""
+}
+
+// named adds the servers at fault to a message; all of them would be too many to read.
+func named(message string, faults []Fault) string {
+	const most = 3
+	if len(faults) == 0 {
+		return message
+	}
+	var words []string
+	for _, f := range faults[:min(most, len(faults))] {
+		words = append(words, f.String())
+	}
+	if len(faults) > most {
+		words = append(words, "and others (see status.mailServers[].nameservers)")
+	}
+	return message + ": " + strings.Join(words, ", ")
+}

@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/test/servers"
+)
+
+// A secondary that serves the old records holds the new key back for as long as it does, and is named.
+func TestSecondaryThatLags(t *testing.T) {
+	s := gated(t, false)
+	s.nsd.Lag()
+	s.heldBy(s.nsd, s.nsd.Follow)
+	s.verdict()
+}
+
+// A secondary that is down may come back with the old records: the new key waits for it.
+func TestSecondaryThatIsDown(t *testing.T) {
+	s := gated(t, false)
+	s.nsd.Stop()
+	s.heldBy(s.nsd, s.nsd.Start)
+	s.verdict()
+}
+
+// heldBy renews, and wants the key to wait for a server until that is mended.
+func (s *site) heldBy(server *servers.Secondary, mend func()) {
+	s.Helper()
+	published := s.published()
+	before := s.startRenewal()
+	servers.Eventually(s, "the new key is published", func() error { return s.differs(published) })
+	s.heldUntil(time.Now().Add(2 * caches))
+	s.wait(func(md *v1alpha1.MailDomain) string {
+		c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress)
+		if c == nil || !strings.Contains(c.Message, server.Addr.String()) {
+			return "RolloverInProgress to name " + server.Addr.String() + "; " + conditions(md)
+		}
+		return ""
+	})
+	mend()
+	mended := time.Now()
+	s.heldUntil(mended.Add(caches - time.Second)) // the sweep that finds it mended began before
+	s.settleBeyond(before, false)
+}
