@@ -53,7 +53,7 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 
 func (r *MailDomainReconciler) newHost(md *v1alpha1.MailDomain, server v1alpha1.MailServer) *hostRun {
 	key := hostKey{domain: types.NamespacedName{Namespace: md.Namespace, Name: md.Name}, host: server.Hostname}
-	h := &hostRun{key: key, server: server, view: r.observer.view(key)}
+	h := &hostRun{key: key, server: server, mailDomain: md.Spec.Domain, view: r.observer.view(key)}
 	for i := range md.Status.MailServers {
 		if md.Status.MailServers[i].Hostname == server.Hostname {
 			h.previous = &md.Status.MailServers[i]

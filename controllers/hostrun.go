@@ -17,6 +17,8 @@ import (
 type hostRun struct {
 	key    hostKey
 	server v1alpha1.MailServer
+	// mailDomain is what senders look up: with usage 2 a certificate may name it instead of the host.
+	mailDomain string
 	// previous is the status of the host as it was stored; nil before the first time.
 	previous *v1alpha1.MailServerStatus
 	// removing says that the host's records are to be taken out.

@@ -39,3 +39,7 @@ func ownedElsewhereRefusal(host, namespace, other string) *refusal {
 	return &refusal{v1alpha1.ReasonHostOwnedElsewhere, fmt.Sprintf(
 		"%s belongs to %s, which is older and names certificates for it: list the host without certificates here, or take it out there", host, owner)}
 }
+
+// referenceNames are the names that a sender accepts in a certificate with usage 2: the TLSA base
+// domain and the next-hop domain (RFC 7672 section 3.2.2).
+func referenceNames(host, domain string) []string { return []string{host, domain} }

@@ -84,7 +84,7 @@ func (p *proberPool) round(job probeJob) (rollover.ProbeRound, []endpointProbe) 
 	}
 	probes := p.connect(job, endpoints, trusted)
 	for _, e := range probes {
-		presented, complete := presentedBy(e, []string{job.server.Hostname, job.domain}, p.clock.Now())
+		presented, complete := presentedBy(e, referenceNames(job.server.Hostname, job.domain), p.clock.Now())
 		round.Presented = append(round.Presented, presented...)
 		round.Complete = round.Complete && complete
 	}

@@ -204,7 +204,7 @@ func verify(h *hostRun, port int32, r probe.Result) (matched bool, message strin
 	for _, s := range shown(seen.last) {
 		records = append(records, s.record)
 	}
-	result := tlsa.Match(records, r.Chain, []string{h.server.Hostname}, r.End)
+	result := tlsa.Match(records, r.Chain, referenceNames(h.server.Hostname, h.mailDomain), r.End)
 	return result.Verdict == tlsa.Matched, result.String()
 }
 

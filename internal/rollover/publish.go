@@ -9,12 +9,6 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-// emptyDigests are the digests of no input at all, which some tools publish by mistake.
-var emptyDigests = map[string]bool{
-	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855":                                                                 true,
-	"cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e": true,
-}
-
 // publish decides for every owner what should stand there, and whether it may be written now.
 func (r *run) publish() {
 	own := r.ownRecords()
@@ -47,7 +41,7 @@ func (r *run) ownRecords() []tlsa.Record {
 			own = append(own, r.keys[i].Records...)
 		}
 	}
-	own = slices.DeleteFunc(own, func(k tlsa.Record) bool { return emptyDigests[k.Data] })
+	own = slices.DeleteFunc(own, tlsa.IsEmptyDigest)
 	return tlsa.Normalize(own)
 }
 
