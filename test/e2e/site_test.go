@@ -112,19 +112,6 @@ func (s *site) domain(edit func(*v1alpha1.MailDomain)) {
 	s.must(s.lab.Client.Create(s.Context(), md))
 }
 
-// edit changes the MailDomain, again if somebody else did meanwhile.
-func (s *site) edit(change func(*v1alpha1.MailDomain)) {
-	s.Helper()
-	servers.Eventually(s, "the MailDomain is changed", func() error {
-		md, err := s.lab.Domain(s.Context(), "example")
-		if err != nil {
-			return err
-		}
-		change(md)
-		return s.lab.Client.Update(s.Context(), md)
-	})
-}
-
 // wait waits until the MailDomain is as done wants it.
 func (s *site) wait(done func(*v1alpha1.MailDomain) string) *v1alpha1.MailDomain {
 	s.Helper()

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -188,13 +189,16 @@ func (r *replay) handshake(records []string) (*handshaken, error) {
 	cmd.Stdin = strings.NewReader("QUIT\n")
 	out, runErr := cmd.CombinedOutput()
 	text := string(out)
+	if runErr == nil && !certificates.MatchString(text) {
+		return nil, errors.New("openssl s_client showed no certificate: " + lastLine(text))
+	}
 	h := &handshaken{
 		fingerprint: strings.Join(certificates.FindAllString(text, -1), "\n"),
 		matched:     strings.Contains(text, "\nVerification: OK") && strings.Contains(text, "DANE TLSA "),
 		result:      strings.Join(verifyLine.FindAllString(text, -1), "; "),
 	}
-	if h.fingerprint == "" && !strings.Contains(text, "verify error") {
-		return nil, fmt.Errorf("openssl s_client: %v: %s", runErr, lastLine(text))
+	if h.fingerprint == "" && !strings.Contains(text, "verify error") && runErr != nil {
+		return nil, fmt.Errorf("openssl s_client: %s (%w)", lastLine(text), runErr)
 	}
 	return h, nil
 }
