@@ -16,25 +16,29 @@ help: ## List every target.
 build: ## Build the operator into bin/.
 	CGO_ENABLED=0 go build -trimpath -o bin/dane-operator ./cmd/dane-operator
 
-generate: ## Generate deepcopy code, CRDs and the ClusterRole.
+generate: ## Generate deepcopy code, CRDs and the ClusterRole, and the chart's copies of them.
 	$(gen) object paths=./api/...
 	$(gen) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(gen) rbac:roleName=dane-operator paths=./controllers/... output:rbac:dir=config/rbac
+	@hack/sync-chart.sh
 
 check-generated: ## Fail when generated files are not up to date.
 	@hack/check-generated.sh
 
 fmt: ## Format the code.
-	gofmt -w api cmd controllers internal test
+	gofmt -w api cmd controllers docs internal test
 
 vet: ## Run go vet on every module.
 	go vet ./...
 	go -C test vet ./...
 	go -C test/certmanager vet ./...
+	go -C test/chart vet ./...
 
 lint: $(lint) ## Run golangci-lint, import layers included.
 	$(lint) run ./...
 	cd test && $(lint) run --config ../.golangci.yml ./...
+	cd test/certmanager && $(lint) run --config ../../.golangci.yml ./...
+	cd test/chart && $(lint) run --config ../../.golangci.yml ./...
 
 $(lint):
 	@echo "building golangci-lint (a few minutes, once)"
@@ -52,7 +56,9 @@ test-unit: ## Test the product's packages alone.
 test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and mail servers.
 	@echo "making sure that kube-apiserver, etcd and cert-manager are there"
 	@hack/envtest.sh cert-manager >/dev/null
-	assets=$$(hack/envtest.sh) && KUBEBUILDER_ASSETS=$$assets go -C test test -count=1 -p 1 -timeout 30m ./...
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		go -C test/chart test -count=1 ./... && \
+		go -C test test -count=1 -p 1 -timeout 30m ./...
 
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
 	@go -C test run ./demo

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fails when the generated files are not what the sources generate. It leaves the checkout as it is.
+# Fails when the generated files are not what the sources generate, when the chart's copies are not
+# those of config/, or when a go.mod or go.sum is not tidy. It leaves the checkout as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fresh=$(mktemp -d)
@@ -13,7 +14,16 @@ status=0
 diff -u api/v1alpha1/zz_generated.deepcopy.go "$fresh/zz_generated.deepcopy.go" || status=1
 diff -ru config/crd/bases "$fresh/crd" || status=1
 diff -u config/rbac/role.yaml "$fresh/rbac/role.yaml" || status=1
+hack/sync-chart.sh check || status=1
 if ((status)); then
 	echo "generated files are not up to date: run make generate" >&2
-	exit 1
 fi
+while read -r module; do
+	module=$(dirname "$module")
+	echo "checking that $module/go.mod is tidy"
+	if ! go -C "$module" mod tidy -diff; then
+		echo "$module/go.mod or go.sum is not tidy: run go -C $module mod tidy" >&2
+		status=1
+	fi
+done < <(find . -name go.mod -not -path '*/node_modules/*' -not -path './.git/*' | sort)
+exit "$status"

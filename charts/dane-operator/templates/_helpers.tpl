@@ -1,0 +1,70 @@
+{{/* The name of everything that is installed. */}}
+{{- define "dane-operator.name" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 46 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" (.Release.Name | trunc 32 | trimSuffix "-") .Chart.Name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dane-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "dane-operator.name" .) -}}
+{{- else -}}
+{{- required "serviceAccount.create is false: set serviceAccount.name to an account that exists" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that never change: a Deployment's selector cannot. */}}
+{{- define "dane-operator.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
+{{- define "dane-operator.labels" -}}
+{{ include "dane-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "dane-operator.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dane-operator.args" -}}
+- --leader-elect
+{{- if .Values.metrics.enabled }}
+- --metrics-bind-address=:{{ .Values.metrics.port }}
+{{- end }}
+{{- range .Values.namespaces }}
+- --namespace={{ . }}
+{{- end }}
+{{- if .Values.trustAnchors }}
+- --trust-anchors=/etc/dane-operator/anchors.ds
+{{- end }}
+{{- range .Values.resolvers }}
+- --resolvers={{ . }}
+{{- end }}
+{{- range .Values.probe.allowCIDRs }}
+- --probe-allow-cidr={{ . }}
+{{- end }}
+{{- with .Values.probe.heloName }}
+- --probe-helo-name={{ . }}
+{{- end }}
+{{- with .Values.log.level }}
+- --v={{ . }}
+{{- end }}
+{{- if ne .Values.log.format "json" }}
+- --log-format={{ .Values.log.format }}
+{{- end }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}

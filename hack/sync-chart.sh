@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Copies into the Helm chart what it shares with config/, which a chart cannot reach out of its folder
+# for: the CRDs, the rights of the operator and the gate policy. Called with "check", it copies nothing
+# and fails when a copy differs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+chart=charts/dane-operator
+shared=(config/rbac/role.yaml config/policy/gate.yaml)
+if [[ ${1:-} == check ]]; then
+	status=0
+	diff -ru config/crd/bases "$chart/crds" || status=1
+	for file in "${shared[@]}"; do
+		diff -u "$file" "$chart/files/$(basename "$file")" || status=1
+	done
+	exit "$status"
+fi
+mkdir -p "$chart/crds" "$chart/files"
+rm -f "$chart"/crds/*.yaml "$chart"/files/*.yaml
+cp config/crd/bases/*.yaml "$chart/crds/"
+cp "${shared[@]}" "$chart/files/"

@@ -1,0 +1,99 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// TestSchemaRefuses gives values that could not work, and wants the message to name the value.
+func TestSchemaRefuses(t *testing.T) {
+	for _, row := range []struct{ values, names, reason string }{
+		{"replica: 2", "replica", "a misspelt name would be passed over in silence"},
+		{"image: {repo: x}", "repo", "a misspelt name further down"},
+		{"replicas: -1", "/replicas", "no Deployment has fewer than none"},
+		{"replicas: '2'", "/replicas", "a string is not a number"},
+		{"image: {repository: ''}", "/image/repository", "an image needs a name"},
+		{"image: {repository: 'registry.example/x:1.0'}", "/image/repository", "the tag has a value of its own"},
+		{"image: {tag: 'a b'}", "/image/tag", "no registry has such a tag"},
+		{"image: {digest: 'sha256:abc'}", "/image/digest", "a cut digest"},
+		{"image: {pullPolicy: Sometimes}", "/image/pullPolicy", "not a pull policy"},
+		{"imagePullSecrets: [registry]", "/imagePullSecrets/0", "an object with a name, as in a pod"},
+		{"fullnameOverride: Dane", "/fullnameOverride", "names of objects are lower case"},
+		{"serviceAccount: {name: 'x:y'}", "/serviceAccount/name", "it would name another user in the policy"},
+		{`serviceAccount: {name: "x' || true || 'y"}`, "/serviceAccount/name", "it would change the policy's expression"},
+		{"serviceAccount: {create: 'yes'}", "/serviceAccount/create", "the string yes is not a truth value"},
+		{"gatePolicy: {create: 'false'}", "/gatePolicy/create", "the string false would count as true"},
+		{"namespaces: mail", "/namespaces", "a list, also of one"},
+		{"namespaces: ['mail,dns']", "/namespaces/0", "one name an entry"},
+		{"namespaces: [mail, mail]", "/namespaces", "twice the same"},
+		{"resolvers: [192.0.2.53]", "/resolvers/0", "the operator wants a port"},
+		{"resolvers: ['2001:db8::53:53']", "/resolvers/0", "an IPv6 address needs brackets"},
+		{"probe: {allowCIDRs: [10.0.0.1]}", "/probe/allowCIDRs/0", "an address is not a network"},
+		{"probe: {allowCIDRs: [10.0.0.0/33]}", "/probe/allowCIDRs/0", "IPv4 has 32 bits"},
+		{"probe: {heloName: 'mx 1'}", "/probe/heloName", "not a host name"},
+		{"log: {level: 11}", "/log/level", "there is no such level"},
+		{"log: {format: text}", "/log/format", "the operator refuses it"},
+		{"metrics: {port: 0}", "/metrics/port", "not a port"},
+		{"metrics: {port: 8081}", "/metrics/port", "health is served there"},
+		{"extraArgs: [workers=3]", "/extraArgs/0", "a flag begins with two dashes"},
+		{"podLabels: {a: 1}", "/podLabels/a", "labels are strings"},
+	} {
+		t.Run(row.values, func(t *testing.T) {
+			_, err := release{name: "x", namespace: "y", values: row.values}.render(t)
+			if err == nil || !strings.Contains(err.Error(), "schema") || !strings.Contains(err.Error(), row.names) {
+				t.Errorf("%s: got %v", row.reason, err)
+			}
+		})
+	}
+}
+
+// TestSchemaTakes gives values at the edge of what is right.
+func TestSchemaTakes(t *testing.T) {
+	for _, row := range []struct{ values, reason string }{
+		{"", "the defaults"},
+		{"replicas: 0", "stopped on purpose"},
+		{"image: {repository: 'registry.example:5000/mail/dane-operator', tag: v1.2.3_x}", "a registry with a port"},
+		{"image: {digest: 'sha256:" + strings.Repeat("0a", 32) + "'}", "pinned"},
+		{"namespaces: ['123']", "digits alone are a name"},
+		{"resolvers: ['192.0.2.53:53', '[2001:db8::53]:5353', 'resolver.example:53']", "every form of an address"},
+		{"probe: {allowCIDRs: [0.0.0.0/0, 'fd00::/8', '::/0']}", "both families"},
+		{"global: {anything: 1}", "Helm gives every chart the values of its parents"},
+	} {
+		t.Run(row.values, func(t *testing.T) {
+			if _, err := (release{name: "x", namespace: "y", values: row.values}).render(t); err != nil {
+				t.Errorf("%s: %v", row.reason, err)
+			}
+		})
+	}
+}
+
+// TestSchemaKnowsEveryValue checks that the schema and values.yaml have the same names at the top.
+func TestSchemaKnowsEveryValue(t *testing.T) {
+	values, schema := map[string]any{}, struct {
+		Properties map[string]any `json:"properties"`
+	}{}
+	for file, into := range map[string]any{"values.yaml": &values, "values.schema.json": &schema} {
+		text, err := os.ReadFile(filepath.Join(chartDir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, into); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+	delete(schema.Properties, "global")
+	for name := range schema.Properties {
+		if _, ok := values[name]; !ok {
+			t.Errorf("values.yaml has no default for %s", name)
+		}
+	}
+	for name := range values {
+		if _, ok := schema.Properties[name]; !ok {
+			t.Errorf("values.schema.json does not know %s", name)
+		}
+	}
+}
