@@ -32,8 +32,7 @@ func (s *site) heldBy(server *servers.Secondary, mend func()) {
 	s.Helper()
 	published := s.published()
 	before := s.startRenewal()
-	servers.Eventually(s, "the new key is published", func() error { return s.differs(published) })
-	s.heldUntil(time.Now().Add(2 * caches))
+	s.heldUntil(s.changesFrom(published).Add(2 * caches))
 	s.wait(func(md *v1alpha1.MailDomain) string {
 		c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress)
 		if c == nil || !strings.Contains(c.Message, server.Addr.String()) {
@@ -41,8 +40,8 @@ func (s *site) heldBy(server *servers.Secondary, mend func()) {
 		}
 		return ""
 	})
+	broken := time.Now() // still
 	mend()
-	mended := time.Now()
-	s.heldUntil(mended.Add(caches - time.Second)) // the sweep that finds it mended began before
+	s.heldUntil(broken.Add(caches))
 	s.settleBeyond(before, false)
 }

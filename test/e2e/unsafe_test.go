@@ -3,10 +3,12 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -22,12 +24,40 @@ const gate = v1alpha1.GateAnnotation
 
 var errNotYet = errors.New("not both of them yet")
 
+// cacheTime is the TTL where a cache has to hold the old answer until Postfix serves the new key. That
+// takes reload and an issuance.
+const cacheTime = 12 * time.Second
+
+func longCached(md *v1alpha1.MailDomain) { md.Spec.TLSA.TTL = int32(cacheTime / time.Second) }
+
+// resolverHolds waits until Postfix's resolver has just learned the records: it will hold them for
+// nearly their whole TTL.
+func (s *site) resolverHolds() {
+	s.Helper()
+	servers.Eventually(s, "the resolver has learned the records anew", func() error {
+		m, err := servers.Ask(s.unbound.Addr, s.owner(), dns.TypeTLSA, true)
+		if err != nil {
+			return err
+		}
+		for _, rr := range m.Answer {
+			if left := time.Duration(rr.Header().Ttl) * time.Second; left < cacheTime-time.Second {
+				return fmt.Errorf("they are forgotten in %s", left)
+			}
+		}
+		if len(m.Answer) == 0 {
+			return errors.New("it knows none")
+		}
+		return nil
+	})
+}
+
 // Without the policy cert-manager's approver lets the request pass: the operator publishes at once
 // and says until when senders may fail. They fail then, and at no other time.
 func TestGateBypassed(t *testing.T) {
-	s := gated(t, false)
+	s := gated(t, false, longCached)
 	s.withoutPolicy()
 	watch := s.watchAnnouncements()
+	s.resolverHolds()
 	s.renew(false)
 	s.failuresWereAnnounced(watch, v1alpha1.ReasonGateBypassed)
 }
@@ -40,10 +70,12 @@ func TestFollowWithANewKey(t *testing.T) {
 	s.domain(func(md *v1alpha1.MailDomain) {
 		md.Spec.Rollover.Strategy = v1alpha1.StrategyFollow
 		withoutStandby(md)
+		longCached(md)
 	})
 	s.settle(false)
 	s.judges()
 	watch := s.watchAnnouncements()
+	s.resolverHolds()
 	s.renew(false)
 	s.failuresWereAnnounced(watch, v1alpha1.ReasonFollowed)
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // shell runs a shell script as a Process.
@@ -14,6 +15,16 @@ func shell(t *testing.T, script string) *Process {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// saysTimes waits until a word stands in the log so many times.
+func saysTimes(t *testing.T, p *Process, word string, times int) {
+	t.Helper()
+	for deadline := time.Now().Add(stopTimeout); strings.Count(p.Tail(10), word) < times; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not say %q %d times; log: %s", word, times, p.Tail(10))
+		}
+	}
 }
 
 // TestProcessEnds: how a program ended is told once, to whoever ends it.
@@ -35,9 +46,7 @@ func TestProcessEnds(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.reason, func(t *testing.T) {
 			p := shell(t, row.script)
-			for !strings.Contains(p.Tail(1), "ready") {
-				continue // the shell sets its trap before it says so
-			}
+			saysTimes(t, p, "ready", 1) // the shell sets its trap before it says so
 			if row.await {
 				<-p.Done()
 			}
@@ -65,14 +74,11 @@ func TestProcessRestarts(t *testing.T) {
 	if err := p.Start(); err == nil {
 		t.Error("a program that runs was started again")
 	}
+	saysTimes(t, p, "started", 1) // killed before, it would have said nothing
 	if err := p.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	for strings.Count(p.Tail(10), "started") < 2 {
-		if !p.Running() {
-			t.Fatalf("it ended; log: %s", p.Tail(10))
-		}
-	}
+	saysTimes(t, p, "started", 2)
 	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
