@@ -106,9 +106,10 @@ func (r *run) account() {
 
 func (r *run) accounted(p tlsa.Parameters) bool { return r.parameters[p] }
 
-// fresh says whether the newest sweep of an owner is young enough to act on.
+// fresh says whether the newest sweep of an owner is young enough to act on. One of the future was
+// made before the clock was set back, and says nothing of how old it is.
 func (r *run) fresh(o *ownerRun) bool {
-	return o.last != nil && r.now.Sub(o.last.End) <= r.f.Policy.SweepFreshness
+	return o.last != nil && !o.last.End.After(r.now) && r.now.Sub(o.last.End) <= r.f.Policy.SweepFreshness
 }
 
 // wait notes something that is waited for.

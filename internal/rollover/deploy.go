@@ -139,8 +139,7 @@ func (r *run) unpublished(key string) (WaitCode, string) {
 	return WaitNone, ""
 }
 
-// signaturesTooShort says whether a signature runs out before it is safe to deploy: twice the TTL
-// at least must be left, and a day where the zone signs for longer than that.
+// signaturesTooShort says whether a signature runs out too soon after a deployment.
 func (r *run) signaturesTooShort() bool {
 	if !r.f.Policy.DNSSECRequired {
 		return false
@@ -150,13 +149,22 @@ func (r *run) signaturesTooShort() bool {
 			if a.Ignored || a.SignatureExpires.IsZero() {
 				continue
 			}
-			need := 2 * max(a.CacheTTL, r.f.Policy.TTLFloor)
-			if a.SignatureExpires.Sub(r.now) < need {
+			if a.SignatureExpires.Sub(r.now) < r.f.Policy.signatureLife(a) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// longSignatures is the life that signatures must have left where the zone signs for four days or longer.
+const longSignatures = 24 * time.Hour
+
+// signatureLife is how long the signatures of an answer must still be valid for a key to be
+// deployed: a day, or a quarter of the time that the zone signs for where that is less, and twice the
+// TTL in any case.
+func (p Policy) signatureLife(a Answer) time.Duration {
+	return max(2*max(a.CacheTTL, p.TTLFloor), min(longSignatures, a.SignatureValidity/4))
 }
 
 // deadlineReached says whether the certificate that a key succeeds is about to expire, and the user

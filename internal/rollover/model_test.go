@@ -152,7 +152,7 @@ func (w *world) sweep() {
 		a := Answer{Name: server.name, Address: server.name, Reachable: !server.down, Signed: !server.down, Primary: i == 0}
 		if !server.down {
 			a.Records, a.TTL, a.CacheTTL = server.serves.records, server.serves.ttl, server.serves.ttl
-			a.SignatureExpires = w.now.Add(10 * 24 * time.Hour)
+			a.SignatureExpires, a.SignatureValidity = w.now.Add(10*24*time.Hour), 14*24*time.Hour
 		}
 		s.Answers = append(s.Answers, a)
 	}

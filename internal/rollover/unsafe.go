@@ -66,9 +66,10 @@ var dangerMessages = map[UnsafeReason]string{
 	UnsafeServed:       "a key is served that some TLSA records in DNS or in caches do not match: senders that hold those fail",
 }
 
-// dangerReason says how it came to this.
+// dangerReason says how it came to this. A host that is seen for the first time has passed no gate:
+// what it serves was there before.
 func (r *run) dangerReason(t *tracked, early bool) UnsafeReason {
-	wasServed := t.before != nil && t.before.Role == roleCurrent
+	wasServed := len(r.f.States) == 0 || t.before != nil && t.before.Role == roleCurrent
 	switch {
 	case early || r.f.Policy.Proceed && t.before != nil && r.deadlineReached(t):
 		return UnsafeDeadline

@@ -86,7 +86,7 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 	now := k.opts.Clock.Now()
 	a.Reachable = true
 	a.Records, a.TTL, a.CacheTTL = records(got.data()), got.ttl, got.cacheTTL
-	a.SignatureExpires = firstExpiry(r.msg, now)
+	a.SignatureExpires, a.SignatureValidity = firstExpiry(r.msg, now), longestValidity(r.msg)
 	if keyErr != nil {
 		a.Message = unsignedText(keyErr)
 		return

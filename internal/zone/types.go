@@ -161,6 +161,9 @@ type Answer struct {
 	CacheTTL time.Duration
 	// SignatureExpires is when the first RRSIG of the answer runs out; zero without one.
 	SignatureExpires time.Time
+	// SignatureValidity is how long the zone signs for: the longest time from inception to
+	// expiration among the RRSIGs of the answer; zero without one.
+	SignatureValidity time.Duration
 	// Message says what is wrong, for people; empty when nothing is.
 	Message string
 	// Ignored says that the user excepted this address.

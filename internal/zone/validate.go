@@ -68,3 +68,17 @@ func firstExpiry(m *dns.Msg, now time.Time) time.Time {
 	}
 	return first
 }
+
+// longestValidity is the longest time from inception to expiration among the signatures of an
+// answer. The fields wrap; their difference does not (RFC 4034 section 3.1.5).
+func longestValidity(m *dns.Msg) time.Duration {
+	var longest time.Duration
+	for _, section := range [][]dns.RR{m.Answer, m.Ns} {
+		for _, rr := range section {
+			if sig, ok := rr.(*dns.RRSIG); ok {
+				longest = max(longest, seconds(sig.Expiration-sig.Inception))
+			}
+		}
+	}
+	return longest
+}
