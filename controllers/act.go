@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
@@ -128,6 +129,13 @@ func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDom
 	if carries := crt.Annotations[v1alpha1.GateAnnotation] == md.Name; carries == gated {
 		return nil
 	}
+	if !gated {
+		// Another MailDomain may have gated it since.
+		now := &cmapi.Certificate{}
+		if err := r.live.Get(ctx, client.ObjectKeyFromObject(crt), now); err != nil || now.Annotations[v1alpha1.GateAnnotation] != md.Name {
+			return client.IgnoreNotFound(err)
+		}
+	}
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(cmapi.SchemeGroupVersion.WithKind(cmapi.CertificateKind))
 	u.SetNamespace(crt.Namespace)
@@ -146,7 +154,7 @@ func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDom
 // startEmergency starts a renewal, as cmctl renew does, while the key in use is a compromised one.
 func (r *MailDomainReconciler) startEmergency(ctx context.Context, run *domainRun, c *certificateFacts) error {
 	crt := c.certificate
-	if len(c.current) == 0 || isIssuing(crt) || !compromisedOf(run.md)[tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)] {
+	if !c.compromised(run.md) || isIssuing(crt) || keepsKey(run.md, crt) || !emergencyDue(crt, run.now) {
 		return nil
 	}
 	updated := crt.DeepCopy()
@@ -163,6 +171,31 @@ func (r *MailDomainReconciler) startEmergency(ctx context.Context, run *domainRu
 	}
 	r.event(run.md, crt, corev1.EventTypeWarning, "RenewalStarted", "Renew", "renewal of Certificate %s started: its key is listed as compromised", crt.Name)
 	return nil
+}
+
+// compromised says whether the key in use is listed as compromised.
+func (c *certificateFacts) compromised(md *v1alpha1.MailDomain) bool {
+	return len(c.current) > 0 && compromisedOf(md)[spkiOfChain(c.current)]
+}
+
+// keepsKey says whether a renewal of a Certificate would bring the same key again.
+func keepsKey(md *v1alpha1.MailDomain, crt *cmapi.Certificate) bool {
+	pk := crt.Spec.PrivateKey
+	return pk != nil && pk.RotationPolicy == cmapi.RotationPolicyNever && !wantsStandby(md)
+}
+
+// emergencyDue says whether a renewal may be started: after one that failed, cert-manager waits an
+// hour, and twice as long after each that follows. Issuers that are asked more often refuse for longer.
+func emergencyDue(crt *cmapi.Certificate, now time.Time) bool {
+	if crt.Status.LastFailureTime == nil {
+		return true
+	}
+	const longest = 5 // 32 hours
+	attempts := 1
+	if n := crt.Status.FailedIssuanceAttempts; n != nil {
+		attempts = *n
+	}
+	return !now.Before(crt.Status.LastFailureTime.Add(time.Hour << min(max(attempts-1, 0), longest)))
 }
 
 // keepStandby puts the standby key into a renewal that is waiting, and makes the next one when it
@@ -218,7 +251,7 @@ func (r *MailDomainReconciler) swapWanted(run *domainRun, c *certificateFacts) b
 	if pk == nil || pk.RotationPolicy != cmapi.RotationPolicyNever {
 		return true
 	}
-	return compromisedOf(run.md)[tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)]
+	return c.compromised(run.md)
 }
 
 // swapKey writes the standby key into the Secret that cert-manager reads the next key from, while

@@ -48,6 +48,13 @@ type certificateFacts struct {
 type keyReader struct {
 	cached client.Reader
 	live   client.Reader
+	// unindexed says that cached is the API server itself, which knows no indexes.
+	unindexed bool
+}
+
+// direct is a reader that asks the API server for everything.
+func (r keyReader) direct() keyReader {
+	return keyReader{cached: r.live, live: r.live, unindexed: true}
 }
 
 // read gathers what is known of one Certificate. A Certificate that does not exist is reported by
@@ -83,7 +90,11 @@ func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alph
 // requests of a Certificate, oldest first.
 func (r keyReader) requests(ctx context.Context, crt *cmapi.Certificate) ([]cmapi.CertificateRequest, error) {
 	var list cmapi.CertificateRequestList
-	if err := r.cached.List(ctx, &list, client.InNamespace(crt.Namespace), client.MatchingFields{requestIndex: crt.Name}); err != nil {
+	options := []client.ListOption{client.InNamespace(crt.Namespace)}
+	if !r.unindexed {
+		options = append(options, client.MatchingFields{requestIndex: crt.Name})
+	}
+	if err := r.cached.List(ctx, &list, options...); err != nil {
 		return nil, fmt.Errorf("list CertificateRequests of Certificate %s/%s: %w", crt.Namespace, crt.Name, err)
 	}
 	owned := slices.DeleteFunc(list.Items, func(cr cmapi.CertificateRequest) bool { return !metav1.IsControlledBy(&cr, crt) })
@@ -146,7 +157,9 @@ func (r keyReader) readRequests(ctx context.Context, b *keyBuilder, requests []c
 			open = append(open, cr)
 		}
 	}
-	if len(b.facts.current) == 0 && current > 0 {
+	// Without a request that was fulfilled, the Secret may still hold a chain: requests are tidied up,
+	// and a Certificate may have been restored over its Secret.
+	if len(b.facts.current) == 0 {
 		r.readOwnSecret(ctx, b, rollover.StageDeployed)
 	}
 	for _, cr := range open {
@@ -265,7 +278,7 @@ func (b *keyBuilder) chain(stage rollover.KeyStage, chain []*x509.Certificate) {
 	spki := tlsa.SPKISHA256(leaf.RawSubjectPublicKeyInfo)
 	key := rollover.Key{
 		ID: spki, SPKI: spki, Certificate: b.name, Stage: stage, Records: records,
-		Serial: fmt.Sprintf("%x", leaf.SerialNumber), NotAfter: leaf.NotAfter,
+		Serial: serialOf(leaf), NotAfter: leaf.NotAfter,
 	}
 	if b.byCertificate && dependsOnCertificate(b.params) {
 		key.ID += "/" + key.Serial

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -88,7 +89,7 @@ func stalledFinding(run *domainRun) *finding {
 	}
 	var out *finding
 	for _, h := range run.hosts {
-		refused := h.stalled()
+		refused := h.stalled(run)
 		if refused == nil {
 			continue
 		}
@@ -101,7 +102,7 @@ func stalledFinding(run *domainRun) *finding {
 }
 
 // stalled says what about a host only a person can mend.
-func (h *hostRun) stalled() *refusal {
+func (h *hostRun) stalled(run *domainRun) *refusal {
 	if h.notManaged {
 		return nil
 	}
@@ -110,6 +111,12 @@ func (h *hostRun) stalled() *refusal {
 	}
 	if len(h.missing) > 0 {
 		return &refusal{v1alpha1.ReasonCertificateNotFound, "Certificate " + strings.Join(h.missing, ", ") + " does not exist: create it, or take it out of spec.mailServers"}
+	}
+	for _, c := range h.certs {
+		if c.certificate != nil && c.compromised(run.md) && keepsKey(run.md, c.certificate) {
+			return &refusal{v1alpha1.ReasonCompromisedKeyKept, fmt.Sprintf(
+				"the key of Certificate %s is listed as compromised, and a renewal would keep it: set spec.privateKey.rotationPolicy of the Certificate to Always", c.certificate.Name)}
+		}
 	}
 	for i, c := range h.certs {
 		if h.facts.Policy.Strategy == rollover.Stage {
@@ -222,14 +229,24 @@ func verifiedFinding(_ *domainRun, h *hostRun) finding {
 	switch {
 	case h.server.Probe.Mode == v1alpha1.ProbeDisabled:
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonProbeDisabled, "the endpoints are not probed"}
-	case h.notManaged:
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNotManaged, "hosts without certificates are not probed yet"}
+	case h.notManaged && h.decided && len(h.decision.Owners) > 0 && noRecords(h):
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNothingPublished, "it is somebody else's, and has no TLSA records"}
+	case h.notManaged && h.refused != nil:
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNotManaged, "it is somebody else's, and no DNSZone that this namespace may use covers it: it is not checked"}
 	case !h.decided || h.view.last == nil:
 		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no endpoint has been probed yet"}
-	case !h.decision.Published:
+	case !h.decision.Published && !h.notManaged:
 		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNothingPublished, "there are no records to compare with yet"}
 	}
 	return compareEndpoints(h)
+}
+
+// noRecords says whether the servers have answered, and none shows a record.
+func noRecords(h *hostRun) bool {
+	return !slices.ContainsFunc(h.decision.Owners, func(o rollover.OwnerDecision) bool {
+		seen := h.view.owners[o.Name].last
+		return seen == nil || len(shown(seen)) > 0
+	})
 }
 
 // compareEndpoints says what the endpoints present, compared with what the servers show.
@@ -283,6 +300,9 @@ func secureFinding(run *domainRun, h *hostRun) finding {
 // person must know.
 func safeFinding(_ *domainRun, h *hostRun) finding {
 	if !h.decided || h.decision.Unsafe == nil {
+		if h.managed() && h.historyUnknown() {
+			return finding{metav1.ConditionUnknown, v1alpha1.ReasonHistoryUnknown, "records may have stood in DNS before the operator looked, and caches may hold them"}
+		}
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonSafe, ""}
 	}
 	u := h.decision.Unsafe
@@ -291,6 +311,13 @@ func safeFinding(_ *domainRun, h *hostRun) finding {
 		message += " (until " + statusTime(u.Until).Format(time.RFC3339) + ")"
 	}
 	return finding{metav1.ConditionFalse, string(u.Reason), message}
+}
+
+// historyUnknown says that some cache may hold what stood in DNS before the operator looked.
+func (h *hostRun) historyUnknown() bool {
+	return slices.ContainsFunc(h.decision.Owners, func(o rollover.OwnerDecision) bool {
+		return slices.ContainsFunc(o.Versions, func(v rollover.Version) bool { return v.Unknown })
+	})
 }
 
 // progressFinding: a key is being changed. A standby key that is published is not a rollover.
@@ -324,43 +351,4 @@ var progressReasons = map[rollover.WaitCode]string{
 	rollover.WaitCaches:      v1alpha1.ReasonWaitingForCaches,
 	rollover.WaitEndpoints:   v1alpha1.ReasonDeploying,
 	rollover.WaitRetire:      v1alpha1.ReasonRetiring,
-}
-
-// readyFinding sums up. What is not known does not make an object that was published unready.
-func readyFinding(run *domainRun, stalled *finding, others ...finding) finding {
-	switch {
-	case !run.md.DeletionTimestamp.IsZero():
-		return finding{metav1.ConditionFalse, v1alpha1.ReasonDeleting, "the records are being taken out of DNS"}
-	case stalled != nil:
-		return finding{metav1.ConditionFalse, stalled.reason, stalled.message}
-	case run.md.Spec.Suspend:
-		return finding{metav1.ConditionTrue, v1alpha1.ReasonSuspended, suspendedMessage(run)}
-	}
-	for _, f := range others {
-		if f.status == metav1.ConditionFalse && f.reason != v1alpha1.ReasonIgnored {
-			return f
-		}
-	}
-	if published := others[0]; published.status != metav1.ConditionTrue {
-		return published
-	}
-	return finding{metav1.ConditionTrue, v1alpha1.ReasonReady, ""}
-}
-
-// suspendedMessage says what the suspension holds up.
-func suspendedMessage(run *domainRun) string {
-	var held []string
-	for _, h := range run.hosts {
-		for _, k := range h.facts.Keys {
-			if k.Stage == rollover.StageRequested || k.Stage == rollover.StageIssued {
-				held = append(held, "the renewal of Certificate "+k.Certificate)
-			}
-		}
-	}
-	slices.Sort(held)
-	held = slices.Compact(held)
-	if len(held) == 0 {
-		return "suspended: nothing is written or approved; nothing is held up"
-	}
-	return "suspended: nothing is written or approved; this holds up " + strings.Join(held, ", ")
 }

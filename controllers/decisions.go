@@ -1,12 +1,14 @@
 package controllers
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
@@ -23,11 +25,16 @@ type gateDecision struct {
 type hostGate struct {
 	host         string
 	certificates []string
-	// deploy are the SPKI digests that may be served now.
+	// deploy are the keys that may be served now, by SPKI digest and by the rule's ID.
 	deploy []string
 	// closed says why nothing may be approved for this host; empty when deploy decides.
 	closed string
-	waits  []rollover.Wait
+	// abstains says that the host belongs to another MailDomain, which has the say.
+	abstains bool
+	// leaving says that the host is being taken out of DNS, and caches may still hold its records: the
+	// Certificates that it named are held as before.
+	leaving bool
+	waits   []rollover.Wait
 }
 
 // decisionBoard hands the newest decisions from the MailDomain reconciler to the gate. It is a
@@ -72,7 +79,7 @@ func (b *decisionBoard) put(run *domainRun) {
 		}
 	}
 	b.mu.Lock()
-	b.decisions[types.NamespacedName{Namespace: run.md.Namespace, Name: run.md.Name}] = d
+	b.decisions[run.key()] = d
 	b.mu.Unlock()
 	for _, name := range pending {
 		b.wake(run.md.Namespace, name)
@@ -80,7 +87,7 @@ func (b *decisionBoard) put(run *domainRun) {
 }
 
 func gateOf(run *domainRun, h *hostRun) hostGate {
-	g := hostGate{host: h.server.Hostname}
+	g := hostGate{host: h.server.Hostname, leaving: h.removing && len(h.server.Certificates) == 0 && !h.removed()}
 	for _, ref := range h.server.Certificates {
 		g.certificates = append(g.certificates, ref.Name)
 	}
@@ -88,35 +95,68 @@ func gateOf(run *domainRun, h *hostRun) hostGate {
 	case run.md.Spec.Suspend:
 		g.closed = "the MailDomain is suspended"
 	case h.refused != nil:
-		g.closed = h.refused.message
+		g.closed, g.abstains = h.refused.message, h.refused.reason == v1alpha1.ReasonHostOwnedElsewhere
 	case !h.decided:
 		g.closed = "the zone of " + h.server.Hostname + " is not ready"
 	default:
 		g.waits = h.decision.Waits
-		for _, k := range h.facts.Keys {
-			if slices.Contains(h.decision.Deploy, k.ID) {
-				g.deploy = append(g.deploy, k.SPKI)
-			}
-		}
+		g.deploy = deployable(h)
 	}
 	return g
 }
 
-// verdict says whether the key may be served as far as this MailDomain is concerned, and if not, why.
-func (d gateDecision) verdict(certificate, spki string) (bool, string) {
-	for _, g := range d.hosts {
-		if !slices.Contains(g.certificates, certificate) {
-			continue
-		}
-		if g.closed != "" {
-			return false, g.closed
-		}
-		if !slices.Contains(g.deploy, spki) {
-			if len(g.waits) > 0 {
-				return false, g.host + ": " + g.waits[0].Message
-			}
-			return false, g.host + ": the key is not published yet"
+// deployable are the keys of a host that may be handed to servers. A compromised one that is still
+// served is not handed to any again.
+func deployable(h *hostRun) []string {
+	var out []string
+	for _, k := range h.facts.Keys {
+		if slices.Contains(h.decision.Deploy, k.ID) && !h.facts.Policy.Compromised[k.SPKI] {
+			out = append(out, k.ID, k.SPKI)
 		}
 	}
-	return true, ""
+	return out
+}
+
+// vote is what a MailDomain says to a key.
+type vote string
+
+// The votes. Where all abstain nothing is approved: the one that has the say has not spoken yet.
+const (
+	allow   vote = "Allow"
+	deny    vote = "Deny"
+	abstain vote = "Abstain"
+)
+
+// verdict says whether a key of a Certificate may be served as far as this MailDomain is concerned, and
+// if not, why. The key is named by its SPKI digest or by the rule's ID.
+func (d gateDecision) verdict(certificate, key string) (vote, string) {
+	say, leaving := vote(""), ""
+	for _, g := range d.hosts {
+		switch {
+		case g.leaving:
+			leaving = g.host + " is being taken out of DNS, and caches may still hold its records"
+			continue
+		case !slices.Contains(g.certificates, certificate):
+			continue
+		case g.abstains:
+			say = cmp.Or(say, abstain)
+			continue
+		case g.closed != "":
+			return deny, g.closed
+		case !slices.Contains(g.deploy, key):
+			return deny, g.host + ": " + g.firstWait()
+		}
+		say = allow
+	}
+	if say == "" && leaving != "" {
+		return deny, leaving
+	}
+	return cmp.Or(say, allow), ""
+}
+
+func (g hostGate) firstWait() string {
+	if len(g.waits) > 0 {
+		return g.waits[0].Message
+	}
+	return "the key is not published yet"
 }

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // finishDeletion takes the records out of DNS, then the gate off the Certificates, then the
@@ -42,9 +41,8 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}, nil
 }
 
-// allRemoved says whether nothing of any host is left in DNS and, where the gate holds keys back,
-// in any cache. With strategies Stage and Follow nothing changes on the server when the object
-// goes, so that nobody has to wait for caches.
+// allRemoved says whether nothing of any host is left in DNS, nor in any cache: until then a new key
+// may harm, and a MailDomain of the same name that is made anew would know nothing of that.
 func (run *domainRun) allRemoved() bool {
 	return !slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
 		if h.notManaged || !h.hasRecords() && !h.mayHaveWritten() {
@@ -53,8 +51,7 @@ func (run *domainRun) allRemoved() bool {
 		if !h.decided {
 			return true
 		}
-		gated := run.md.Spec.Rollover.Strategy == v1alpha1.StrategyGate
-		return !h.takenOut() || gated && !h.decision.Untrusted
+		return !h.takenOut() || !h.decision.Untrusted
 	})
 }
 
@@ -65,21 +62,20 @@ func (h *hostRun) mayHaveWritten() bool {
 
 // takenOut says whether no server shows a record of ours any more, as far as the sweeps prove.
 func (h *hostRun) takenOut() bool {
-	for _, o := range h.decision.Owners {
+	for i, o := range h.decision.Owners {
+		if h.facts.Owners[i].HandedOver {
+			continue
+		}
 		if o.Write {
 			return false
 		}
 		for _, v := range o.Versions {
-			if v.Open && containsAny(v.Records, h.facts.Owners[0].Written) {
+			if v.Open && containsAny(v.Records, h.written) {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-func containsAny(records, of []tlsa.Record) bool {
-	return slices.ContainsFunc(records, func(r tlsa.Record) bool { return slices.Contains(of, r) })
 }
 
 // release takes the gate off every Certificate and lets the MailDomain go.

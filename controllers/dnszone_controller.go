@@ -63,12 +63,12 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	var unusable *configError
 	switch {
 	case errors.As(err, &unusable):
-		r.zones.update(req.NamespacedName, func(e *zoneEntry) { e.problem = unusable.reason })
+		r.disable(ctx, z, unusable)
 		return ctrl.Result{RequeueAfter: zoneIdle}, r.storeZone(ctx, z, unusableStatus(z, unusable, r.Clock.Now()))
 	case err != nil:
 		return ctrl.Result{}, err
 	}
-	entry := r.configure(req.NamespacedName, config)
+	entry := r.configure(z, config)
 	if entry.health != nil {
 		if err := r.storeZone(ctx, z, zoneStatus(z, entry.health, r.Clock.Now())); err != nil {
 			return ctrl.Result{}, err
@@ -78,16 +78,22 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 }
 
 // configure makes or reconfigures the client of a zone.
-func (r *DNSZoneReconciler) configure(name types.NamespacedName, config zone.Config) zoneEntry {
+func (r *DNSZoneReconciler) configure(z *v1alpha1.DNSZone, config zone.Config) zoneEntry {
+	name := client.ObjectKeyFromObject(z)
 	changed := false
 	r.zones.update(name, func(e *zoneEntry) {
+		e.keys.recall(z)
 		e.problem = ""
 		switch {
 		case e.client == nil:
-			e.client, e.config, changed = r.newClient(config), config, true
+			e.client, changed = r.newClient(config), true
 		case !reflect.DeepEqual(e.config, config):
 			e.client.Configure(config)
-			e.config, e.health, changed = config, nil, true
+			changed = true
+		}
+		if changed {
+			// What was seen before, or is being looked at, was seen with other eyes.
+			e.config, e.configured, e.health, e.checking = config, e.configured+1, nil, false
 		}
 	})
 	if changed {
@@ -95,6 +101,28 @@ func (r *DNSZoneReconciler) configure(name types.NamespacedName, config zone.Con
 	}
 	entry, _ := r.zones.get(name)
 	return entry
+}
+
+// disable takes a zone out of use whose configuration cannot be used any more. Its client goes, and with
+// it the old key: going on with it, or without any, is not what the owner of the zone has asked for.
+func (r *DNSZoneReconciler) disable(ctx context.Context, z *v1alpha1.DNSZone, problem *configError) {
+	var old zone.Client
+	changed := false
+	r.zones.update(client.ObjectKeyFromObject(z), func(e *zoneEntry) {
+		e.keys.recall(z)
+		old, changed = e.client, e.problem != problem.message
+		e.client, e.config, e.problem, e.checking = nil, zone.Config{}, problem.message, false
+		// MailDomains of other namespaces see this one: it does not name the Secret.
+		e.health = &zone.Health{At: r.Clock.Now(), DNSSEC: zone.ZoneDNSSEC{
+			State: dnssec.Indeterminate, Message: fmt.Sprintf("the DNSZone cannot be used (%s): its conditions say what to do", problem.reason),
+		}}
+	})
+	if changed {
+		r.wakeDomains()
+	}
+	if old != nil {
+		old.Close(ctx)
+	}
 }
 
 // check looks at the zone when that is due, and returns when it is due next.
@@ -111,19 +139,28 @@ func (r *DNSZoneReconciler) check(name types.NamespacedName, entry zoneEntry) ti
 	start := false
 	r.zones.update(name, func(e *zoneEntry) { start, e.checking = !e.checking, true })
 	if start {
-		entry.client.Check(func(h zone.Health) {
-			changed := false
-			r.zones.update(name, func(e *zoneEntry) {
-				changed = e.health == nil || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging
-				e.health, e.checking = &h, false
-			})
-			r.wake(name)
-			if changed {
-				r.wakeDomains()
-			}
-		})
+		entry.client.Check(func(h zone.Health) { r.looked(name, entry, h) })
 	}
 	return pace
+}
+
+// looked notes what a look has found, unless the zone was configured anew since the look began.
+func (r *DNSZoneReconciler) looked(name types.NamespacedName, begun zoneEntry, h zone.Health) {
+	current, changed := false, false
+	r.zones.amend(name, func(e *zoneEntry) {
+		if current = e.client == begun.client && e.configured == begun.configured; !current {
+			return
+		}
+		e.keys.note(&h.DNSSEC, r.Clock.Now())
+		changed = e.health == nil || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging
+		e.health, e.checking = &h, false
+	})
+	if current {
+		r.wake(name)
+	}
+	if changed {
+		r.wakeDomains()
+	}
 }
 
 func healthy(h *zone.Health) bool {

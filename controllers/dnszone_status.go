@@ -3,11 +3,11 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,7 +19,8 @@ import (
 
 // storeZone writes the status of a DNSZone when it changed.
 func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, next v1alpha1.DNSZoneStatus) error {
-	if reflect.DeepEqual(next, z.Status) {
+	// What was read has other time zones and empty lists than what is made here, and says the same.
+	if equality.Semantic.DeepEqual(next, z.Status) {
 		return nil
 	}
 	updated := z.DeepCopy()
@@ -31,12 +32,16 @@ func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, 
 	return nil
 }
 
-// unusableStatus is the status of a zone whose configuration cannot be used. What was seen before stays.
+// unusableStatus is the status of a zone whose configuration cannot be used, so that nobody looks at it.
+// What was seen before stays, but for what it was worth.
 func unusableStatus(z *v1alpha1.DNSZone, problem *configError, now time.Time) v1alpha1.DNSZoneStatus {
 	next := *z.Status.DeepCopy()
 	next.ObservedGeneration = z.Generation
 	s := zoneConditions{z: z, status: &next, now: now}
 	s.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionFalse, problem.reason, problem.message)
+	s.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionUnknown, v1alpha1.ReasonUnknown, problem.message)
+	s.set(v1alpha1.ConditionDNSSECSecure, metav1.ConditionUnknown, v1alpha1.ReasonIndeterminate, problem.message)
+	next.DNSSEC.State = v1alpha1.DNSSECStateIndeterminate
 	s.set(v1alpha1.ConditionStalled, metav1.ConditionTrue, problem.reason, problem.message)
 	s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, problem.reason, problem.message)
 	return next
@@ -63,6 +68,7 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, now time.Time) v1alpha1.DNS
 		DNSSEC: v1alpha1.ZoneDNSSECStatus{
 			State: v1alpha1.DNSSECState(h.DNSSEC.State), Algorithms: h.DNSSEC.Algorithms, Keys: h.DNSSEC.Keys,
 			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: statusTime(h.DNSSEC.SignaturesExpire),
+			KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt),
 		},
 	}
 	for _, s := range h.Servers {

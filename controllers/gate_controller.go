@@ -25,9 +25,16 @@ import (
 // denies one: a denied request makes cert-manager throw the key away and start again.
 type GateReconciler struct {
 	client.Client
+	Clock  clock.PassiveClock
+	events events.EventRecorder
+	keeper gatekeeper
+}
+
+// gatekeeper says, by the newest decisions of all MailDomains concerned, whether a key may be handed to
+// servers.
+type gatekeeper struct {
 	live      client.Reader
-	Clock     clock.PassiveClock
-	events    events.EventRecorder
+	clock     clock.PassiveClock
 	decisions *decisionBoard
 	// wake enqueues a MailDomain, for a fresh decision.
 	wake func(types.NamespacedName)
@@ -59,58 +66,73 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, nil //nolint:nilerr // cert-manager itself fails a request that it cannot read
 	}
-	domains, err := r.domainsOf(ctx, cr.Namespace, name)
+	domains, err := r.domainsOf(ctx, cr, name)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	open, err := r.open(ctx, domains, name, tlsa.SPKISHA256(spki))
+	open, err := r.keeper.open(ctx, domains, name, tlsa.SPKISHA256(spki))
 	if err != nil || !open {
-		return ctrl.Result{RequeueAfter: r.retry(domains)}, err
+		return ctrl.Result{RequeueAfter: r.keeper.retry(domains)}, err
 	}
 	return ctrl.Result{}, r.approve(ctx, cr, domains, tlsa.SPKISHA256(spki))
 }
 
-// domainsOf are the MailDomains that name a Certificate and gate it.
-func (r *GateReconciler) domainsOf(ctx context.Context, namespace, certificate string) ([]v1alpha1.MailDomain, error) {
+// domainsOf are the MailDomains that have a say: those that name the Certificate and gate it, and the
+// one that the annotation names, which may not name it any more and still be taking its host out of DNS.
+func (r *GateReconciler) domainsOf(ctx context.Context, cr *cmapi.CertificateRequest, certificate string) ([]v1alpha1.MailDomain, error) {
 	var list v1alpha1.MailDomainList
-	if err := r.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{certificateIndex: certificate}); err != nil {
-		return nil, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", namespace, certificate, err)
+	if err := r.List(ctx, &list, client.InNamespace(cr.Namespace), client.MatchingFields{certificateIndex: certificate}); err != nil {
+		return nil, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", cr.Namespace, certificate, err)
 	}
-	return slices.DeleteFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Spec.Rollover.Strategy != v1alpha1.StrategyGate }), nil
+	out := slices.DeleteFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Spec.Rollover.Strategy != v1alpha1.StrategyGate })
+	former := &v1alpha1.MailDomain{}
+	err := r.keeper.live.Get(ctx, types.NamespacedName{Namespace: cr.Namespace, Name: cr.Annotations[v1alpha1.GateAnnotation]}, former)
+	switch {
+	case apierrors.IsNotFound(err):
+		return out, nil
+	case err != nil:
+		return nil, fmt.Errorf("read MailDomain %s/%s, which gates CertificateRequest %s: %w", cr.Namespace, cr.Annotations[v1alpha1.GateAnnotation], cr.Name, err)
+	case slices.Contains(certificateNames(former), certificate):
+		return out, nil
+	}
+	return append(out, *former), nil
 }
 
 // open says whether every MailDomain concerned says, by a decision that is fresh and rests on the
 // newest object, that the key may be served. A request that nobody gates any more passes: the
 // admission policy would otherwise keep it for ever.
-func (r *GateReconciler) open(ctx context.Context, domains []v1alpha1.MailDomain, certificate, spki string) (bool, error) {
+func (k gatekeeper) open(ctx context.Context, domains []v1alpha1.MailDomain, certificate, key string) (bool, error) {
+	allowed := len(domains) == 0
 	for i := range domains {
 		name := client.ObjectKeyFromObject(&domains[i])
-		d, ok := r.decisions.get(name)
-		if !ok || r.Clock.Since(d.at) > decisionFreshness {
-			r.wake(name)
+		d, ok := k.decisions.get(name)
+		if !ok || k.clock.Since(d.at) > decisionFreshness {
+			k.wake(name)
 			return false, nil
 		}
-		if deploy, _ := d.verdict(certificate, spki); !deploy {
+		say, _ := d.verdict(certificate, key)
+		if say == deny {
 			return false, nil
 		}
+		allowed = allowed || say == allow
 		live := &v1alpha1.MailDomain{}
-		if err := r.live.Get(ctx, name, live); err != nil {
+		if err := k.live.Get(ctx, name, live); err != nil {
 			return false, client.IgnoreNotFound(err)
 		}
 		if live.ResourceVersion != d.resourceVersion {
-			r.wake(name)
+			k.wake(name)
 			return false, nil
 		}
 	}
-	return true, nil
+	return allowed, nil
 }
 
 // retry is soon while a decision is missing or stale, and later while the answer was "not yet":
 // the MailDomain wakes the request when that changes.
-func (r *GateReconciler) retry(domains []v1alpha1.MailDomain) time.Duration {
+func (k gatekeeper) retry(domains []v1alpha1.MailDomain) time.Duration {
 	for i := range domains {
-		d, ok := r.decisions.get(client.ObjectKeyFromObject(&domains[i]))
-		if !ok || r.Clock.Since(d.at) > decisionFreshness {
+		d, ok := k.decisions.get(client.ObjectKeyFromObject(&domains[i]))
+		if !ok || k.clock.Since(d.at) > decisionFreshness {
 			return gateRetry
 		}
 	}
@@ -137,7 +159,7 @@ func (r *GateReconciler) approve(ctx context.Context, cr *cmapi.CertificateReque
 	}
 	for i := range domains {
 		r.events.Eventf(&domains[i], cr, corev1.EventTypeNormal, "KeyDeployed", "Approve", "CertificateRequest %s with key %s was approved", cr.Name, shortKey(spki))
-		r.wake(client.ObjectKeyFromObject(&domains[i]))
+		r.keeper.wake(client.ObjectKeyFromObject(&domains[i]))
 	}
 	return nil
 }

@@ -21,6 +21,11 @@ type domainRun struct {
 	invalid string
 }
 
+// key names the MailDomain.
+func (run *domainRun) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: run.md.Namespace, Name: run.md.Name}
+}
+
 // gather reads everything that the decisions for a MailDomain rest on, and decides. It writes nothing.
 func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDomain) (*domainRun, error) {
 	run := &domainRun{md: md, now: r.Clock.Now()}
@@ -57,15 +62,16 @@ func (r *MailDomainReconciler) newHost(md *v1alpha1.MailDomain, server v1alpha1.
 	for i := range md.Status.MailServers {
 		if md.Status.MailServers[i].Hostname == server.Hostname {
 			h.previous = &md.Status.MailServers[i]
+			h.written = storedRecords(h.previous.OwnRecords)
 		}
 	}
 	return h
 }
 
-// formerServer rebuilds what is needed of a host that has left the spec: its name, and the ports
-// whose owners have versions.
+// formerServer rebuilds what is needed of a host that has left the spec: its name, its zone, and the
+// ports whose owners have versions.
 func formerServer(s *v1alpha1.MailServerStatus) v1alpha1.MailServer {
-	server := v1alpha1.MailServer{Hostname: s.Hostname, Probe: v1alpha1.ProbeSpec{Mode: v1alpha1.ProbeDisabled}}
+	server := v1alpha1.MailServer{Hostname: s.Hostname, ZoneRef: s.ZoneRef, Probe: v1alpha1.ProbeSpec{Mode: v1alpha1.ProbeDisabled}}
 	seen := map[int32]bool{}
 	for _, v := range s.Versions {
 		if port, ok := portOfOwner(v.Owner); ok && !seen[port] {
@@ -81,26 +87,39 @@ func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w
 	md := run.md
 	h.notManaged = len(h.server.Certificates) == 0 && !h.removing
 	h.zone, h.refused = w.zoneFor(md.Namespace, &h.server)
-	if h.notManaged {
-		return nil
-	}
-	if h.refused == nil && !h.removing {
+	h.handedOver = func(port int32) bool { return w.claimedBy(md, &h.server, port) != "" }
+	if h.refused == nil && !h.removing && !h.notManaged {
 		if other := w.ownedElsewhere(md, &h.server); other != "" {
 			h.refused = ownedElsewhereRefusal(h.server.Hostname, md.Namespace, other)
 		}
 	}
-	if err := r.readCertificates(ctx, run, h); err != nil || h.refused != nil {
+	if err := r.readCertificates(ctx, run, h, r.keys); err != nil || h.refused != nil {
 		return err
 	}
 	entry, ok := r.zones.get(types.NamespacedName{Namespace: h.zone.Namespace, Name: h.zone.Name})
+	h.entry = entry
 	if !ok || entry.client == nil {
 		return nil
 	}
-	h.entry = entry
-	facts, err := factsOf(md, h, r.settings, run.now)
+	if err := r.decide(run, h); err != nil || !h.dropsKeys() {
+		return err
+	}
+	// A cache may lag behind what this operator or cert-manager has just done: before records go,
+	// everything is read anew and live.
+	h.certs, h.missing = nil, nil
+	if err := r.readCertificates(ctx, run, h, r.keys.direct()); err != nil {
+		return err
+	}
+	return r.decide(run, h)
+}
+
+// decide asks the rule. A spec that cannot be understood stands in the conditions: trying again would
+// not mend it.
+func (r *MailDomainReconciler) decide(run *domainRun, h *hostRun) error {
+	facts, err := factsOf(run.md, h, r.settings, run.now)
 	if err != nil {
 		run.invalid = err.Error()
-		return nil //nolint:nilerr // it stands in the conditions: trying again would not mend it
+		return nil //nolint:nilerr // see above
 	}
 	h.facts = facts
 	h.decision = rollover.Decide(facts)
@@ -108,15 +127,22 @@ func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w
 	return nil
 }
 
+// dropsKeys says whether a key that was known before is not any more: its records go.
+func (h *hostRun) dropsKeys() bool {
+	return h.decided && slices.ContainsFunc(h.facts.States, func(s rollover.KeyState) bool {
+		return !slices.ContainsFunc(h.decision.Keys, func(k rollover.KeyState) bool { return k.ID == s.ID })
+	})
+}
+
 // readCertificates reads the Certificates of a host and their keys.
-func (r *MailDomainReconciler) readCertificates(ctx context.Context, run *domainRun, h *hostRun) error {
+func (r *MailDomainReconciler) readCertificates(ctx context.Context, run *domainRun, h *hostRun, from keyReader) error {
 	params, err := parametersOf(run.md)
 	if err != nil {
 		run.invalid = err.Error()
-		return nil //nolint:nilerr // as above
+		return nil //nolint:nilerr // it stands in the conditions: trying again would not mend it
 	}
 	for _, ref := range h.server.Certificates {
-		facts, err := r.keys.read(ctx, run.md, ref, params)
+		facts, err := from.read(ctx, run.md, ref, params)
 		if err != nil {
 			return err
 		}

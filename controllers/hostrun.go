@@ -33,7 +33,11 @@ type hostRun struct {
 	// missing are the names of Certificates that do not exist.
 	missing []string
 	view    hostView
-	facts   rollover.Facts
+	// written are the records that status says are ours.
+	written []tlsa.Record
+	// handedOver says that another MailDomain has taken the host over at a port.
+	handedOver func(port int32) bool
+	facts      rollover.Facts
 	// decided says that decision holds something.
 	decided  bool
 	decision rollover.Decision
@@ -135,6 +139,10 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	if err != nil {
 		return rollover.Facts{}, err
 	}
+	if h.notManaged {
+		// Looked at, and never written: the rule says how it is and is asked for nothing else.
+		policy.Suspended, policy.RemoveForeign, policy.Additional = true, false, nil
+	}
 	f := rollover.Facts{
 		Now: now, Host: h.server.Hostname, Policy: policy, KeysComplete: true,
 		Rounds: h.view.rounds, LastRound: h.view.last, DNSSEC: dnssecFacts(h.entry),
@@ -146,21 +154,11 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	f.KeysComplete = f.KeysComplete && len(h.missing) == 0
 	slices.SortFunc(f.Keys, func(a, b rollover.Key) int { return strings.Compare(a.ID, b.ID) })
 	lost := slices.Contains(md.Finalizers, v1alpha1.Finalizer) && len(md.Status.MailServers) == 0
-	var written []tlsa.Record
-	if h.previous != nil {
+	if h.previous != nil && !h.notManaged {
 		f.States = statesOf(h.previous, md.Spec.Rollover.Strategy)
 		f.Unsafe = unsafeOf(h.previous)
-		written = storedRecords(h.previous.OwnRecords)
 	}
-	for _, port := range h.server.Ports {
-		name := ownerName(h.server.Hostname, port.Port)
-		owner := rollover.Owner{Name: name, Port: port.Port, StatusLost: lost, Sweeps: h.view.owners[name].sweeps, Last: h.view.owners[name].newest(), Written: written}
-		if h.previous != nil {
-			owner.Versions = versionsOf(h.previous, name)
-		}
-		owner.Known = len(owner.Versions) > 0
-		f.Owners = append(f.Owners, owner)
-	}
+	f.Owners = ownersOf(h, lost, now)
 	return f, nil
 }
 

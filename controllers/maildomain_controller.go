@@ -3,10 +3,10 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -33,6 +33,7 @@ type MailDomainReconciler struct {
 	observer  *observer
 	probes    *proberPool
 	decisions *decisionBoard
+	keeper    gatekeeper
 }
 
 // Reconcile gathers the facts of one MailDomain, decides, stores the decision, and acts on it.
@@ -93,7 +94,7 @@ func (r *MailDomainReconciler) addFinalizer(ctx context.Context, md *v1alpha1.Ma
 func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool, error) {
 	md := run.md
 	next := buildStatus(run)
-	if reflect.DeepEqual(next, md.Status) {
+	if equality.Semantic.DeepEqual(next, md.Status) {
 		if run.hasEffects() {
 			return r.isNewest(ctx, md)
 		}
@@ -173,7 +174,7 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 	names := map[string]bool{}
 	for _, h := range run.hosts {
 		names[h.key.host] = true
-		if h.managed() {
+		if h.decided && h.refused == nil {
 			wait = min(wait, r.observeHost(run, h))
 		} else if !h.notManaged {
 			// What refuses the host is watched; a zone that is not loaded yet is looked for again.
@@ -193,7 +194,7 @@ func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Dura
 		seen := h.view.owners[o.Name]
 		r.observer.noteSync(h.key, o.Name, o.InSync, run.now)
 		pace := idle
-		if h.inMotion() || o.Write || !o.InSync {
+		if !h.notManaged && (h.inMotion() || o.Write || !o.InSync) {
 			pace = interval
 		}
 		due := dueIn(run.now, lastSweepEnd(seen), pace)
@@ -207,7 +208,7 @@ func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Dura
 		}
 	}
 	wait = min(wait, r.observeEndpoints(run, h, interval, idle))
-	if next := h.decision.Next; !next.IsZero() {
+	if next := h.decision.Next; !next.IsZero() && !h.notManaged {
 		wait = min(wait, max(next.Sub(run.now), retrySoon))
 	}
 	return wait
@@ -224,7 +225,7 @@ func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, inte
 		return idle
 	}
 	pace := idle
-	if h.inMotion() || h.decision.NeedProbe || !h.decision.Published {
+	if !h.notManaged && (h.inMotion() || h.decision.NeedProbe || !h.decision.Published) {
 		pace = interval
 	}
 	var last time.Time
@@ -233,7 +234,10 @@ func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, inte
 	}
 	due := dueIn(run.now, last, pace)
 	if due <= 0 {
-		r.probes.start(probeJob{key: h.key, server: h.server, domain: run.md.Spec.Domain, zone: h.entry.client})
+		r.probes.start(probeJob{
+			key: h.key, server: h.server, domain: run.md.Spec.Domain, zone: h.entry.client,
+			dnssec: run.md.Spec.DNSSEC != v1alpha1.DNSSECIgnored,
+		})
 		due = pace
 	}
 	return max(due, retrySoon)

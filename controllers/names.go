@@ -15,6 +15,9 @@ func spkiOfChain(chain []*x509.Certificate) string {
 	return tlsa.SPKISHA256(chain[0].RawSubjectPublicKeyInfo)
 }
 
+// serialOf names a certificate within its key: its serial number in hex.
+func serialOf(leaf *x509.Certificate) string { return fmt.Sprintf("%x", leaf.SerialNumber) }
+
 // portOfOwner reads the port out of a TLSA owner such as _25._tcp.mx1.example.com.
 func portOfOwner(owner string) (int32, bool) {
 	label, _, _ := strings.Cut(owner, ".")

@@ -27,6 +27,8 @@ type ownerObservation struct {
 	sweeping, publishing bool
 	// result is how the last update ended, and at is when.
 	result zone.Result
+	// doubt says that an update since the last success may have been carried out although it failed.
+	doubt bool
 	// retryAt is when a failed update may be tried again.
 	retryAt  time.Time
 	failures int
@@ -175,9 +177,10 @@ func (o *observer) endPublish(key hostKey, owner string, result zone.Result, now
 	w.publishing = false
 	w.result = result
 	if result.Class == zone.Applied || result.Class == zone.Unchanged {
-		w.failures, w.retryAt = 0, time.Time{}
+		w.failures, w.retryAt, w.doubt = 0, time.Time{}, false
 	} else {
 		w.failures++
+		w.doubt = w.doubt || result.Retryable
 		w.retryAt = now.Add(backoff(w.failures))
 	}
 	w.stale = true

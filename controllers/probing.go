@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -34,8 +35,10 @@ type probeJob struct {
 	key    hostKey
 	server v1alpha1.MailServer
 	domain string
-	// service is set when the endpoints come from a Service; otherwise the zone is asked.
+	// zone is asked for the addresses of the host, unless the endpoints come from a Service.
 	zone zone.Client
+	// dnssec says that addresses count only when the zone's answers validate.
+	dnssec bool
 }
 
 // proberPool runs probe rounds outside the reconcile workers, a bounded number at a time.
@@ -75,32 +78,31 @@ func (p *proberPool) start(job probeJob) {
 // round connects to every endpoint once per key type.
 func (p *proberPool) round(job probeJob) (rollover.ProbeRound, []endpointProbe) {
 	round := rollover.ProbeRound{Start: p.clock.Now(), Complete: true}
-	endpoints, trusted, problem := p.endpoints(job)
-	if problem != "" {
-		round.Complete = false
-		round.Presented = append(round.Presented, rollover.Presented{Unreachable: true, Message: problem})
-		round.End = p.clock.Now()
-		return round, []endpointProbe{{address: job.server.Hostname, results: []probe.Result{{Outcome: probe.Unreachable, Message: problem}}}}
-	}
-	probes := p.connect(job, endpoints, trusted)
+	list := p.endpoints(job)
+	probes := p.connect(job, list)
 	for _, e := range probes {
 		presented, complete := presentedBy(e, referenceNames(job.server.Hostname, job.domain), p.clock.Now())
 		round.Presented = append(round.Presented, presented...)
 		round.Complete = round.Complete && complete
+	}
+	for _, g := range list.gaps {
+		round.Complete = false
+		round.Presented = append(round.Presented, rollover.Presented{Port: g.port, Unreachable: true, Message: g.message})
+		probes = append(probes, endpointProbe{address: job.server.Hostname, port: g.port, results: []probe.Result{{Outcome: probe.Unreachable, Message: g.message}}})
 	}
 	round.End = p.clock.Now()
 	return round, probes
 }
 
 // connect probes all endpoints side by side.
-func (p *proberPool) connect(job probeJob, endpoints []endpoint, trusted bool) []endpointProbe {
-	probes := make([]endpointProbe, len(endpoints))
+func (p *proberPool) connect(job probeJob, list endpointList) []endpointProbe {
+	probes := make([]endpointProbe, len(list.endpoints))
 	var wg sync.WaitGroup
-	for i, e := range endpoints {
+	for i, e := range list.endpoints {
 		wg.Go(func() {
 			probes[i] = endpointProbe{address: e.addr.Addr().String(), port: e.port}
 			for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
-				target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, KeyType: keyType, Trusted: trusted}
+				target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, KeyType: keyType, Trusted: list.trusted}
 				result := p.prober.Probe(p.ctx, target)
 				probes[i].results = append(probes[i].results, result)
 				if result.Outcome == probe.Unreachable || result.Outcome == probe.Forbidden {
@@ -116,31 +118,38 @@ func (p *proberPool) connect(job probeJob, endpoints []endpoint, trusted bool) [
 	return probes
 }
 
-// presentedBy tells the rule what one endpoint presented, and whether that is all there is to know.
-// A server that cannot be asked for one key type, and presents a chain otherwise, is known: that is
-// what a server with one certificate looks like.
+// presentedBy tells the rule what one endpoint presented, and whether that is all there is to know. A
+// server that has no certificate of a key type says so, and is known; one that presented a chain and
+// then could not be asked for the other type is not: what it would present may be any key.
 func presentedBy(e endpointProbe, names []string, now time.Time) ([]rollover.Presented, bool) {
 	var out []rollover.Presented
 	seen := map[string]bool{}
+	unknown := "not probed"
+	complete := len(e.results) > 0
 	for _, r := range e.results {
-		if r.Outcome != probe.Presented || len(r.Chain) == 0 || seen[string(r.Chain[0].Raw)] {
-			continue
+		switch {
+		case r.Outcome == probe.NoSuchKeyType:
+		case r.Outcome != probe.Presented || len(r.Chain) == 0:
+			complete, unknown = false, r.Message
+		case !seen[string(r.Chain[0].Raw)]:
+			seen[string(r.Chain[0].Raw)] = true
+			out = append(out, presentedChain(e, r.Chain, names, now))
 		}
-		chain := r.Chain
-		seen[string(chain[0].Raw)] = true
-		out = append(out, rollover.Presented{
-			Address: e.address, Port: e.port, SPKI: tlsa.SPKISHA256(chain[0].RawSubjectPublicKeyInfo),
-			Matches: func(record tlsa.Record) bool { return tlsa.Matches(record, chain, names, now) },
-		})
 	}
-	if len(out) > 0 {
-		return out, true
+	if complete && len(out) == 0 {
+		complete, unknown = false, e.results[0].Message
 	}
-	message := "not probed"
-	if len(e.results) > 0 {
-		message = e.results[0].Message
+	if !complete {
+		out = append(out, rollover.Presented{Address: e.address, Port: e.port, Unreachable: true, Message: unknown})
 	}
-	return []rollover.Presented{{Address: e.address, Port: e.port, Unreachable: true, Message: message}}, false
+	return out, complete
+}
+
+func presentedChain(e endpointProbe, chain []*x509.Certificate, names []string, now time.Time) rollover.Presented {
+	return rollover.Presented{
+		Address: e.address, Port: e.port, SPKI: spkiOfChain(chain), Serial: serialOf(chain[0]),
+		Matches: func(record tlsa.Record) bool { return tlsa.Matches(record, chain, names, now) },
+	}
 }
 
 // endpoint is one address to connect to for one port of the host.
@@ -151,23 +160,53 @@ type endpoint struct {
 	protocol probe.Protocol
 }
 
-// endpoints finds what to connect to. The message is for people and empty on success.
-func (p *proberPool) endpoints(job probeJob) ([]endpoint, bool, string) {
+// endpointList is what to connect to for a host.
+type endpointList struct {
+	endpoints []endpoint
+	// trusted says that the addresses come from a Service.
+	trusted bool
+	// gaps are why it is not known to be all there is; none when it is.
+	gaps []gap
+}
+
+// gap is something that is not known of a port, or of every port when that is zero.
+type gap struct {
+	port    int32
+	message string
+}
+
+// endpoints finds what to connect to.
+func (p *proberPool) endpoints(job probeJob) endpointList {
 	if ref := job.server.Probe.ServiceRef; ref != nil {
-		endpoints, problem := p.serviceEndpoints(job, ref.Name)
-		return endpoints, true, problem
+		return p.serviceEndpoints(job, ref.Name)
 	}
 	answer := make(chan zone.Address, 1)
 	job.zone.Addresses(job.server.Hostname, func(a zone.Address) { answer <- a })
 	select {
 	case a := <-answer:
-		if len(a.Addrs) == 0 {
-			return nil, false, cmp.Or(a.Message, fmt.Sprintf("%s has no address records", job.server.Hostname))
+		list := endpointList{endpoints: hostEndpoints(job.server, a.Addrs)}
+		if message := addressGap(job, a); message != "" {
+			list.gaps = []gap{{message: message}}
 		}
-		return hostEndpoints(job.server, a.Addrs), false, ""
+		return list
 	case <-p.ctx.Done():
-		return nil, false, "the operator is stopping"
+		return endpointList{gaps: []gap{{message: "the operator is stopping"}}}
 	}
+}
+
+// addressGap says why the addresses of a host are not known to be all that senders may be given; empty
+// when they are.
+func addressGap(job probeJob, a zone.Address) string {
+	host := job.server.Hostname
+	switch {
+	case len(a.Addrs) == 0:
+		return cmp.Or(a.Message, host+" has no address records")
+	case !a.Complete:
+		return fmt.Sprintf("the addresses of %s may not be all: %s", host, a.Message)
+	case job.dnssec && !a.Signed:
+		return fmt.Sprintf("the addresses of %s are not proved: %s", host, a.Message)
+	}
+	return ""
 }
 
 func hostEndpoints(server v1alpha1.MailServer, addrs []netip.Addr) []endpoint {
@@ -180,32 +219,35 @@ func hostEndpoints(server v1alpha1.MailServer, addrs []netip.Addr) []endpoint {
 	return out
 }
 
-// serviceEndpoints lists the ready endpoints of a Service, for every port of the host that the
-// Service has.
-func (p *proberPool) serviceEndpoints(job probeJob, service string) ([]endpoint, string) {
+// serviceEndpoints lists the ready endpoints of a Service for every port of the host, and the ports
+// that have none.
+func (p *proberPool) serviceEndpoints(job probeJob, service string) endpointList {
 	namespace := job.key.domain.Namespace
 	svc := &corev1.Service{}
 	if err := p.reader.Get(p.ctx, client.ObjectKey{Namespace: namespace, Name: service}, svc); err != nil {
-		return nil, fmt.Sprintf("Service %s/%s cannot be read: %v", namespace, service, err)
+		return endpointList{gaps: []gap{{message: fmt.Sprintf("Service %s/%s cannot be read: %v", namespace, service, err)}}}
 	}
 	var slices discoveryv1.EndpointSliceList
 	if err := p.reader.List(p.ctx, &slices, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service}); err != nil {
-		return nil, fmt.Sprintf("the EndpointSlices of Service %s/%s cannot be listed: %v", namespace, service, err)
+		return endpointList{gaps: []gap{{message: fmt.Sprintf("the EndpointSlices of Service %s/%s cannot be listed: %v", namespace, service, err)}}}
 	}
-	var out []endpoint
+	list := endpointList{trusted: true}
 	for _, port := range job.server.Ports {
 		name, ok := servicePortName(svc, port.Port)
 		if !ok {
-			return nil, fmt.Sprintf("Service %s/%s has no TCP port %d", namespace, service, port.Port)
+			list.gaps = append(list.gaps, gap{port.Port, fmt.Sprintf("Service %s/%s has no TCP port %d", namespace, service, port.Port)})
+			continue
 		}
+		var ready []endpoint
 		for i := range slices.Items {
-			out = append(out, sliceEndpoints(&slices.Items[i], name, port)...)
+			ready = append(ready, sliceEndpoints(&slices.Items[i], name, port)...)
 		}
+		if len(ready) == 0 {
+			list.gaps = append(list.gaps, gap{port.Port, fmt.Sprintf("Service %s/%s has no ready endpoint for port %d", namespace, service, port.Port)})
+		}
+		list.endpoints = append(list.endpoints, ready...)
 	}
-	if len(out) == 0 {
-		return nil, fmt.Sprintf("Service %s/%s has no ready endpoint", namespace, service)
-	}
-	return out, ""
+	return list
 }
 
 func servicePortName(svc *corev1.Service, port int32) (string, bool) {

@@ -83,12 +83,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	board.wake = func(namespace, certificate string) { wakeRequests(mgr.GetClient(), &requests, namespace, certificate) }
 	pool := newProberPool(mgr.GetClient(), o.Prober, o.Clock, obs, max(o.ParallelProbes, 1))
 	recorder := mgr.GetEventRecorder("dane-operator")
+	keeper := gatekeeper{live: mgr.GetAPIReader(), clock: o.Clock, decisions: board, wake: domains.add}
 	r := &MailDomainReconciler{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder,
 		settings: settings{unknownHistory: o.UnknownHistory},
 		keys:     keyReader{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
 		standby:  standbyStore{client: mgr.GetClient(), random: rand.Reader},
-		zones:    registry, observer: obs, probes: pool, decisions: board,
+		zones:    registry, observer: obs, probes: pool, decisions: board, keeper: keeper,
 	}
 	if err := r.setup(mgr, &domains, o); err != nil {
 		return fmt.Errorf("set up the MailDomain controller: %w", err)
@@ -101,7 +102,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := z.setup(mgr, &zones); err != nil {
 		return fmt.Errorf("set up the DNSZone controller: %w", err)
 	}
-	g := &GateReconciler{Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder, decisions: board, wake: domains.add}
+	g := &GateReconciler{Client: mgr.GetClient(), Clock: o.Clock, events: recorder, keeper: keeper}
 	if err := g.setup(mgr, &requests); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}

@@ -39,7 +39,7 @@ func (c *certificateFacts) issuedKey() (string, bool) {
 	if len(c.current) == 0 {
 		return "", false
 	}
-	serial := fmt.Sprintf("%x", c.current[0].SerialNumber)
+	serial := serialOf(c.current[0])
 	for _, k := range c.keys {
 		if k.SPKI == spkiOfChain(c.current) && (k.ID == k.SPKI || k.Serial == serial) {
 			return k.ID, true
@@ -73,6 +73,9 @@ func (r *MailDomainReconciler) copyServing(ctx context.Context, run *domainRun, 
 	if refused := servingConflict(c, ref); refused != nil {
 		return nil // stands in the conditions
 	}
+	if allowed, err := r.othersAllow(ctx, run, h, ref, c); err != nil || !allowed {
+		return err
+	}
 	data := map[string][]byte{}
 	for _, key := range servingKeys {
 		if v, ok := c.issued.Data[key]; ok {
@@ -90,6 +93,35 @@ func (r *MailDomainReconciler) copyServing(ctx context.Context, run *domainRun, 
 		"the chain of Certificate %s with key %s was copied to serving Secret %s", c.certificate.Name, shortKey(spkiOfChain(c.current)), ref.ServingSecretName)
 	r.observer.wake(client.ObjectKeyFromObject(run.md))
 	return nil
+}
+
+// othersAllow asks the other hosts whose server mounts the same Secret, those of other MailDomains
+// included: what is copied is served by all of them.
+func (r *MailDomainReconciler) othersAllow(ctx context.Context, run *domainRun, h *hostRun, ref v1alpha1.CertificateReference, c *certificateFacts) (bool, error) {
+	id, _ := c.issuedKey()
+	for _, other := range run.hosts {
+		if other == h || !mounts(&other.server, ref) || other.refused != nil && other.refused.reason == v1alpha1.ReasonHostOwnedElsewhere {
+			continue
+		}
+		if !other.managed() || !slices.Contains(other.decision.Deploy, id) {
+			return false, nil
+		}
+	}
+	var list v1alpha1.MailDomainList
+	if err := r.List(ctx, &list, client.InNamespace(run.md.Namespace), client.MatchingFields{certificateIndex: ref.Name}); err != nil {
+		return false, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", run.md.Namespace, ref.Name, err)
+	}
+	others := slices.DeleteFunc(list.Items, func(md v1alpha1.MailDomain) bool {
+		return md.Name == run.md.Name || !slices.ContainsFunc(md.Spec.MailServers, func(s v1alpha1.MailServer) bool { return mounts(&s, ref) })
+	})
+	return r.keeper.open(ctx, others, ref.Name, id)
+}
+
+// mounts says whether a server mounts the serving Secret of a Certificate.
+func mounts(server *v1alpha1.MailServer, ref v1alpha1.CertificateReference) bool {
+	return slices.ContainsFunc(server.Certificates, func(c v1alpha1.CertificateReference) bool {
+		return c.ServingSecretName == ref.ServingSecretName
+	})
 }
 
 func (r *MailDomainReconciler) writeServing(ctx context.Context, c *certificateFacts, name string, data map[string][]byte) error {

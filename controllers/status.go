@@ -39,7 +39,10 @@ func hostStatus(run *domainRun, h *hostRun) (v1alpha1.MailServerStatus, bool) {
 		}
 		return v1alpha1.MailServerStatus{Hostname: h.server.Hostname}, !h.removing
 	}
-	s := v1alpha1.MailServerStatus{Hostname: h.server.Hostname, Unsafe: unsafeStatus(h.decision.Unsafe)}
+	s := v1alpha1.MailServerStatus{
+		Hostname: h.server.Hostname, Unsafe: unsafeStatus(h.decision.Unsafe),
+		ZoneRef: &v1alpha1.ZoneReference{Namespace: h.zone.Namespace, Name: h.zone.Name},
+	}
 	s.Records, s.ForeignRecords = servedRecords(h)
 	s.OwnRecords = ownRecords(h)
 	for _, k := range h.decision.Keys {
@@ -121,15 +124,11 @@ func shown(s *rollover.Sweep) []shownRecord {
 // server may still show, or some cache may still hold.
 func ownRecords(h *hostRun) []string {
 	var own []tlsa.Record
-	var written []tlsa.Record
-	if h.previous != nil {
-		written = storedRecords(h.previous.OwnRecords)
-	}
 	for _, o := range h.decision.Owners {
 		own = append(own, o.Own...)
 		for _, v := range o.Versions {
 			for _, r := range v.Records {
-				if slices.Contains(written, r) {
+				if slices.Contains(h.written, r) {
 					own = append(own, r)
 				}
 			}

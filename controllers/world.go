@@ -76,7 +76,7 @@ func certificateNames(md *v1alpha1.MailDomain) []string {
 }
 
 // readWorld reads, from the cache, all DNSZones, the labels of the namespaces concerned, and the
-// MailDomains that share a host with md.
+// MailDomains that share a host with md, or have taken one over that md still has records of.
 func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomain) (*world, error) {
 	w := &world{namespaceLabels: map[string]map[string]string{}}
 	var zones v1alpha1.DNSZoneList
@@ -85,7 +85,7 @@ func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomai
 	}
 	w.zones = zones.Items
 	seen := map[types.UID]bool{}
-	for _, host := range hostnames(md) {
+	for _, host := range concernedHosts(md) {
 		var list v1alpha1.MailDomainList
 		if err := reader.List(ctx, &list, client.MatchingFields{hostIndex: host}); err != nil {
 			return nil, fmt.Errorf("list MailDomains of host %s: %w", host, err)
@@ -109,6 +109,16 @@ func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomai
 		w.namespaceLabels[namespace] = ns.Labels
 	}
 	return w, nil
+}
+
+// concernedHosts are the hosts of the spec, and those that have left it and still stand in status.
+func concernedHosts(md *v1alpha1.MailDomain) []string {
+	out := hostnames(md)
+	for i := range md.Status.MailServers {
+		out = append(out, md.Status.MailServers[i].Hostname)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func namespacesOf(domains []v1alpha1.MailDomain) []string {

@@ -2,8 +2,10 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -15,15 +17,64 @@ import (
 
 // zoneEntry is a DNSZone that is being served: its client and the last look at its health.
 type zoneEntry struct {
+	// client is nil while the zone cannot be used: nothing is written to it then, nor deployed.
 	client zone.Client
-	// config is what the client was configured with, to see whether it changed.
-	config zone.Config
-	health *zone.Health
+	// config is what the client was configured with, to see whether it changed; configured counts the
+	// changes, to know a look that began before one.
+	config     zone.Config
+	configured int
+	health     *zone.Health
 	// problem says why the zone cannot be used; empty when it can.
 	problem string
 	// checking says that a look is under way.
 	checking bool
+	keys     keyMemory
 }
+
+// keyMemory is what is remembered of a zone's keys from one look to the next, and by way of status from
+// one process to the next.
+type keyMemory struct {
+	// of is the DNSZone whose status it began with.
+	of       types.UID
+	keys, ds []string
+	// changedAt is when either last changed; zero when no cache can hold the old ones any more.
+	changedAt time.Time
+	// floor is the shortest time that a cache is believed to keep them.
+	floor time.Duration
+}
+
+// recall takes over what status says, once a process.
+func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
+	if m.of != z.UID {
+		d := z.Status.DNSSEC
+		*m = keyMemory{of: z.UID, keys: d.Keys, ds: d.DS, changedAt: timeOf(d.KeysChangedAt)}
+	}
+	m.floor = z.Spec.Propagation.TTLFloor.Or(5 * time.Minute)
+}
+
+// note compares a look with what is remembered, and has it say whether a change is in flight.
+func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
+	seen := len(d.Keys) > 0
+	if !seen {
+		// No server gave any: the ones seen last stay, so that the next ones are compared with them.
+		d.Keys = m.keys
+	}
+	if d.KeysChangedAt.After(m.changedAt) {
+		m.changedAt = d.KeysChangedAt
+	}
+	switch {
+	case differ(m.keys, d.Keys) || differ(m.ds, d.DS):
+		m.changedAt = now
+	case seen && now.Sub(m.changedAt) >= max(d.KeyTTL, m.floor):
+		m.changedAt = time.Time{}
+	}
+	m.keys, m.ds = d.Keys, d.DS
+	d.KeysChangedAt = m.changedAt
+	d.KeysChanging = d.KeysChanging || !m.changedAt.IsZero()
+}
+
+// differ says whether something that was known has changed.
+func differ(was, is []string) bool { return len(was) > 0 && !slices.Equal(was, is) }
 
 // zoneRegistry holds the clients of all DNSZones.
 type zoneRegistry struct {
@@ -56,6 +107,15 @@ func (r *zoneRegistry) update(name types.NamespacedName, change func(*zoneEntry)
 		r.entries[name] = e
 	}
 	change(e)
+}
+
+// amend changes the entry of a DNSZone under the lock, if there is one.
+func (r *zoneRegistry) amend(name types.NamespacedName, change func(*zoneEntry)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.entries[name]; ok {
+		change(e)
+	}
 }
 
 // remove stops the client of a DNSZone and forgets it.

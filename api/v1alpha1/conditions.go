@@ -37,8 +37,6 @@ const (
 const (
 	// ReasonReady: all is well.
 	ReasonReady = "Ready"
-	// ReasonProgressing: the first publication is under way.
-	ReasonProgressing = "Progressing"
 	// ReasonSuspended: spec.suspend is true, nothing is written or approved.
 	ReasonSuspended = "Suspended"
 	// ReasonDeleting: the object is being deleted.
@@ -51,16 +49,22 @@ const (
 
 // Reasons of Stalled, and of Ready while it is.
 const (
-	// ReasonHostOwnedElsewhere: an older MailDomain names certificates for the same host and port.
+	// ReasonHostOwnedElsewhere: an older MailDomain names certificates for the same host and port in
+	// the same DNSZone.
 	ReasonHostOwnedElsewhere = "HostOwnedElsewhere"
 	// ReasonZoneNotFound: no DNSZone covers the host, or the one that zoneRef names does not exist.
 	ReasonZoneNotFound = "ZoneNotFound"
+	// ReasonAmbiguousZone: no DNSZone of the own namespace holds the host, several namespaces offer
+	// one that does, and no zoneRef says which to take.
+	ReasonAmbiguousZone = "AmbiguousZone"
 	// ReasonNotGranted: the DNSZone does not let this namespace write this name.
 	ReasonNotGranted = "NotGranted"
 	// ReasonCertificateNotFound: a Certificate that the spec names does not exist.
 	ReasonCertificateNotFound = "CertificateNotFound"
 	// ReasonServingSecretConflict: servingSecretName names a Secret that something else owns.
 	ReasonServingSecretConflict = "ServingSecretConflict"
+	// ReasonCompromisedKeyKept: a compromised key is in use, and a renewal would keep it.
+	ReasonCompromisedKeyKept = "CompromisedKeyKept"
 	// ReasonTooManyRecords: more than 12 records would stand at one name.
 	ReasonTooManyRecords = "TooManyRecords"
 	// ReasonUpdateRefused: the primary refuses our updates; the message says what to change there.
@@ -122,6 +126,9 @@ const (
 const (
 	// ReasonSafe: every chain that may be presented matches every answer that may be cached.
 	ReasonSafe = "Safe"
+	// ReasonHistoryUnknown: what stood in DNS before the operator looked may be cached for a while; it
+	// is not known whether it matches.
+	ReasonHistoryUnknown = "HistoryUnknown"
 	// ReasonGateBypassed: a request was approved by somebody else before its key was deployable.
 	ReasonGateBypassed = "GateBypassed"
 	// ReasonDeadlineProceeded: the certificate was about to expire, and the action is Proceed.

@@ -387,7 +387,7 @@ type ZoneDNSSECStatus struct {
 	// +optional
 	// +listType=atomic
 	Algorithms []string `json:"algorithms,omitempty"`
-	// keys are the tags of the zone's DNSKEYs.
+	// keys are the tags of the zone's DNSKEYs, as any server last gave them.
 	// +optional
 	// +listType=atomic
 	Keys []string `json:"keys,omitempty"`
@@ -402,6 +402,10 @@ type ZoneDNSSECStatus struct {
 	// signaturesExpire is when the first signature seen runs out.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
+	// keysChangedAt is when the DNSKEY set, or the trust anchors, last changed; absent when that is
+	// longer ago than the keys' TTL. Until then no new key is handed to servers.
+	// +optional
+	KeysChangedAt *metav1.Time `json:"keysChangedAt,omitempty"`
 }
 
 // DNSZone is a DNS zone that the operator may write by dynamic update.

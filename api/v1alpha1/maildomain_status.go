@@ -48,6 +48,10 @@ type MailServerStatus struct {
 	// +required
 	Hostname string `json:"hostname"`
 
+	// zoneRef names the DNSZone that the records are written to.
+	// +optional
+	ZoneRef *ZoneReference `json:"zoneRef,omitempty"`
+
 	// records are the TLSA records as the name servers show them, in presentation form.
 	// +optional
 	// +listType=atomic

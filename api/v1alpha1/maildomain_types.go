@@ -88,8 +88,10 @@ type MailServer struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.mailServers[].hostname must be a host name in lower case, as A-labels (xn--... for other scripts), without a trailing dot, such as mx1.example.com"
 	Hostname string `json:"hostname"`
 
-	// zoneRef names the DNSZone that the TLSA records are written to. Without it, the DNSZone with
-	// the longest zone above hostname that this namespace may use is taken.
+	// zoneRef names the DNSZone that the TLSA records are written to. Without it, the DNSZone of this
+	// namespace with the longest zone above hostname is taken; without such, the one that another
+	// namespace grants. If several other namespaces grant one, nothing is written until zoneRef says
+	// which.
 	// +optional
 	ZoneRef *ZoneReference `json:"zoneRef,omitempty"`
 

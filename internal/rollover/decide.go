@@ -10,10 +10,11 @@ import (
 // Decide says what follows from the facts. It is the only place where anything is decided.
 func Decide(f Facts) Decision {
 	r := &run{f: f, now: f.Now}
-	for _, o := range f.Owners {
+	r.heedClock()
+	for _, o := range r.f.Owners {
 		r.owners = append(r.owners, r.openOwner(o))
 	}
-	r.keys = trackKeys(f)
+	r.keys = trackKeys(r.f, r.publishedPorts())
 	r.account()
 	r.retire()
 	r.publish()
@@ -36,7 +37,6 @@ type run struct {
 	deployed             []string
 	early                map[string]bool
 	waits                []Wait
-	warnings             []string
 	needSweep, needProbe bool
 	unsafe               *Unsafe
 }
@@ -59,6 +59,7 @@ func (r *run) openOwner(o Owner) ownerRun {
 		out.last = &o.Sweeps[n-1]
 	}
 	out.Name = o.Name
+	out.Removing = r.f.Policy.Removing || o.Removing
 	out.Versions = prune(fold(o, r.f.Policy), r.f.Policy, r.now)
 	out.primary, out.primaryTTL, out.primaryKnown = primaryAnswer(out.last)
 	return out
@@ -122,9 +123,8 @@ func (r *run) conclude() Decision {
 	d := Decision{Unsafe: r.unsafe, NeedSweep: r.needSweep, NeedProbe: r.needProbe, Published: len(r.owners) > 0}
 	for i := range r.owners {
 		o := &r.owners[i]
-		o.Warnings = append(o.Warnings, r.warnings...)
 		d.Owners = append(d.Owners, o.OwnerDecision)
-		d.Published = d.Published && r.published(o)
+		d.Published = d.Published && (o.facts.Removing || r.published(o))
 	}
 	for i := range r.keys {
 		t := &r.keys[i]
@@ -135,6 +135,48 @@ func (r *run) conclude() Decision {
 	d.UntrustAt, d.Untrusted = r.untrust()
 	r.settle(&d)
 	return d
+}
+
+// heedClock looks for an instant that was noted earlier and lies in the future: the clock has been set
+// back. What is seen meanwhile would be noted too early, so that nothing seen counts until the clock
+// has caught up (trap 20). Status keeps whole seconds, rounded up.
+func (r *run) heedClock() {
+	const rounding = 2 * time.Second
+	var noted time.Time
+	for _, o := range r.f.Owners {
+		for _, v := range o.Versions {
+			noted = later(later(noted, v.FirstSeen), v.AbsentSince)
+		}
+	}
+	for _, k := range r.f.States {
+		noted = later(later(noted, k.Since), k.GoneSince)
+	}
+	if !noted.After(r.now.Add(rounding)) {
+		return
+	}
+	r.f.Owners = slices.Clone(r.f.Owners)
+	for i := range r.f.Owners {
+		r.f.Owners[i].Sweeps, r.f.Owners[i].Last = nil, nil
+	}
+	r.f.Rounds, r.f.LastRound = nil, nil
+	r.wait(WaitClock, r.f.Host, "the clock stands before an instant that was noted earlier, and nothing is written or deployed until it has caught up: correct the clock; if it was wrong when that was noted, remove status.mailServers", noted)
+}
+
+// publishedPorts are the ports whose owners some cache may hold records of: what endpoints present
+// elsewhere matters to no sender.
+func (r *run) publishedPorts() []int32 {
+	var out []int32
+	for i := range r.owners {
+		if r.owners[i].everPublished() {
+			out = append(out, r.owners[i].facts.Port)
+		}
+	}
+	return out
+}
+
+// everPublished says whether some cache may hold records of the owner, or the next update makes it so.
+func (o *ownerRun) everPublished() bool {
+	return slices.ContainsFunc(o.Versions, func(v Version) bool { return v.Unknown || len(v.Records) > 0 })
 }
 
 // published says whether a record of a deployed key stands at an owner.
@@ -159,11 +201,14 @@ func (r *run) untrust() (time.Time, bool) {
 	var at time.Time
 	for i := range r.owners {
 		o := &r.owners[i]
+		if o.facts.HandedOver {
+			continue
+		}
 		if o.Write || len(o.Versions) == 0 && !r.fresh(o) {
 			return time.Time{}, false
 		}
 		for _, v := range o.Versions {
-			if !slices.ContainsFunc(v.Records, func(k tlsa.Record) bool { return slices.Contains(o.facts.Written, k) }) {
+			if !v.holdsAny(o.facts.Written) {
 				continue
 			}
 			if v.Open {

@@ -120,15 +120,14 @@ func (r *run) nothingPublished() bool {
 	return true
 }
 
-// unpublished says whether a key's records are missing somewhere. While the host's records are taken
-// out, nothing is published any more and the versions alone decide.
+// unpublished says whether a key's records are missing somewhere. While an owner's records are taken
+// out, nothing is published there any more and the versions alone decide.
 func (r *run) unpublished(key string) (WaitCode, string) {
-	if r.f.Policy.Removing {
-		return WaitNone, ""
-	}
 	for i := range r.owners {
 		o := &r.owners[i]
 		switch {
+		case o.Removing || !o.everPublished():
+			// Nobody has a record of it that a key could not match.
 		case o.Write || r.changeWanted(o):
 			return WaitUpdate, key + " waits until its records are written to " + o.Name
 		case !o.InSync:
@@ -149,7 +148,7 @@ func (r *run) signaturesTooShort() bool {
 			if a.Ignored || a.SignatureExpires.IsZero() {
 				continue
 			}
-			if a.SignatureExpires.Sub(r.now) < r.f.Policy.signatureLife(a) {
+			if a.SignatureExpires.Sub(r.now) < r.signatureLife(a) {
 				return true
 			}
 		}
@@ -163,8 +162,8 @@ const longSignatures = 24 * time.Hour
 // signatureLife is how long the signatures of an answer must still be valid for a key to be
 // deployed: a day, or a quarter of the time that the zone signs for where that is less, and twice the
 // TTL in any case.
-func (p Policy) signatureLife(a Answer) time.Duration {
-	return max(2*max(a.CacheTTL, p.TTLFloor), min(longSignatures, a.SignatureValidity/4))
+func (r *run) signatureLife(a Answer) time.Duration {
+	return max(2*max(a.CacheTTL, r.longestTTL()), min(longSignatures, a.SignatureValidity/4))
 }
 
 // deadlineReached says whether the certificate that a key succeeds is about to expire, and the user

@@ -177,14 +177,23 @@ type Owner struct {
 	// Written are the records that the operator has published here, as kept in status: what else
 	// stands at the name is foreign.
 	Written []tlsa.Record
+	// Removing says that this owner alone is taken out of DNS: its port has left the spec.
+	Removing bool
+	// HandedOver says that another MailDomain writes here now: what stands is left as it is, and what
+	// caches may hold of it still counts.
+	HandedOver bool
+	// HeldBack says that an update has failed and is not to be tried again yet. Refused says that the
+	// server refused the newest one for certain: what was planned never stood.
+	HeldBack, Refused bool
 }
 
 // Presented is what one endpoint presented on one handshake.
 type Presented struct {
 	Address string
-	Port    int32
-	// KeyID of the known key; empty when the endpoint could not be reached.
-	SPKI string
+	// Port of the TLSA owner; zero when what is Unreachable is not known by port.
+	Port int32
+	// SPKI of the leaf; empty when the endpoint could not be reached. Serial is its serial number in hex.
+	SPKI, Serial string
 	// Matches says, for the presented chain, which records it matches: a function so that usage 2
 	// can look at the whole chain. Nil when the endpoint could not be reached.
 	Matches func(tlsa.Record) bool
@@ -199,6 +208,22 @@ type ProbeRound struct {
 	Presented  []Presented
 	// Complete says that the list of endpoints was known and none was Unreachable.
 	Complete bool
+}
+
+// knows says whether all is known that is presented at a port: one that cannot be reached says
+// nothing of the others.
+func (r ProbeRound) knows(port int32) bool {
+	if r.Complete {
+		return true
+	}
+	troubled := false
+	for _, p := range r.Presented {
+		troubled = troubled || p.Unreachable
+		if p.Unreachable && (p.Port == port || p.Port == 0) {
+			return false
+		}
+	}
+	return troubled
 }
 
 // KeyState is what a decision says of a key, and what is remembered of it until the next one.
@@ -270,6 +295,7 @@ const (
 	WaitEndpoints      WaitCode = "Endpoints"      // an endpoint still presents the old key, or is unreachable
 	WaitRetire         WaitCode = "Retire"         // the old key's records stay until the time named
 	WaitCompromised    WaitCode = "Compromised"    // the key is listed as compromised and is never deployed
+	WaitClock          WaitCode = "Clock"          // the clock stands before an instant that was noted earlier
 )
 
 // Wait is one thing that is waited for.
@@ -324,6 +350,8 @@ type OwnerDecision struct {
 	InSync bool
 	// Behind are the servers that kept it from being green, sorted.
 	Behind []Fault
+	// Removing says that our records are taken out of this owner.
+	Removing bool
 	// Warnings for people: more than six records, unusable additional records and the like.
 	Warnings []string
 }

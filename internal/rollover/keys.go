@@ -36,14 +36,15 @@ type tracked struct {
 }
 
 // trackKeys joins the keys that objects hold with those that are remembered.
-func trackKeys(f Facts) []tracked {
+// ports are those where records stand.
+func trackKeys(f Facts, ports []int32) []tracked {
 	var out []tracked
 	for _, k := range f.Keys {
-		out = append(out, track(f, k.ID, &k))
+		out = append(out, track(f, k.ID, &k, ports))
 	}
 	for _, s := range f.States {
 		if !slices.ContainsFunc(f.Keys, func(k Key) bool { return k.ID == s.ID }) {
-			out = append(out, track(f, s.ID, nil))
+			out = append(out, track(f, s.ID, nil, ports))
 		}
 	}
 	out = slices.DeleteFunc(out, func(t tracked) bool { return forgettable(f, t) })
@@ -56,7 +57,7 @@ func trackKeys(f Facts) []tracked {
 var roles = []string{roleCurrent, roleNext, rolePrevious}
 
 // track gives one key its role, and counts the probe rounds without it.
-func track(f Facts, id string, held *Key) tracked {
+func track(f Facts, id string, held *Key, ports []int32) tracked {
 	t := tracked{}
 	if i := slices.IndexFunc(f.States, func(s KeyState) bool { return s.ID == id }); i >= 0 {
 		before := f.States[i]
@@ -69,7 +70,7 @@ func track(f Facts, id string, held *Key) tracked {
 			t.Serial, t.NotAfter = held.Serial, held.NotAfter
 		}
 	}
-	t.presented = f.LastRound != nil && presents(*f.LastRound, t.SPKI)
+	t.presented = f.LastRound != nil && t.isIn(*f.LastRound)
 	t.Deployed = t.Deployed || t.stage == StageDeployed || t.presented
 	role := roleNext
 	switch {
@@ -81,28 +82,33 @@ func track(f Facts, id string, held *Key) tracked {
 	if role != t.Role {
 		t.Role, t.Since = role, f.Now
 	}
-	t.countRounds(f)
+	t.countRounds(f, ports)
 	return t
 }
 
-func presents(r ProbeRound, spki string) bool {
-	return slices.ContainsFunc(r.Presented, func(p Presented) bool { return !p.Unreachable && p.SPKI == spki })
+// isIn says whether an endpoint presented the key in a round. A key that is named by its certificate
+// too is presented by that certificate alone.
+func (t *tracked) isIn(r ProbeRound) bool {
+	return slices.ContainsFunc(r.Presented, func(p Presented) bool {
+		return !p.Unreachable && p.SPKI == t.SPKI && (t.ID == t.SPKI || p.Serial == t.Serial)
+	})
 }
 
 // countRounds counts the complete probe rounds in a row in which no endpoint presented a key that
 // no object holds any more. An endpoint that could not be reached breaks the row.
-func (t *tracked) countRounds(f Facts) {
+func (t *tracked) countRounds(f Facts, ports []int32) {
 	if t.stage == StageDeployed {
 		t.GoneSince, t.GoneRounds = time.Time{}, 0
 		return
 	}
 	for _, r := range f.Rounds {
+		known := r.knowsAll(ports)
 		switch {
-		case presents(r, t.SPKI):
+		case t.isIn(r):
 			t.GoneSince, t.GoneRounds = time.Time{}, 0
-		case !r.Complete && t.GoneRounds < f.Policy.Sweeps:
+		case !known && t.GoneRounds < f.Policy.Sweeps:
 			t.GoneSince, t.GoneRounds = time.Time{}, 0
-		case r.Complete:
+		case known:
 			if t.GoneRounds == 0 {
 				t.GoneSince = r.End
 			}
@@ -131,7 +137,7 @@ func (r *run) visibility(t *tracked) string {
 	switch {
 	case !contains:
 		return hidden
-	case !t.wanted(r.f.Policy) || r.f.Policy.Removing:
+	case !t.wanted(r.f.Policy) || r.f.Policy.Removing: // the host as a whole
 		return unretentive
 	case without || !inSync:
 		return rumoured

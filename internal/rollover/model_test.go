@@ -14,7 +14,7 @@ import (
 // keep every answer as long as they may, endpoints that load a new key when they like, and an
 // operator that forgets. It shares no logic with the rule.
 
-// answerSet is what a name server serves.
+// answerSet is what a name server serves at one owner.
 type answerSet struct {
 	records []tlsa.Record
 	ttl     time.Duration
@@ -32,25 +32,41 @@ func (a answerSet) id() string {
 // nameServer is an authoritative server. While it is down we cannot ask it; senders may.
 type nameServer struct {
 	name    string
-	serves  answerSet
-	pending *answerSet
-	due     time.Time
+	serves  map[string]answerSet
+	pending map[string]dueAnswer
 	lag     time.Duration
 	down    bool
+}
+
+type dueAnswer struct {
+	answerSet
+	due time.Time
 }
 
 // cachedAnswer is an answer that the longest-lived cache of the world holds.
 type cachedAnswer struct {
 	answerSet
+	port  int32
 	until time.Time
+}
+
+// ownerMemory is what the operator has stored of one owner.
+type ownerMemory struct {
+	versions []Version
+	written  []tlsa.Record
 }
 
 // operatorMemory is what the operator has stored.
 type operatorMemory struct {
-	versions []Version
-	states   []KeyState
-	written  []tlsa.Record
-	unsafe   *Unsafe
+	owners map[string]ownerMemory
+	states []KeyState
+	unsafe *Unsafe
+}
+
+// seenOwner is what the operator's process has seen of one owner.
+type seenOwner struct {
+	sweeps []Sweep
+	last   *Sweep
 }
 
 type world struct {
@@ -58,32 +74,33 @@ type world struct {
 	policy  Policy
 	servers []*nameServer // the first is the primary
 	cached  map[string]cachedAnswer
+	ports   []int32 // of the spec
 
 	secret    string // the key in the Secret that servers mount
 	requested string // the key of a pending request
 	standby   string
 	standbyOn bool
-	endpoints []string // the key each endpoint presents
+	endpoints []string // the key each endpoint presents, at every port
 	keys      int
 
 	memory   operatorMemory
 	managed  bool // the operator has written before
-	sweeps   []Sweep
-	last     *Sweep
+	seen     map[string]*seenOwner
 	rounds   []ProbeRound
 	round    *ProbeRound
 	deployed int
-	// abandoned are answers that somebody else put there, which no rule of ours answers for.
-	abandoned map[string]bool
+	// broken is the first violation that any second has seen.
+	broken string
 }
 
-const worldOwner = "_25._tcp.mx1.example.com."
+func ownerAt(port int32) string { return fmt.Sprintf("_%d._tcp.mx1.example.com.", port) }
 
 func newWorld(policy Policy, lags []time.Duration, endpoints int, standby bool) *world {
-	w := &world{now: time.Unix(1_000_000, 0), policy: policy, cached: map[string]cachedAnswer{}, standbyOn: standby, abandoned: map[string]bool{}}
+	w := &world{now: time.Unix(1_000_000, 0), policy: policy, cached: map[string]cachedAnswer{}, standbyOn: standby, ports: []int32{25}}
 	for i, lag := range lags {
-		w.servers = append(w.servers, &nameServer{name: fmt.Sprintf("ns%d", i), lag: lag})
+		w.servers = append(w.servers, &nameServer{name: fmt.Sprintf("ns%d", i), lag: lag, serves: map[string]answerSet{}, pending: map[string]dueAnswer{}})
 	}
+	w.forgetAll()
 	w.secret = w.newKey()
 	for range endpoints {
 		w.endpoints = append(w.endpoints, w.secret)
@@ -114,20 +131,33 @@ func (w *world) advance(d time.Duration) {
 	for range int(d / time.Second) {
 		w.now = w.now.Add(time.Second)
 		for _, s := range w.servers {
-			if s.pending != nil && !w.now.Before(s.due) {
-				s.serves, s.pending = *s.pending, nil
+			for owner, next := range s.pending {
+				if !w.now.Before(next.due) {
+					s.serves[owner] = next.answerSet
+					delete(s.pending, owner)
+				}
 			}
-			if len(s.serves.records) > 0 {
-				w.cached[s.serves.id()] = cachedAnswer{s.serves, w.now.Add(s.serves.ttl)}
+			for _, port := range []int32{25, 465} {
+				w.remember(port, s.serves[ownerAt(port)])
 			}
 		}
+		w.check()
 	}
 }
 
-// violation says which cached answer some endpoint's key does not match, combination by combination.
-func (w *world) violation() string {
+// remember keeps an answer in the caches: as long as they may, and as long again in what stands behind
+// them (RFC 7671 section 8.1 says two TTLs), be its TTL never so short.
+func (w *world) remember(port int32, a answerSet) {
+	if len(a.records) > 0 {
+		w.cached[fmt.Sprint(port, a.id())] = cachedAnswer{a, port, w.now.Add(2 * max(a.ttl, w.policy.TTLFloor))}
+	}
+}
+
+// check notes the first cached answer that some endpoint's key does not match, combination by combination.
+func (w *world) check() {
 	for id, c := range w.cached {
-		if w.now.After(c.until) || w.abandoned[id] {
+		if w.now.After(c.until) {
+			delete(w.cached, id)
 			continue
 		}
 		for _, key := range w.endpoints {
@@ -136,39 +166,70 @@ func (w *world) violation() string {
 				combinations[r.Parameters] = combinations[r.Parameters] || strings.HasPrefix(r.Data, key)
 			}
 			for p, matched := range combinations {
-				if !matched {
-					return fmt.Sprintf("a cache may hold %s until %s, which for %s does not match key %s", id, c.until.Sub(w.now), p, key)
+				if !matched && w.broken == "" {
+					w.broken = fmt.Sprintf("a cache may hold %s for port %d until %s, which for %s does not match key %s", c.id(), c.port, c.until.Sub(w.now), p, key)
 				}
 			}
 		}
 	}
-	return ""
+}
+
+// owners are those that the controllers would gather: those of the spec, and those that left it while
+// something of ours may be in DNS or in caches.
+func (w *world) owners() []Owner {
+	var out []Owner
+	for _, port := range []int32{25, 465} {
+		name := ownerAt(port)
+		m, wanted := w.memory.owners[name], slices.Contains(w.ports, port)
+		if !wanted && !slices.ContainsFunc(m.versions, func(v Version) bool { return v.holdsAny(m.written) }) {
+			delete(w.memory.owners, name)
+			continue
+		}
+		s := w.seenOf(name)
+		out = append(out, Owner{
+			Name: name, Port: port, Versions: m.versions, Known: len(m.versions) > 0, Removing: !wanted,
+			StatusLost: w.managed && len(w.memory.states) == 0, Sweeps: s.sweeps, Last: s.last, Written: m.written,
+		})
+	}
+	return out
+}
+
+func (w *world) seenOf(owner string) *seenOwner {
+	if w.seen[owner] == nil {
+		w.seen[owner] = &seenOwner{}
+	}
+	return w.seen[owner]
 }
 
 func (w *world) sweep() {
-	s := Sweep{Start: w.now}
+	start := w.now
 	w.advance(time.Second)
-	for i, server := range w.servers {
-		a := Answer{Name: server.name, Address: server.name, Reachable: !server.down, Signed: !server.down, Primary: i == 0}
-		if !server.down {
-			a.Records, a.TTL, a.CacheTTL = server.serves.records, server.serves.ttl, server.serves.ttl
-			a.SignatureExpires, a.SignatureValidity = w.now.Add(10*24*time.Hour), 14*24*time.Hour
+	for _, o := range w.owners() {
+		s := Sweep{Start: start, End: w.now}
+		for i, server := range w.servers {
+			a := Answer{Name: server.name, Address: server.name, Reachable: !server.down, Signed: !server.down, Primary: i == 0}
+			if !server.down {
+				serves := server.serves[o.Name]
+				a.Records, a.TTL, a.CacheTTL = serves.records, serves.ttl, serves.ttl
+				a.SignatureExpires, a.SignatureValidity = w.now.Add(10*24*time.Hour), 14*24*time.Hour
+			}
+			s.Answers = append(s.Answers, a)
 		}
-		s.Answers = append(s.Answers, a)
+		seen := w.seenOf(o.Name)
+		seen.sweeps, seen.last = append(seen.sweeps, s), &s
 	}
-	s.End = w.now
-	w.sweeps = append(w.sweeps, s)
-	w.last = &s
 }
 
 func (w *world) probe(unreachable bool) {
 	r := ProbeRound{Start: w.now, Complete: !unreachable}
 	for i, key := range w.endpoints {
-		if unreachable && i == 0 {
-			r.Presented = append(r.Presented, Presented{Address: "a", Port: 25, Unreachable: true, Message: "refused"})
-			continue
+		for _, port := range []int32{25, 465} {
+			if unreachable && i == 0 {
+				r.Presented = append(r.Presented, Presented{Address: "a", Port: port, Unreachable: true, Message: "refused"})
+				continue
+			}
+			r.Presented = append(r.Presented, Presented{Address: fmt.Sprint(i), Port: port, SPKI: key, Matches: func(t tlsa.Record) bool { return strings.HasPrefix(t.Data, key) }})
 		}
-		r.Presented = append(r.Presented, Presented{Address: fmt.Sprint(i), Port: 25, SPKI: key, Matches: func(t tlsa.Record) bool { return strings.HasPrefix(t.Data, key) }})
 	}
 	w.advance(time.Second)
 	r.End = w.now
@@ -179,7 +240,7 @@ func (w *world) probe(unreachable bool) {
 // facts are what the controllers would gather.
 func (w *world) facts() Facts {
 	f := Facts{
-		Now: w.now, Host: "mx1.example.com", Policy: w.policy, KeysComplete: true, States: w.memory.states,
+		Now: w.now, Host: "mx1.example.com", Policy: w.policy, KeysComplete: true, States: w.memory.states, Owners: w.owners(),
 		Rounds: w.rounds, LastRound: w.round, DNSSEC: DNSSEC{State: dnssec.Secure}, Unsafe: w.memory.unsafe,
 	}
 	add := func(key string, stage KeyStage) {
@@ -192,10 +253,6 @@ func (w *world) facts() Facts {
 	if w.standbyOn {
 		add(w.standby, StageStandby)
 	}
-	f.Owners = []Owner{{
-		Name: worldOwner, Port: 25, Versions: w.memory.versions, Known: len(w.memory.versions) > 0,
-		StatusLost: w.managed && len(w.memory.states) == 0, Sweeps: w.sweeps, Last: w.last, Written: w.memory.written,
-	}}
 	return f
 }
 
@@ -228,29 +285,37 @@ func (w *world) step(die crash) Decision {
 	return d
 }
 
-// forgetProcess loses what only the process knew.
-func (w *world) forgetProcess() { w.sweeps, w.last, w.rounds, w.round = nil, nil, nil, nil }
+// forgetProcess loses what only the process knew; forgetAll the status too.
+func (w *world) forgetProcess() { w.seen, w.rounds, w.round = map[string]*seenOwner{}, nil, nil }
+
+func (w *world) forgetAll() {
+	w.memory = operatorMemory{owners: map[string]ownerMemory{}}
+	w.forgetProcess()
+}
 
 func (w *world) store(d Decision) {
-	o := d.Owners[0]
-	w.memory.versions, w.memory.states, w.memory.unsafe = o.Versions, d.Keys, d.Unsafe
-	written := slices.Clone(o.Own)
-	for _, v := range o.Versions {
-		for _, r := range v.Records {
-			if slices.Contains(w.memory.written, r) {
-				written = append(written, r)
+	w.memory.states, w.memory.unsafe = d.Keys, d.Unsafe
+	for _, o := range d.Owners {
+		before := w.memory.owners[o.Name].written
+		written := slices.Clone(o.Own)
+		for _, v := range o.Versions {
+			for _, r := range v.Records {
+				if slices.Contains(before, r) {
+					written = append(written, r)
+				}
 			}
 		}
+		w.memory.owners[o.Name] = ownerMemory{o.Versions, tlsa.Normalize(written)}
+		w.seenOf(o.Name).sweeps = nil
 	}
-	w.memory.written = tlsa.Normalize(written)
-	w.managed = true
-	w.sweeps, w.rounds = nil, nil
+	w.managed, w.rounds = true, nil
 }
 
 func (w *world) act(d Decision) {
-	o := d.Owners[0]
-	if o.Write && !w.servers[0].down {
-		w.update(o.Expect, answerSet{o.Records, w.policy.TTL})
+	for _, o := range d.Owners {
+		if o.Write && !w.servers[0].down {
+			w.update(o.Name, o.Expect, answerSet{o.Records, w.policy.TTL})
+		}
 	}
 	if w.standbyOn && (w.standby == "" || w.standby == w.secret) {
 		w.standby = w.newKey()
@@ -262,17 +327,16 @@ func (w *world) act(d Decision) {
 }
 
 // update is compare-and-swap at the primary; the secondaries follow each after its lag.
-func (w *world) update(expect []tlsa.Record, want answerSet) {
+func (w *world) update(owner string, expect []tlsa.Record, want answerSet) {
 	primary := w.servers[0]
-	if !tlsa.Equal(primary.serves.records, expect) {
+	if !tlsa.Equal(primary.serves[owner].records, expect) {
 		return
 	}
-	primary.serves = want
+	primary.serves[owner] = want
 	for _, s := range w.servers[1:] {
-		next := want
-		s.pending, s.due = &next, w.now.Add(s.lag)
+		s.pending[owner] = dueAnswer{want, w.now.Add(s.lag)}
 	}
-	w.last = nil
+	w.seenOf(owner).last = nil
 }
 
 // renew starts a renewal as cert-manager does: with the standby key where there is one.
@@ -284,4 +348,10 @@ func (w *world) renew() {
 	if w.standbyOn && w.standby != "" && w.standby != w.secret {
 		w.requested = w.standby
 	}
+}
+
+// load lets an endpoint read the Secret.
+func (w *world) load(endpoint int) {
+	w.endpoints[endpoint] = w.secret
+	w.check()
 }

@@ -14,11 +14,13 @@ func (r *run) publish() {
 	own := r.ownRecords()
 	for i := range r.owners {
 		o := &r.owners[i]
-		o.Own = own
+		if !o.Removing {
+			o.Own = r.withoutUnready(o, own)
+		}
 		o.Foreign = r.foreign(o)
-		o.Records = own
-		if !r.f.Policy.RemoveForeign {
-			o.Records = tlsa.Normalize(append(slices.Clone(own), o.Foreign...))
+		o.Records = o.Own
+		if !r.foreignMayGo(o) {
+			o.Records = tlsa.Normalize(append(slices.Clone(o.Own), o.Foreign...))
 		}
 		o.Expect = o.primary
 		if o.last != nil {
@@ -32,9 +34,6 @@ func (r *run) publish() {
 
 // ownRecords are the records that we answer for.
 func (r *run) ownRecords() []tlsa.Record {
-	if r.f.Policy.Removing {
-		return nil
-	}
 	own := slices.Clone(r.f.Policy.Additional)
 	for i := range r.keys {
 		if r.keys[i].wanted(r.f.Policy) {
@@ -43,6 +42,20 @@ func (r *run) ownRecords() []tlsa.Record {
 	}
 	own = slices.DeleteFunc(own, tlsa.IsEmptyDigest)
 	return tlsa.Normalize(own)
+}
+
+// withoutUnready leaves out what would add a combination that some key which may be presented has no
+// record of: clients that know that combination alone would refuse it (RFC 7671 section 8). It is added
+// when the last such key has gone; one that stands already stays.
+func (r *run) withoutUnready(o *ownerRun, own []tlsa.Record) []tlsa.Record {
+	has := func(records []tlsa.Record, p tlsa.Parameters) bool {
+		return slices.ContainsFunc(records, func(k tlsa.Record) bool { return k.Parameters == p })
+	}
+	return slices.DeleteFunc(slices.Clone(own), func(k tlsa.Record) bool {
+		return !has(o.primary, k.Parameters) && slices.ContainsFunc(r.keys, func(t tracked) bool {
+			return t.Deployed && len(t.Records) > 0 && !has(t.Records, k.Parameters)
+		})
+	})
 }
 
 // foreign are the records at an owner that are neither wanted by us nor were ever written by us.
@@ -57,6 +70,29 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 	}
 	return slices.DeleteFunc(tlsa.Normalize(served), func(k tlsa.Record) bool {
 		return slices.Contains(o.Own, k) || slices.Contains(o.facts.Written, k)
+	})
+}
+
+// foreignMayGo says whether foreign records are to be taken out, and nothing can need them: a fresh
+// look at every endpoint of the port has found chains that our own records match. What is deleted
+// are our own records alone.
+func (r *run) foreignMayGo(o *ownerRun) bool {
+	if !r.f.Policy.RemoveForeign || o.Removing || len(o.Foreign) == 0 {
+		return false
+	}
+	if r.f.Policy.ProbeDisabled {
+		return true
+	}
+	round := r.f.LastRound
+	if round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness {
+		r.needProbe = true
+		return false
+	}
+	if !round.knows(o.facts.Port) {
+		return false
+	}
+	return !slices.ContainsFunc(round.Presented, func(p Presented) bool {
+		return p.Port == o.facts.Port && !r.matchesAll(p, o.Own)
 	})
 }
 
@@ -79,6 +115,9 @@ func (r *run) warnAbout(o *ownerRun) {
 
 // decideWrite decides whether an update is wanted now, and notes the version that it makes.
 func (r *run) decideWrite(o *ownerRun) {
+	if o.facts.HandedOver {
+		return
+	}
 	if !o.primaryKnown || !r.fresh(o) {
 		r.needSweep = true
 		if r.changeWanted(o) {
@@ -130,7 +169,9 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 		return WaitSuspended, "suspended: the records of " + o.Name + " are not changed"
 	case len(o.Records) > MaxRecords:
 		return WaitTooManyRecords, fmt.Sprintf("%s would have more than %d TLSA records, and large senders fail beyond that: remove foreign or additional records, parameter sets or Certificates", o.Name, MaxRecords)
-	case p.Removing:
+	case o.facts.HeldBack:
+		return WaitUpdate, "the last update of " + o.Name + " failed; it is tried again after a while"
+	case o.Removing:
 		return WaitNone, ""
 	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
 		return WaitDNSSEC, "the zone is not Secure: " + r.f.DNSSEC.Message
@@ -156,8 +197,8 @@ func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
 		r.needProbe = true
 		return WaitServers, "the endpoints of " + r.f.Host + " have to be probed before the first publication"
 	}
-	if !round.Complete {
-		return WaitServers, "the first publication waits until every endpoint could be probed: " + firstProblem(*round)
+	if !round.knows(o.facts.Port) {
+		return WaitServers, "the first publication waits until every endpoint could be probed: " + firstProblem(*round, o.facts.Port)
 	}
 	for _, p := range round.Presented {
 		if p.Port == o.facts.Port && !r.matchesAll(p, o.Own) {

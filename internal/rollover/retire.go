@@ -62,7 +62,7 @@ func (r *run) removalAllowed(t *tracked) bool {
 		return false
 	case p.ProbeDisabled:
 		return true
-	case r.f.LastRound == nil || !r.f.LastRound.Complete:
+	case r.f.LastRound == nil || !r.allKnown(*r.f.LastRound):
 		r.needProbe = true
 		r.waitForEndpoints(t)
 		return false
@@ -73,15 +73,23 @@ func (r *run) removalAllowed(t *tracked) bool {
 // waitForEndpoints says that it is not known yet that nothing presents a key any more.
 func (r *run) waitForEndpoints(t *tracked) {
 	message := "it is not proved yet that no endpoint presents key " + short(t.SPKI) + " any more"
-	if last := r.f.LastRound; last != nil && !last.Complete {
-		message = "an endpoint could not be reached, so the records of key " + short(t.SPKI) + " stay: " + firstProblem(*last)
+	if last := r.f.LastRound; last != nil && !r.allKnown(*last) {
+		message = "an endpoint could not be reached, so the records of key " + short(t.SPKI) + " stay: " + firstProblem(*last, r.publishedPorts()...)
 	}
 	r.wait(WaitEndpoints, t.ID, message, time.Time{})
 }
 
-func firstProblem(round ProbeRound) string {
+// allKnown says whether a round knows all that is presented where records stand.
+func (r *run) allKnown(round ProbeRound) bool { return round.knowsAll(r.publishedPorts()) }
+
+func (r ProbeRound) knowsAll(ports []int32) bool {
+	return !slices.ContainsFunc(ports, func(port int32) bool { return !r.knows(port) })
+}
+
+// firstProblem says what keeps a round from knowing one of the ports.
+func firstProblem(round ProbeRound, ports ...int32) string {
 	for _, p := range round.Presented {
-		if p.Unreachable {
+		if p.Unreachable && (p.Port == 0 || slices.Contains(ports, p.Port)) {
 			return p.Message
 		}
 	}

@@ -28,6 +28,7 @@ type scene struct {
 	rounds    []ProbeRound
 	round     *ProbeRound
 	unread    bool
+	lost      bool
 }
 
 // shower is a name server. Unless it is stuck it shows at once what is written to the primary, the
@@ -51,6 +52,8 @@ type remembered struct {
 	written  []tlsa.Record
 	sweeps   []Sweep
 	last     *Sweep
+	// removing, handedOver, heldBack and refused are handed on.
+	removing, handedOver, heldBack, refused bool
 }
 
 // presenter is an endpoint; it presents a chain that has these records.
@@ -184,7 +187,10 @@ func (s *scene) decide() Decision {
 		Rounds: s.rounds, LastRound: s.round, DNSSEC: s.dnssec, Unsafe: s.unsafe,
 	}
 	for _, o := range s.owners {
-		f.Owners = append(f.Owners, Owner{Name: o.name, Port: o.port, Versions: o.versions, Known: len(o.versions) > 0, Sweeps: o.sweeps, Last: o.last, Written: o.written})
+		f.Owners = append(f.Owners, Owner{
+			Name: o.name, Port: o.port, Versions: o.versions, Known: len(o.versions) > 0, StatusLost: s.lost, Sweeps: o.sweeps, Last: o.last,
+			Written: o.written, Removing: o.removing, HandedOver: o.handedOver, HeldBack: o.heldBack, Refused: o.refused,
+		})
 	}
 	d := Decide(f)
 	s.states, s.unsafe, s.rounds = d.Keys, d.Unsafe, nil
@@ -199,7 +205,7 @@ func (s *scene) decide() Decision {
 			}
 		}
 		mine.versions, mine.written, mine.sweeps = o.Versions, tlsa.Normalize(kept), nil
-		if o.Write {
+		if o.Write && !mine.refused {
 			s.write(o.Name, answerSet{o.Records, s.policy.TTL})
 			mine.last = nil
 		}

@@ -43,6 +43,29 @@ var waitingTraps = []trap{
 		s.settle()
 		s.heldUntil("b", caught.Add(soak))
 	}},
+	{"01 one green sweep is taken for proof", func(t *testing.T) {
+		s := published(t)
+		s.hold("b", StageRequested)
+		s.work()
+		s.now = s.now.Add(10 * time.Second)
+		s.work()
+		first := s.now
+		s.held(s.at(first.Add(soak)), "b", WaitPropagation) // the second
+		if d := s.at(first.Add(soak + 10*time.Second)); !slices.Contains(d.Deploy, digest("b")) {
+			t.Errorf("after the third it waits: %+v", d.Waits)
+		}
+	}},
+	{"01 the safety that the user wants is left out", func(t *testing.T) {
+		s := newScene(t)
+		s.policy.TTL, s.policy.PublishSafety = 10*time.Minute, 3*time.Hour
+		s.settle()
+		s.hold("b", StageRequested)
+		s.work()
+		gone := s.now.Add(10 * time.Second)
+		s.now = gone
+		s.settle()
+		s.heldUntil("b", gone.Add(3*time.Hour+15*time.Minute))
+	}},
 	{"02 the lowest TTL of an alias chain is taken", func(t *testing.T) {
 		s := newScene(t)
 		for _, n := range s.servers {
@@ -107,28 +130,15 @@ var waitingTraps = []trap{
 	}},
 	{"06 the TTL is zero", func(t *testing.T) {
 		s := newScene(t)
-		s.policy.PublishSafety, s.policy.Delay = 0, 0
-		zero := time.Duration(0)
-		for _, n := range s.servers {
-			n.ttl = &zero
-		}
-		s.settle() // an answer with TTL 0 is what was there; it is replaced
-		for _, n := range s.servers {
-			n.ttl = nil
-		}
+		s.policy.PublishSafety, s.policy.UnknownHistory = 0, 0
+		s.write(firstOwner, answerSet{recordsOfKey(digest("a"), s.policy.Parameters), 0})
 		s.hold("b", StageRequested)
-		s.owners[0].versions = slices.DeleteFunc(s.owners[0].versions, func(v Version) bool { return v.TTL > 0 })
 		s.work()
+		s.shows(firstOwner, "a", "b")
 		gone := s.now.Add(10 * time.Second)
 		s.now = gone
-		for _, v := range s.settleVersions() {
-			if v.TTL == 0 && len(v.Records) > 0 && !s.policy.mayBeCached(v, v.LastSeen.Add(s.policy.TTLFloor-time.Second)) {
-				t.Errorf("%+v is believed forgotten at once", v)
-			}
-		}
-		if got := s.policy.soak(Version{Records: recordsOfKey(digest("a"), s.policy.Parameters)}); got != 2*s.policy.TTLFloor {
-			t.Errorf("an answer with TTL 0 is waited out for %s, want twice the floor", got)
-		}
+		s.settle()
+		s.heldUntil("b", gone.Add(2*s.policy.TTLFloor+s.policy.Delay))
 	}},
 	{"07 a resolver keeps short answers longer than it may", func(t *testing.T) {
 		s := newScene(t)
@@ -161,12 +171,6 @@ var waitingTraps = []trap{
 		s.held(s.work(), "b", WaitCaches)
 		s.heldUntil("b", gone.Add(soak))
 	}},
-}
-
-// settleVersions settles and returns what is remembered of the first owner.
-func (s *scene) settleVersions() []Version {
-	s.settle()
-	return s.owners[0].versions
 }
 
 // publishingTraps are about the first records, and about servers that do not show what was written.
@@ -307,6 +311,18 @@ var publishingTraps = []trap{
 		s.settle()
 		s.shows(firstOwner, "a", "b")
 		s.heldUntil("b", adopted.Add(24*time.Hour))
+	}},
+	{"27 the status was lost", func(t *testing.T) {
+		s := published(t)
+		s.states, s.owners[0].versions, s.owners[0].written, s.lost = nil, nil, nil, true
+		s.write(firstOwner, answerSet{}) // and so were the records, a moment ago
+		s.hold("b", StageRequested)
+		s.work()
+		looked := s.now
+		s.lost = false // a status is stored again
+		s.settle()
+		s.shows(firstOwner, "a", "b")
+		s.heldUntil("b", looked.Add(24*time.Hour))
 	}},
 	{"28 records stand in a zone that is not signed yet", func(t *testing.T) {
 		s := newScene(t)

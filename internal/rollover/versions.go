@@ -10,6 +10,9 @@ import (
 // fold brings the versions of an owner up to date with the sweeps made since the last decision.
 func fold(o Owner, p Policy) []Version {
 	versions := slices.Clone(o.Versions)
+	if o.Refused {
+		versions = slices.DeleteFunc(versions, func(v Version) bool { return v.Planned })
+	}
 	known := o.Known
 	for _, s := range o.Sweeps {
 		if !anyReachable(s) {
@@ -32,7 +35,7 @@ func anyReachable(s Sweep) bool {
 // unknownHistory stands for what may have been in DNS before the operator first looked (trap 27).
 // An owner that is empty and was never managed has none.
 func unknownHistory(o Owner, s Sweep) []Version {
-	nonEmpty := slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Reachable && len(a.Records) > 0 })
+	nonEmpty := slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Reachable && !a.Ignored && len(a.Records) > 0 })
 	if !nonEmpty && !o.StatusLost {
 		return nil
 	}
@@ -58,7 +61,8 @@ func restartSoak(versions []Version, s Sweep, p Policy) []Version {
 func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
 	seen := map[int]bool{}
 	for _, a := range s.Answers {
-		if !a.Reachable {
+		// What the user excepted may show what it likes; he has been told what that means.
+		if !a.Reachable || a.Ignored {
 			continue
 		}
 		i := slices.IndexFunc(versions, func(v Version) bool {
@@ -134,6 +138,11 @@ func (p Policy) mayBeCached(v Version, now time.Time) bool {
 	return v.Open || now.Before(p.cachedUntil(v))
 }
 
+// holdsAny says whether a version has one of the records.
+func (v Version) holdsAny(records []tlsa.Record) bool {
+	return slices.ContainsFunc(v.Records, func(k tlsa.Record) bool { return slices.Contains(records, k) })
+}
+
 // lacks says whether v belongs to P(k): it is not empty, and for some combination that we account
 // for it holds no association of the key. A version with nothing of the key at all lacks it too.
 func lacks(v Version, records []tlsa.Record, accounted func(tlsa.Parameters) bool) bool {
@@ -143,7 +152,7 @@ func lacks(v Version, records []tlsa.Record, accounted func(tlsa.Parameters) boo
 	if len(v.Records) == 0 {
 		return false
 	}
-	if !slices.ContainsFunc(records, func(r tlsa.Record) bool { return slices.Contains(v.Records, r) }) {
+	if !v.holdsAny(records) {
 		return true
 	}
 	for _, r := range v.Records {

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -19,41 +20,40 @@ func (k *knowledge) addresses(ctx context.Context, cfg Config, host string) Addr
 	list, _ := k.targets(ctx, cfg)
 	list = slices.DeleteFunc(list, func(t target) bool { return t.Ignored })
 	if slices.ContainsFunc(list, func(t target) bool { return !t.primary }) {
-		// A hidden primary is nobody's to ask.
-		list = slices.DeleteFunc(list, func(t target) bool { return t.primary && t.endpoint.signer != nil })
+		// A hidden primary is nobody's to ask. One that cannot be found is either hidden or asked as a
+		// public server.
+		list = slices.DeleteFunc(list, func(t target) bool { return t.primary && (t.endpoint.signer != nil || t.problem != "") })
 	}
 	found := make([]Address, len(list))
 	each(len(list), func(i int) { found[i] = k.addressesAt(ctx, cfg, list[i], host) })
 	return mergeAddresses(host, list, found)
 }
 
+// mergeAddresses puts together what the servers gave. One that did not answer may give any address, so
+// without it the list is not complete.
 func mergeAddresses(host string, list []target, found []Address) Address {
-	out := Address{Signed: true}
-	answered := 0
+	if len(found) == 0 {
+		return Address{Message: "no server of the zone is known"}
+	}
+	out := Address{Complete: true, Signed: true}
+	silent, unsigned := "", ""
 	for i, a := range found {
-		if a.Addrs == nil {
-			if out.Message == "" {
-				out.Message = fmt.Sprintf("%s: %s", serverText(list[i].Server), a.Message)
-			}
-			continue
-		}
-		answered++
-		if !a.Signed && out.Signed {
-			out.Signed, out.Message = false, fmt.Sprintf("%s: %s", serverText(list[i].Server), a.Message)
+		text := fmt.Sprintf("%s: %s", serverText(list[i].Server), a.Message)
+		switch {
+		case a.Addrs == nil:
+			out.Complete, silent = false, cmp.Or(silent, text)
+		case !a.Signed:
+			out.Signed, unsigned = false, cmp.Or(unsigned, text)
 		}
 		out.Addrs = append(out.Addrs, a.Addrs...)
 	}
 	slices.SortFunc(out.Addrs, netip.Addr.Compare)
 	out.Addrs = slices.Compact(out.Addrs)
-	if answered == 0 {
+	out.Message = cmp.Or(silent, unsigned)
+	if answered := func(a Address) bool { return a.Addrs != nil }; !slices.ContainsFunc(found, answered) {
 		out.Signed = false
-		if len(found) == 0 {
-			out.Message = "no server of the zone is known"
-		}
-		return out
-	}
-	if len(out.Addrs) == 0 && out.Message == "" {
-		out.Message = host + " has neither A nor AAAA records"
+	} else if len(out.Addrs) == 0 {
+		out.Message = cmp.Or(out.Message, host+" has neither A nor AAAA records")
 	}
 	return out
 }

@@ -17,7 +17,8 @@ import (
 // seen is what one server says of the zone as a whole.
 type seen struct {
 	health ServerHealth
-	// keys is the DNSKEY RRset as one text, for comparison; empty when it was not read.
+	// keySet is the DNSKEY RRset as one text, for comparison; empty when it was not read. keyTTL is how
+	// long a cache keeps it.
 	keySet  string
 	keyTTL  time.Duration
 	dnskeys []*dns.DNSKEY
@@ -129,10 +130,10 @@ func (s *seen) readSOA(cfg Config, r reply) {
 }
 
 func (s *seen) readKeys(cfg Config, r reply) {
-	for _, rr := range answered(cfg, dns.TypeDNSKEY, r) {
+	set, cached := answered(cfg, dns.TypeDNSKEY, r)
+	for _, rr := range set {
 		if key, ok := rr.(*dns.DNSKEY); ok {
-			s.dnskeys = append(s.dnskeys, key)
-			s.keyTTL = max(s.keyTTL, seconds(key.Hdr.Ttl))
+			s.dnskeys, s.keyTTL = append(s.dnskeys, key), cached
 		}
 	}
 	slices.SortFunc(s.dnskeys, func(a, b *dns.DNSKEY) int {
@@ -144,21 +145,22 @@ func (s *seen) readKeys(cfg Config, r reply) {
 }
 
 func (s *seen) readCDS(cfg Config, r reply) {
-	for _, rr := range answered(cfg, dns.TypeCDS, r) {
+	set, _ := answered(cfg, dns.TypeCDS, r)
+	for _, rr := range set {
 		if cds, ok := rr.(*dns.CDS); ok {
 			s.cds = append(s.cds, dnssec.PresentDS(&cds.DS))
 		}
 	}
 }
 
-// answered is the RRset at the apex of a reply, if there is one.
-func answered(cfg Config, qtype uint16, r reply) []dns.RR {
+// answered is the RRset at the apex of a reply, if there is one, and how long it may be cached.
+func answered(cfg Config, qtype uint16, r reply) ([]dns.RR, time.Duration) {
 	if r.err != nil {
-		return nil
+		return nil, 0
 	}
 	got, err := readAnswer(cfg.Zone, cfg.Zone, qtype, r.msg)
 	if err != nil {
-		return nil
+		return nil, 0
 	}
-	return got.data()
+	return got.data(), got.cacheTTL
 }

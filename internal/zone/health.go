@@ -22,7 +22,9 @@ func (k *knowledge) zoneDNSSEC(cfg Config, found []seen) ZoneDNSSEC {
 	}
 	var keys []*dns.DNSKEY
 	for _, f := range found {
-		keys = append(keys, f.dnskeys...)
+		if !f.health.Ignored {
+			keys = append(keys, f.dnskeys...)
+		}
 		out.CDS = append(out.CDS, f.cds...)
 		if !f.expires.IsZero() && (out.SignaturesExpire.IsZero() || f.expires.Before(out.SignaturesExpire)) {
 			out.SignaturesExpire = f.expires
@@ -36,7 +38,8 @@ func (k *knowledge) zoneDNSSEC(cfg Config, found []seen) ZoneDNSSEC {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	out.KeysChanging = k.keysChanging(found)
+	out.KeysChangedAt, out.KeyTTL = k.keysChanged(found)
+	out.KeysChanging = !out.KeysChangedAt.IsZero()
 	out.State, out.Message = zoneState(cfg.Zone, anchors, keys, found)
 	return out
 }
@@ -106,9 +109,9 @@ func stateWithoutAnchor(zone string, keys []*dns.DNSKEY) (dnssec.State, string) 
 	return dnssec.Indeterminate, fmt.Sprintf("no trust anchor of the zone %s is configured: set spec.dnssec.trustAnchors; its servers now show %s, which is to be compared with the signer's own key before it is trusted", zone, strings.Join(ds, ", "))
 }
 
-// keysChanging says that servers differ in their DNSKEY sets, or that the set changed less than its
-// TTL ago. Servers that gave none are left out.
-func (k *knowledge) keysChanging(found []seen) bool {
+// keysChanged says when the DNSKEY set last changed, and how long caches keep it: now while servers
+// differ, never (zero) when the change is older than that. Servers that gave none are left out.
+func (k *knowledge) keysChanged(found []seen) (time.Time, time.Duration) {
 	var sets []string
 	var ttl time.Duration
 	for _, f := range found {
@@ -119,24 +122,25 @@ func (k *knowledge) keysChanging(found []seen) bool {
 	}
 	slices.Sort(sets)
 	sets = slices.Compact(sets)
-	if len(sets) == 0 {
-		return false
-	}
 	all := strings.Join(sets, "\n")
 	now := k.opts.Clock.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.keySet != "" && k.keySet != all {
-		k.changedAt = now
+	past := now.Sub(k.changedAt) >= k.keyTTL
+	switch {
+	case len(sets) == 0:
+		if past {
+			k.changedAt = time.Time{}
+		}
+		return k.changedAt, k.keyTTL
+	case len(sets) > 1 || k.keySet != "" && k.keySet != all:
 		// The old set is cached for its own TTL.
+		k.changedAt, k.keyTTL = now, max(k.keyTTL, ttl)
+	case past:
+		k.changedAt, k.keyTTL = time.Time{}, ttl
+	default:
 		k.keyTTL = max(k.keyTTL, ttl)
-	} else if k.changedAt.IsZero() {
-		k.keyTTL = ttl
 	}
 	k.keySet = all
-	recent := !k.changedAt.IsZero() && now.Sub(k.changedAt) < k.keyTTL
-	if !recent {
-		k.changedAt, k.keyTTL = time.Time{}, ttl
-	}
-	return len(sets) > 1 || recent
+	return k.changedAt, k.keyTTL
 }

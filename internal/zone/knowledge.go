@@ -16,15 +16,18 @@ import (
 const dnsPort = 53
 
 // knowledge is what an actor keeps from one round to the next: the servers found by delegation, the
-// signatures already checked, and the DNSKEY set seen last. Losing it costs work and nothing else.
+// signatures already checked, and the DNSKEY set seen last. Losing it costs work and nothing else: when
+// the keys changed is kept by the caller.
 type knowledge struct {
 	opts  Options
 	cache *dnssec.Cache
 
-	mu        sync.Mutex
-	found     []Server
-	foundFor  string
-	foundAt   time.Time
+	mu       sync.Mutex
+	found    []Server
+	foundFor string
+	foundAt  time.Time
+	// keySet is the DNSKEY set seen last, keyTTL how long caches keep it or the one before it, changedAt
+	// when it changed; zero when that is past.
 	keySet    string
 	keyTTL    time.Duration
 	changedAt time.Time

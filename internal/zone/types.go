@@ -181,8 +181,12 @@ type Sweep struct {
 // Address says where a host is: the A and AAAA records that the zone's servers give.
 type Address struct {
 	Addrs []netip.Addr
+	// Complete says that every server but the excepted ones answered: no server that a sender may ask
+	// gives another address.
+	Complete bool
 	// Signed says that the answers validate.
-	Signed  bool
+	Signed bool
+	// Message says why it is not complete, or else why it is not signed, or that there are none.
 	Message string
 }
 
@@ -217,8 +221,14 @@ type ZoneDNSSEC struct { //nolint:revive // DNSSEC alone would be read as a swit
 	Algorithms, Keys, DS, CDS []string
 	// SignaturesExpire is when the first signature seen runs out.
 	SignaturesExpire time.Time
-	// KeysChanging says that the DNSKEY set differs between servers, or changed less than its TTL ago.
+	// KeysChanging says that the DNSKEY set differs between servers, or changed less than KeyTTL ago.
 	KeysChanging bool
+	// KeysChangedAt is when the DNSKEY set last changed, as far as this process has seen: now while
+	// servers differ, zero when that is longer ago than KeyTTL.
+	KeysChangedAt time.Time
+	// KeyTTL is the longest that a cache keeps the DNSKEY set, or the one before it while the change
+	// is young. Zero before any server gave one.
+	KeyTTL time.Duration
 }
 
 // Client is what the controllers need of a zone. Actor implements it. Every method but Close

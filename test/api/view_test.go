@@ -90,7 +90,7 @@ func TestMailDomainColumns(t *testing.T) {
 	}
 	until := metav1.NewTime(time.Date(2031, 5, 4, 3, 2, 1, 0, time.UTC))
 	md.Status.Conditions = []metav1.Condition{
-		condition(v1alpha1.ConditionReady, "False", v1alpha1.ReasonProgressing),
+		condition(v1alpha1.ConditionReady, "False", v1alpha1.ReasonPropagating),
 		condition(v1alpha1.ConditionRolloverSafe, "True", v1alpha1.ReasonSafe),
 		condition(v1alpha1.ConditionRolloverInProgress, "True", v1alpha1.ReasonWaitingForCaches),
 		condition(v1alpha1.ConditionDNSSECSecure, "Unknown", v1alpha1.ReasonIndeterminate),
@@ -103,7 +103,7 @@ func TestMailDomainColumns(t *testing.T) {
 	requireCells(t, cells, map[string]any{
 		"Name": "a", "Domain": "example.com", "Ready": "False", "Safe": "True",
 		"Waiting For": "deploy the new key of mx1.example.com", "Until": "2031-05-04T03:02:01Z",
-		"wide:Reason": v1alpha1.ReasonProgressing, "wide:Rollover": v1alpha1.ReasonWaitingForCaches, "wide:DNSSEC": "Unknown",
+		"wide:Reason": v1alpha1.ReasonPropagating, "wide:Rollover": v1alpha1.ReasonWaitingForCaches, "wide:DNSSEC": "Unknown",
 	})
 }
 

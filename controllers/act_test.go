@@ -1,0 +1,62 @@
+package controllers
+
+import (
+	"testing"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+func certificateWithFailure(at *metav1.Time, attempts *int) *cmapi.Certificate {
+	return &cmapi.Certificate{Status: cmapi.CertificateStatus{LastFailureTime: at, FailedIssuanceAttempts: attempts}}
+}
+
+// TestKeepsKey: a renewal that would bring the compromised key again is not started for ever.
+func TestKeepsKey(t *testing.T) {
+	rows := []struct {
+		reason   string
+		policy   cmapi.PrivateKeyRotationPolicy
+		strategy v1alpha1.Strategy
+		standby  v1alpha1.StandbyKeyMode
+		keeps    bool
+	}{
+		{"keys change by default", "", v1alpha1.StrategyStage, "", false},
+		{"they are told to", cmapi.RotationPolicyAlways, v1alpha1.StrategyFollow, "", false},
+		{"the key stays, and nothing replaces it", cmapi.RotationPolicyNever, v1alpha1.StrategyStage, v1alpha1.StandbyEnabled, true},
+		{"there is no standby key", cmapi.RotationPolicyNever, v1alpha1.StrategyGate, v1alpha1.StandbyDisabled, true},
+		{"the standby key replaces it", cmapi.RotationPolicyNever, v1alpha1.StrategyGate, v1alpha1.StandbyEnabled, false},
+	}
+	for _, row := range rows {
+		md := &v1alpha1.MailDomain{}
+		md.Spec.Rollover = v1alpha1.RolloverSpec{Strategy: row.strategy, StandbyKey: row.standby}
+		crt := &cmapi.Certificate{Spec: cmapi.CertificateSpec{PrivateKey: &cmapi.CertificatePrivateKey{RotationPolicy: row.policy}}}
+		if keeps := keepsKey(md, crt); keeps != row.keeps {
+			t.Errorf("%s: keeps is %t", row.reason, keeps)
+		}
+	}
+}
+
+// TestRefusedForCertain: only what the server refused without any doubt never stood.
+func TestRefusedForCertain(t *testing.T) {
+	rows := []struct {
+		reason  string
+		o       ownerObservation
+		refused bool
+	}{
+		{"no update was sent", ownerObservation{}, false},
+		{"the server refuses", ownerObservation{failures: 1, result: zone.Result{Class: zone.NotPermitted}}, true},
+		{"it may have been carried out", ownerObservation{failures: 1, result: zone.Result{Class: zone.Unreachable, Retryable: true}}, false},
+		{"one before it may have been", ownerObservation{failures: 2, doubt: true, result: zone.Result{Class: zone.NotPermitted}}, false},
+		{"another is on its way", ownerObservation{failures: 1, publishing: true, result: zone.Result{Class: zone.NotPermitted}}, false},
+		{"something else stood there", ownerObservation{failures: 1, result: zone.Result{Class: zone.Conflict}}, false},
+		{"it was acknowledged, and something else stands there", ownerObservation{failures: 1, result: zone.Result{Class: zone.NotStored}}, false},
+	}
+	for _, row := range rows {
+		if got := row.o.refused(); got != row.refused {
+			t.Errorf("%s: refused is %t", row.reason, got)
+		}
+	}
+}

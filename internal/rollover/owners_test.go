@@ -1,0 +1,167 @@
+package rollover
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// withSubmission is published with a second port, whose endpoint is returned.
+func withSubmission(t *testing.T) (*scene, *presenter) {
+	s := newScene(t)
+	s.owner(submission, 587)
+	e := s.endpoint("192.0.2.1", 587, s.keys[0])
+	return s, e
+}
+
+// TestOwnersApart: what is wrong at one port is no matter of the others.
+func TestOwnersApart(t *testing.T) {
+	for _, c := range []trap{
+		{"a port whose endpoint cannot be asked has no records, and holds no key", func(t *testing.T) {
+			s, e := withSubmission(t)
+			e.down = "port 587 is closed"
+			s.settle()
+			s.shows(firstOwner, "a")
+			s.shows(submission)
+			s.now = s.now.Add(72 * time.Hour)
+			s.hold("b", StageRequested)
+			s.work()
+			gone := s.now.Add(10 * time.Second)
+			s.now = gone
+			s.settle()
+			s.heldUntil("b", gone.Add(soak))
+			s.deploys("b", "a")
+			s.settle()
+			s.at(s.now.Add(25 * time.Hour))
+			s.shows(firstOwner, "b") // nor does it keep the old key's records elsewhere
+		}},
+		{"a port that has records and cannot be asked keeps them all", func(t *testing.T) {
+			s, e := withSubmission(t)
+			s.settle()
+			s.now = s.now.Add(72 * time.Hour)
+			s.hold("b", StageRequested)
+			s.settle()
+			s.at(s.now.Add(9 * time.Hour))
+			s.deploys("b", "a")
+			e.down = "port 587 is closed"
+			s.settle()
+			s.at(s.now.Add(25 * time.Hour))
+			s.settle()
+			s.shows(firstOwner, "a", "b")
+		}},
+		{"a port whose updates are refused for certain holds no key", func(t *testing.T) {
+			s, _ := withSubmission(t)
+			s.owners[1].refused, s.owners[1].heldBack = true, true
+			s.settle()
+			s.now = s.now.Add(72 * time.Hour)
+			s.hold("b", StageRequested)
+			s.work()
+			gone := s.now.Add(10 * time.Second)
+			s.now = gone
+			s.settle()
+			s.heldUntil("b", gone.Add(soak))
+		}},
+		{"an update that failed in doubt counts as carried out until the sweeps say that it was not", func(t *testing.T) {
+			s := published(t)
+			s.owners[0].refused = true // the rig writes nothing
+			s.hold("b", StageRequested)
+			s.work()
+			s.owners[0].refused, s.owners[0].heldBack = false, true
+			if !slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Planned && v.Open }) {
+				t.Errorf("the plan is forgotten: %+v", s.owners[0].versions)
+			}
+			s.settle()
+			if slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Open && len(v.Records) == 2 }) {
+				t.Errorf("it is believed for ever: %+v", s.owners[0].versions)
+			}
+		}},
+		{"a port that leaves the spec is taken out, and its caches hold the next key", func(t *testing.T) {
+			s, _ := withSubmission(t)
+			s.settle()
+			s.now = s.now.Add(72 * time.Hour)
+			s.hold("b", StageRequested)
+			s.owners[1].removing = true
+			s.work()
+			s.shows(firstOwner, "a", "b")
+			s.shows(submission)
+			// On one server the removal is late.
+			s.servers[1].shows[submission] = answerSet{tlsaOf(s.policy.Parameters, "a"), time.Hour}
+			s.settle()
+			s.held(s.at(s.now.Add(9*time.Hour)), "b", WaitPropagation)
+			s.servers[1].shows[submission] = answerSet{}
+			gone := s.now.Add(10 * time.Second)
+			s.now = gone
+			s.settle()
+			s.heldUntil("b", gone.Add(soak))
+		}},
+		{"a port that another MailDomain has taken over is not written, and its caches count", func(t *testing.T) {
+			s, _ := withSubmission(t)
+			s.settle()
+			s.now = s.now.Add(72 * time.Hour)
+			s.owners[1].removing, s.owners[1].handedOver = true, true
+			s.hold("b", StageRequested)
+			s.settle()
+			s.shows(submission, "a")
+			s.held(s.at(s.now.Add(9*time.Hour)), "b", WaitPropagation)
+			s.policy.Removing = true
+			s.owners[0].handedOver = true
+			if d := s.work(); !d.Untrusted {
+				t.Error("it is held although others answer for it now")
+			}
+			s.shows(firstOwner, "a", "b")
+		}},
+		{"a server that the user excepted holds nothing up", func(t *testing.T) {
+			s := published(t)
+			s.servers[2].ignored, s.servers[2].stuck = true, true
+			s.hold("b", StageRequested)
+			s.work()
+			gone := s.now.Add(10 * time.Second)
+			s.now = gone
+			s.settle()
+			s.heldUntil("b", gone.Add(soak))
+		}},
+		{"foreign records are removed when endpoints were asked, and need them not", func(t *testing.T) {
+			s := newScene(t)
+			s.policy.RemoveForeign = true
+			s.write(firstOwner, answerSet{tlsaOf(s.policy.Parameters, "z"), time.Hour})
+			s.endpoints[0].key = s.key("z", "") // the key of before, which the record is for
+			s.settle()
+			s.shows(firstOwner, "a", "z")
+			s.endpoints[0].down = "no connection in time"
+			s.settle()
+			s.shows(firstOwner, "a", "z")
+			s.endpoints[0].down, s.endpoints[0].key = "", s.keys[0]
+			s.settle()
+			s.shows(firstOwner, "a")
+		}},
+		{"our own records alone go with the host", func(t *testing.T) {
+			s := published(t)
+			s.write(firstOwner, answerSet{tlsaOf(s.policy.Parameters, "a", "z"), time.Hour})
+			s.settle()
+			s.policy.Removing = true
+			s.settle()
+			s.shows(firstOwner, "z")
+		}},
+		{"a parameter set comes when every key that may be presented has a record of it", func(t *testing.T) {
+			s := rolled(t)
+			s.endpoint("192.0.2.9", 25, s.key("a", "")) // it never loaded b
+			s.policy.Parameters = append(slices.Clone(s.policy.Parameters), p312)
+			s.hold("b", StageDeployed)
+			s.endpoints[0].key = s.keys[0]
+			s.settle()
+			if have := s.servers[0].shows[firstOwner].records; slices.ContainsFunc(have, func(r tlsa.Record) bool { return r.Parameters == p312 }) {
+				t.Errorf("the set is there although a key has no record of it: %v", have)
+			}
+			s.endpoints[1].key = s.keys[0]
+			s.settle()
+			s.at(s.now.Add(25 * time.Hour))
+			s.settle()
+			s.settle()
+			s.shows(firstOwner, "b")
+		}},
+	} {
+		t.Run(c.name, c.try)
+	}
+}
