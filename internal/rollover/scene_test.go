@@ -244,9 +244,17 @@ func (s *scene) at(when time.Time) Decision {
 	return s.work()
 }
 
-// heldUntil wants a key to be held up to an instant, and let go then.
+// heldUntil wants a key to be held up to an instant, at every look on the way, and let go then.
 func (s *scene) heldUntil(name string, when time.Time) {
 	s.Helper()
+	const looks = 24
+	step := when.Sub(s.now) / looks
+	for range looks - 1 {
+		if d := s.at(s.now.Add(step)); slices.Contains(d.Deploy, digest(name)) {
+			s.Errorf("key %s may be deployed %s before its time", name, when.Sub(s.now))
+			return
+		}
+	}
 	if d := s.at(when.Add(-time.Second)); slices.Contains(d.Deploy, digest(name)) {
 		s.Errorf("key %s may be deployed before %s", name, when.Sub(begin))
 	}
