@@ -73,7 +73,8 @@ func (r *MailDomainReconciler) copyServing(ctx context.Context, run *domainRun, 
 	if refused := servingConflict(c, ref); refused != nil {
 		return nil // stands in the conditions
 	}
-	if allowed, err := r.othersAllow(ctx, run, h, ref, c); err != nil || !allowed {
+	id, _ := c.issuedKey()
+	if allowed, err := r.othersAllow(ctx, run, h, ref, id); err != nil || !allowed {
 		return err
 	}
 	data := map[string][]byte{}
@@ -97,8 +98,7 @@ func (r *MailDomainReconciler) copyServing(ctx context.Context, run *domainRun, 
 
 // othersAllow asks the other hosts whose server mounts the same Secret, those of other MailDomains
 // included: what is copied is served by all of them.
-func (r *MailDomainReconciler) othersAllow(ctx context.Context, run *domainRun, h *hostRun, ref v1alpha1.CertificateReference, c *certificateFacts) (bool, error) {
-	id, _ := c.issuedKey()
+func (r *MailDomainReconciler) othersAllow(ctx context.Context, run *domainRun, h *hostRun, ref v1alpha1.CertificateReference, id string) (bool, error) {
 	for _, other := range run.hosts {
 		if other == h || !mounts(&other.server, ref) || other.refused != nil && other.refused.reason == v1alpha1.ReasonHostOwnedElsewhere {
 			continue

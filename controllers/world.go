@@ -33,9 +33,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}); err != nil {
 		return fmt.Errorf("index MailDomains by host: %w", err)
 	}
-	if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, certificateIndex, func(o client.Object) []string {
-		return certificateNames(o.(*v1alpha1.MailDomain))
-	}); err != nil {
+	if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, certificateIndex, namedCertificates); err != nil {
 		return fmt.Errorf("index MailDomains by Certificate: %w", err)
 	}
 	if err := indexer.IndexField(ctx, &cmapi.CertificateRequest{}, requestIndex, byAnnotation(requestNameAnnotation)); err != nil {
@@ -46,6 +44,8 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}
 	return nil
 }
+
+func namedCertificates(o client.Object) []string { return certificateNames(o.(*v1alpha1.MailDomain)) }
 
 func byAnnotation(key string) client.IndexerFunc {
 	return func(o client.Object) []string {
