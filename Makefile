@@ -1,5 +1,7 @@
-# "make help" lists the targets. On a machine with Go and nothing else, "make demo" shows the main
-# job and "make test" passes every test; both fetch and build what they need.
+# "make help" lists the targets. "make demo" shows the main job on a machine with Go and nothing else;
+# it fetches and builds what it needs. "make test" needs more: root on Debian, for the name servers and
+# Postfix that it judges by, their mount namespaces and port 53. Elsewhere hack/deps.sh says what is
+# missing, and the tests that need it fail.
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -45,15 +47,15 @@ $(lint):
 	@mkdir -p $(@D)
 	@cd hack/tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-deps: ## Install the daemons that the tests start (Debian packages, as root).
+deps: ## Install the daemons that the tests start (Debian, as root); elsewhere say what is missing.
 	@hack/deps.sh
 
-test: deps check-generated vet lint test-unit test-cluster ## Run every test.
+test: deps check-generated vet lint test-unit test-cluster ## Run every test (Debian, as root).
 
 test-unit: ## Test the product's packages alone.
 	go test ./...
 
-test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and mail servers.
+test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and Postfix (Debian, as root).
 	@echo "making sure that kube-apiserver, etcd and cert-manager are there"
 	@hack/envtest.sh cert-manager >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
@@ -61,10 +63,12 @@ test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers a
 		go -C test test -count=1 -p 1 -timeout 30m ./...
 
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
-	@go -C test run ./demo
+	@echo "compiling the demo (a minute the first time)"
+	@go -C test build -o ../bin/demo ./demo
+	@bin/demo
 
-run: ## Run the operator against the current kubeconfig.
-	go run ./cmd/dane-operator --log-format console
+run: ## Run the operator against the current kubeconfig; ARGS="--probe-allow-cidr 10.0.0.0/8" adds flags.
+	go run ./cmd/dane-operator --log-format console $(ARGS)
 
 install: ## Install the CRDs, the rights and the policy into the current cluster.
 	kubectl apply -k config/default

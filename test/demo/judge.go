@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,15 +27,22 @@ type judge struct {
 	cached map[string]time.Time // data of the answer: until when it may be cached
 	shown  map[string][]string
 	served string
-	counts verdicts
+	found  []tally // the last one is that of the act that is played now
 	report func(format string, args ...any)
 }
 
 func newJudge(owner, sni, mailServer string, servers []string, report func(string, ...any)) *judge {
 	return &judge{
 		owner: owner, sni: sni, mailServer: mailServer, servers: servers, report: report,
-		cached: map[string]time.Time{}, shown: map[string][]string{},
+		cached: map[string]time.Time{}, shown: map[string][]string{}, found: []tally{{}},
 	}
+}
+
+// begin counts what follows for another act; without a name it counts for none.
+func (j *judge) begin(act string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.found = append(j.found, tally{act: act})
 }
 
 // run asks and checks every interval until ctx ends.
@@ -65,14 +73,14 @@ func (j *judge) ask() {
 		ttl := uint32(0)
 		for _, rr := range reply.Answer {
 			if t, ok := rr.(*dns.TLSA); ok {
-				data = append(data, strings.ToLower(t.Certificate))
+				data = append(data, fmt.Sprintf("%d %d %d %s", t.Usage, t.Selector, t.MatchingType, strings.ToLower(t.Certificate)))
 				ttl = t.Hdr.Ttl
 			}
 		}
 		j.mu.Lock()
 		j.shown[server] = data
 		if len(data) > 0 {
-			j.cached[strings.Join(data, " ")] = time.Now().Add(time.Duration(ttl) * time.Second)
+			j.cached[strings.Join(data, ", ")] = time.Now().Add(time.Duration(ttl) * time.Second)
 		}
 		j.mu.Unlock()
 	}
@@ -85,19 +93,32 @@ func (j *judge) check() {
 	digest, err := presented(j.mailServer, j.sni)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	now := &j.found[len(j.found)-1]
+	j.served = digest
 	if err != nil {
-		j.counts.unreachable++
-		j.served = ""
+		// Without an answer in hand a sender wants no certificate, and there is none at first.
+		if len(answers) > 0 {
+			now.unreachable++
+		}
 		return
 	}
-	j.served = digest
+	before := now.mismatches
 	for _, answer := range answers {
-		j.counts.checks++
-		if !strings.Contains(answer, digest) {
-			j.counts.mismatches++
+		now.checks++
+		if !matches(answer, digest) {
+			now.mismatches++
 			j.report("MISMATCH: the server presents %s, a cache may hold %s", short(digest), answer)
 		}
 	}
+	if len(answers) > 0 && now.mismatches == before {
+		now.verified++
+	}
+}
+
+// matches says whether an answer has a record of usage 3, selector 1 and matching type 1 for a key: the
+// demo publishes no others.
+func matches(answer, digest string) bool {
+	return slices.Contains(strings.Split(answer, ", "), "3 1 1 "+digest)
 }
 
 func (j *judge) answers() []string {
@@ -149,7 +170,7 @@ func presented(addr, sni string) (string, error) {
 }
 
 // state is what the view shows of the judge.
-func (j *judge) state() ([]serverView, string, verdicts) {
+func (j *judge) state() ([]serverView, string, []tally) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var out []serverView
@@ -160,5 +181,5 @@ func (j *judge) state() ([]serverView, string, verdicts) {
 		}
 		out = append(out, serverView{name: name, records: j.shown[server]})
 	}
-	return out, j.served, j.counts
+	return out, j.served, slices.Clone(j.found)
 }

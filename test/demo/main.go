@@ -20,10 +20,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "demo: "+err.Error())
-		os.Exit(1)
-	}
+	os.Exit(exitCode(os.Stderr, run(ctx)))
 }
 
 func run(ctx context.Context) error {
@@ -37,13 +34,23 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("%w\nthe operator's last words:\n%s", err, s.lab.Operator.Tail(15))
 	}
 	if os.Getenv("DEMO_KEEP") == "1" {
-		v.log("everything keeps running; to play with it:\n\n  export KUBECONFIG=%s\n  kubectl -n %s get md,dz,certificates\n\nend with Ctrl-C", s.lab.Kubeconfig, s.lab.Namespace)
+		s.begin("everything keeps running")
+		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig))
 		<-ctx.Done()
 	}
-	_, _, counts := s.judge.state()
-	fmt.Printf("\n%d sender checks, %d mismatches\n", counts.checks, counts.mismatches)
-	if counts.checks == 0 || counts.mismatches > 0 {
-		return fmt.Errorf("want checks, and no mismatch among them")
-	}
-	return nil
+	v.end()
+	_, _, found := s.judge.state()
+	return finish(os.Stdout, found)
+}
+
+// hints say what to do with a demo that keeps running. The patch is what "cmctl renew" does.
+func hints(kubeconfig string) string {
+	return fmt.Sprintf(`  export KUBECONFIG=%s
+  kubectl get md,dz -A
+  kubectl -n %s patch certificate %s --subresource=status --type=json -p \
+    '[{"op":"add","path":"/status/conditions/-","value":{"type":"Issuing","status":"True","reason":"ByHand","message":"a renewal"}}]'
+
+The last one starts a renewal. The demo's own operator works here: "make run" is for another cluster.
+End with Ctrl-C.
+`, kubeconfig, namespace, certificate)
 }

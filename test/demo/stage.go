@@ -3,18 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/lab"
 	"github.com/dane-operator/dane-operator/test/mail"
 	"github.com/dane-operator/dane-operator/test/ns"
 )
 
+// The names of the objects in manifests/.
 const (
+	namespace   = "mail"
 	zoneName    = "example.test"
 	host        = "mx1.example.test"
 	domainName  = "example"
@@ -22,25 +24,21 @@ const (
 	secretName  = "mx1-tls"
 )
 
-// timing of the demo: hours become seconds.
-var timing = lab.Timing{TTL: 4, PublishSafety: "2s", RetireSafety: "5s", TTLFloor: "1s", Delay: "0s", Interval: "500ms"}
-
 // stage is everything that runs in the demo.
 type stage struct {
-	view  *view
-	lab   *lab.Lab
-	zone  *ns.Zone
-	mail  *mail.Server
-	judge *judge
-	step  atomic.Pointer[string]
-	stop  []func()
+	view   *view
+	lab    *lab.Lab
+	values values
+	judge  *judge
+	step   atomic.Pointer[string]
+	stop   []func()
 }
 
 // newStage starts everything.
 func newStage(ctx context.Context, v *view) (*stage, error) {
 	s := &stage{view: v}
 	progress := func(line string) { v.log("%s", line) }
-	l, err := lab.Start(ctx, lab.Options{Namespace: "mail", Progress: progress})
+	l, err := lab.Start(ctx, lab.Options{Namespace: namespace, Progress: progress})
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +65,19 @@ func (s *stage) startServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mail = server
 	s.stop = append(s.stop, server.Stop)
 	zone, servers, err := startZone()
 	if err != nil {
 		return err
 	}
-	s.zone = zone
 	_, port, err := lab.SplitAddr(server.Addr)
 	if err != nil {
 		return err
+	}
+	s.values = values{
+		"PRIMARY": servers[0], "SECONDARY_1": servers[1], "SECONDARY_2": servers[2],
+		"TSIG_NAME": strings.TrimSuffix(zone.TSIGName, "."), "TSIG_SECRET": zone.TSIGSecret, "DS": zone.DS(),
+		"SMTP_PORT": strconv.Itoa(int(port)), "STANDBY_KEY": string(v1alpha1.StandbyEnabled), "COMPROMISED_KEYS": "",
 	}
 	owner := fmt.Sprintf("_%d._tcp.%s.", port, host)
 	s.judge = newJudge(owner, host, server.Addr, servers, s.view.log)
@@ -84,7 +85,7 @@ func (s *stage) startServers(ctx context.Context) error {
 	s.stop = append(s.stop, cancel)
 	go s.judge.run(judging, 100*time.Millisecond)
 	go s.draw(judging)
-	return s.createObjects(ctx, servers, port)
+	return nil
 }
 
 // startZone starts the primary and two secondaries, one of them late.
@@ -113,28 +114,6 @@ func startZone() (*ns.Zone, []string, error) {
 	return zone, servers, nil
 }
 
-// createObjects applies what a user would apply.
-func (s *stage) createObjects(ctx context.Context, servers []string, port int32) error {
-	l := s.lab
-	s.view.log("applying an Issuer, a Certificate, a DNSZone and a MailDomain")
-	if err := l.Client.Create(ctx, kube.SelfSignedIssuer(l.Namespace, "selfsigned")); err != nil {
-		return err
-	}
-	crt := kube.Certificate(l.Namespace, certificate, "selfsigned", host)
-	crt.Spec.SecretName = secretName
-	if err := l.Client.Create(ctx, crt); err != nil {
-		return err
-	}
-	zone := lab.Zone{
-		Name: zoneName, Primary: servers[0], Servers: servers,
-		TSIGName: s.zone.TSIGName, TSIGSecret: s.zone.TSIGSecret, DS: s.zone.DS(),
-	}
-	if _, err := l.CreateZone(ctx, "example-test", zone, timing); err != nil {
-		return err
-	}
-	return l.Client.Create(ctx, l.MailDomain(domainName, zoneName, host, port, timing, certificate))
-}
-
 // draw keeps the picture up to date.
 func (s *stage) draw(ctx context.Context) {
 	tick := time.NewTicker(500 * time.Millisecond)
@@ -153,41 +132,67 @@ func (s *stage) draw(ctx context.Context) {
 		if step := s.step.Load(); step != nil {
 			shot.step = *step
 		}
-		shot.servers, shot.served, shot.verdicts = s.judge.state()
+		shot.servers, shot.served, shot.found = s.judge.state()
 		s.view.draw(shot)
 	}
 }
 
-// begin names the step that follows.
+// begin says what follows.
 func (s *stage) begin(step string) {
 	s.step.Store(&step)
 	s.view.log("── %s", step)
 }
 
-// play runs the four acts.
+// act begins one of the acts, each of which has to prove something.
+func (s *stage) act(step string) {
+	s.begin(step)
+	s.judge.begin(actName(step))
+}
+
+// play runs the four acts. Whatever the judge counts after them belongs to none.
 func (s *stage) play(ctx context.Context) error {
-	s.begin("1. first publication: the records wait until the server presents the certificate")
-	if err := s.settle(ctx, true, ""); err != nil {
+	defer s.judge.begin("")
+	for _, act := range []func(context.Context) error{s.publication, s.withStandby, s.withoutStandby, s.emergency} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publication applies what a user would apply, and waits for the records.
+func (s *stage) publication(ctx context.Context) error {
+	s.act("1. first publication: the records wait until the server presents the certificate")
+	for _, step := range []struct{ file, what string }{
+		{"issuer.yaml", "who signs"},
+		{"certificate.yaml", "the certificate of the mail server"},
+		{"dnszone.yaml", "the zone, and the key to update it with"},
+		{"maildomain.yaml", "the mail domain; the operator takes it from here"},
+	} {
+		if err := s.apply(ctx, step.file, step.what); err != nil {
+			return err
+		}
+	}
+	return s.settle(ctx, true, "")
+}
+
+func (s *stage) withStandby(ctx context.Context) error {
+	s.act("2. renewal with a standby key: every cache knows it already, nothing waits")
+	return s.renew(ctx, true)
+}
+
+func (s *stage) withoutStandby(ctx context.Context) error {
+	s.act("3. renewal without a standby key: the request is held until every cache knows the new key")
+	if err := s.change(ctx, "STANDBY_KEY", string(v1alpha1.StandbyDisabled), "standbyKey: Disabled"); err != nil {
 		return err
 	}
-	s.begin("2. renewal with a standby key: every cache knows it already, nothing waits")
-	if err := s.renew(ctx, true); err != nil {
-		return err
-	}
-	s.begin("3. renewal without a standby key: the request is held until every cache knows the new key")
-	if err := s.change(ctx, func(md *v1alpha1.MailDomain) { md.Spec.Rollover.StandbyKey = v1alpha1.StandbyDisabled }); err != nil {
-		return err
-	}
-	if err := s.renew(ctx, false); err != nil {
-		return err
-	}
-	return s.emergency(ctx)
+	return s.renew(ctx, false)
 }
 
 // emergency gives the key in use up.
 func (s *stage) emergency(ctx context.Context) error {
-	s.begin("4. emergency: the standby key is back, and the key in use is declared compromised")
-	if err := s.change(ctx, func(md *v1alpha1.MailDomain) { md.Spec.Rollover.StandbyKey = v1alpha1.StandbyEnabled }); err != nil {
+	s.act("4. emergency: the standby key is back, and the key in use is declared compromised")
+	if err := s.change(ctx, "STANDBY_KEY", string(v1alpha1.StandbyEnabled), "standbyKey: Enabled"); err != nil {
 		return err
 	}
 	if err := s.settle(ctx, true, ""); err != nil {
@@ -198,13 +203,16 @@ func (s *stage) emergency(ctx context.Context) error {
 		return err
 	}
 	key := lab.CurrentKey(md, host)
-	s.view.log("key %s is compromised", short(key))
-	if err := s.change(ctx, func(md *v1alpha1.MailDomain) {
-		md.Spec.Rollover.CompromisedKeys = []v1alpha1.SPKIDigest{v1alpha1.SPKIDigest(key)}
-	}); err != nil {
+	if err := s.change(ctx, "COMPROMISED_KEYS", strconv.Quote(key), "compromisedKeys: ["+short(key)+"…]"); err != nil {
 		return err
 	}
 	return s.settle(ctx, true, key)
+}
+
+// change applies the MailDomain with another value in it.
+func (s *stage) change(ctx context.Context, name, value, what string) error {
+	s.values[name] = value
+	return s.apply(ctx, "maildomain.yaml", what)
 }
 
 // renew starts a renewal and waits until the new key is in use and the old one is gone.
@@ -214,6 +222,7 @@ func (s *stage) renew(ctx context.Context, standby bool) error {
 		return err
 	}
 	key := lab.CurrentKey(md, host)
+	s.view.log("starting a renewal of Certificate %s, as cmctl renew does", certificate)
 	if err := s.lab.Renew(ctx, s.lab.Namespace, certificate); err != nil {
 		return err
 	}
@@ -229,24 +238,8 @@ func (s *stage) settle(ctx context.Context, standby bool, old string) error {
 		return lab.Settled(md, host, standby)
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", strings.SplitN(*s.step.Load(), ":", 2)[0], err)
+		return fmt.Errorf("%s: %w", actName(*s.step.Load()), err)
 	}
 	s.view.log("done")
 	return nil
-}
-
-// change edits the MailDomain.
-func (s *stage) change(ctx context.Context, edit func(*v1alpha1.MailDomain)) error {
-	for range 20 {
-		md, err := s.lab.Domain(ctx, domainName)
-		if err != nil {
-			return err
-		}
-		edit(md)
-		if err = s.lab.Client.Update(ctx, md); err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond) // the operator wrote in between
-	}
-	return fmt.Errorf("the MailDomain could not be changed")
 }

@@ -14,11 +14,11 @@ import (
 
 // snapshot is what the view shows.
 type snapshot struct {
-	step     string
-	domain   *v1alpha1.MailDomain
-	servers  []serverView
-	served   string
-	verdicts verdicts
+	step    string
+	domain  *v1alpha1.MailDomain
+	servers []serverView
+	served  string
+	found   []tally
 }
 
 // serverView is what one name server shows.
@@ -28,9 +28,6 @@ type serverView struct {
 	err     string
 }
 
-// verdicts count what the judging sender found.
-type verdicts struct{ checks, mismatches, unreachable int }
-
 // view draws snapshots: in place on a terminal, and as lines of what changed elsewhere.
 type view struct {
 	mu       sync.Mutex
@@ -39,12 +36,23 @@ type view struct {
 	start    time.Time
 	lines    int
 	last     string
+	ended    bool
+}
+
+// end makes the picture that stands now the last one: the verdict comes after it.
+func (v *view) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended = true
 }
 
 // log writes a line that stays above the picture.
 func (v *view) log(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.ended {
+		return
+	}
 	v.erase()
 	fmt.Fprintf(v.out, "%s  %s\n", v.elapsed(), fmt.Sprintf(format, args...))
 }
@@ -64,6 +72,9 @@ func (v *view) erase() {
 func (v *view) draw(s snapshot) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.ended {
+		return
+	}
 	if !v.terminal {
 		if line := s.line(); line != v.last {
 			v.last = line
@@ -90,7 +101,7 @@ func (s snapshot) line() string {
 func (s snapshot) picture(elapsed string) string {
 	var b strings.Builder
 	row := func(label, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-16s %s\n", label, clip(fmt.Sprintf(format, args...), 100))
+		fmt.Fprintf(&b, "  %-22s %s\n", label, clip(fmt.Sprintf(format, args...), 94))
 	}
 	fmt.Fprintf(&b, "\n── %s  %s\n", elapsed, s.step)
 	for _, server := range s.servers {
@@ -101,7 +112,8 @@ func (s snapshot) picture(elapsed string) string {
 	row("server presents", "%s", short(s.served))
 	row("waits for", "%s", waitingLine(s.domain))
 	row("safe", "%s", safeLine(s.domain))
-	row("senders", "%d checks, %d mismatches", s.verdicts.checks, s.verdicts.mismatches)
+	sum := total(s.found)
+	row("senders", "%d checks, %d mismatches, %d times unreachable", sum.checks, sum.mismatches, sum.unreachable)
 	return b.String()
 }
 

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// limit is how long the demo may take; it takes a minute or two where everything is built.
+const limit = 10 * time.Minute
+
+var lastLine = regexp.MustCompile(`^[1-9][0-9]* sender checks, 0 mismatches$`)
+
+// TestDemo plays the whole demo as "make demo" does.
+func TestDemo(t *testing.T) {
+	out, err := play(t, build(t))
+	if err != nil {
+		t.Fatalf("the demo failed: %v; it said\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if last := lines[len(lines)-1]; !lastLine.MatchString(last) {
+		t.Errorf("the last line is %q, want it to match %s", last, lastLine)
+	}
+	t.Log(lines[len(lines)-1])
+	rest := out
+	for _, want := range []string{
+		"── 1. first publication",
+		"applying test/demo/manifests/issuer.yaml",
+		"applying test/demo/manifests/certificate.yaml",
+		"applying test/demo/manifests/dnszone.yaml",
+		"applying test/demo/manifests/maildomain.yaml",
+		"── 2. renewal with a standby key",
+		"── 3. renewal without a standby key",
+		"── 4. emergency",
+	} {
+		_, after, found := strings.Cut(rest, want)
+		if !found {
+			t.Fatalf("the output lacks %q, or has it in another order:\n%s", want, out)
+		}
+		rest = after
+	}
+}
+
+// build builds the demo.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "demo")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build the demo: %v\n%s", err, out)
+	}
+	return program
+}
+
+// play runs the demo until its end, with its output not a terminal.
+func play(t *testing.T, program string) (string, error) {
+	t.Helper()
+	end := time.Now().Add(limit)
+	if d, ok := t.Deadline(); ok && d.Add(-time.Minute).Before(end) {
+		end = d.Add(-time.Minute) // it takes a while to stop
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), end)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, program)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "DEMO_KEEP=") })
+	cmd.Stdout, cmd.Stderr = &out, &out
+	// It stops its servers when it is told to end.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 45 * time.Second
+	err := cmd.Run()
+	return out.String(), err
+}
