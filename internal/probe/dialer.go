@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,6 +112,17 @@ func (d *Dialer) collect(ctx context.Context, target Target) ([]*x509.Certificat
 		return nil, err
 	}
 	defer release()
+	chain, err := d.connect(ctx, talk, target)
+	var f *failure
+	if err != nil && ctx.Err() != nil && !errors.As(err, &f) {
+		// The connection was closed from this side, and the error says no more than that.
+		return nil, ctx.Err()
+	}
+	return chain, err
+}
+
+// connect dials and talks.
+func (d *Dialer) connect(ctx context.Context, talk dialogue, target Target) ([]*x509.Certificate, error) {
 	conn, err := d.o.Dial(ctx, "tcp", target.Addr.String())
 	if err != nil {
 		return nil, err
@@ -121,8 +133,9 @@ func (d *Dialer) collect(ctx context.Context, target Target) ([]*x509.Certificat
 	return talk(ctx, conn, d.o.HELO, tlsConfig(target))
 }
 
-// takeTurn waits until no other probe connects to the address.
+// takeTurn waits until no other probe connects to the address, in whichever notation.
 func (d *Dialer) takeTurn(ctx context.Context, addr netip.AddrPort) (func(), error) {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	d.mu.Lock()
 	t, ok := d.busy[addr]
 	if !ok {
@@ -166,7 +179,7 @@ func tlsConfig(target Target) *tls.Config {
 func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn, []*x509.Certificate, error) {
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, nil, handshakeFailure(err, config)
+		return nil, nil, handshakeFailure(ctx, err, config)
 	}
 	chain := secure.ConnectionState().PeerCertificates
 	if len(chain) == 0 {
@@ -183,12 +196,25 @@ func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Con
 	return secure, chain, nil
 }
 
-func handshakeFailure(err error, config *tls.Config) error {
-	var alert tls.AlertError
-	if config.CipherSuites != nil && errors.As(err, &alert) {
+// refusals are the alerts of a server that has nothing for the cipher suites and version asked for:
+// handshake_failure, protocol_version and insufficient_security. Any other says nothing of its keys.
+var refusals = []string{tls.AlertError(40).Error(), tls.AlertError(70).Error(), tls.AlertError(71).Error()}
+
+func handshakeFailure(ctx context.Context, err error, config *tls.Config) error {
+	// An alert from the server is told by the text alone: its type is not exported.
+	var op *net.OpError
+	alert := errors.As(err, &op) && op.Op == "remote error"
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &failure{HandshakeFailed, "the TLS handshake did not end in time"}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case alert && config.CipherSuites != nil && slices.Contains(refusals, op.Err.Error()):
 		return &failure{NoSuchKeyType, "the server has no certificate with a key of this type, or speaks TLS 1.3 alone"}
+	case alert:
+		return &failure{HandshakeFailed, "the TLS handshake failed: " + clean(op.Error())}
 	}
-	return &failure{HandshakeFailed, "the TLS handshake failed: " + clean(err.Error())}
+	return &failure{HandshakeFailed, "the TLS handshake failed: " + describe(err)}
 }
 
 // describe puts a network error into words that do not change from try to try.

@@ -7,9 +7,10 @@ import (
 
 // never are networks that are not probed whatever is allowed: link-local and metadata addresses,
 // multicast, the unspecified address, broadcast, and the transition networks that embed an IPv4
-// address (6to4, Teredo, NAT64), through which a forbidden one could be reached.
+// address (IPv4-compatible, IPv4-translated, 6to4, Teredo, NAT64), through which a forbidden one could
+// be reached.
 var never = prefixes("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32",
-	"::/128", "fe80::/10", "ff00::/8", "fd00:ec2::254/128", "2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
+	"::/96", "::ffff:0:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128", "2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
 
 // private are networks that are probed as endpoints of a Service alone, or when they are allowed.
 var private = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -40,7 +41,7 @@ func contains(networks []netip.Prefix, addr netip.Addr) bool {
 func forbidden(addr netip.Addr, trusted bool, allowed []netip.Prefix) string {
 	addr = addr.Unmap().WithZone("")
 	switch {
-	case !addr.IsValid() || contains(never, addr):
+	case !addr.IsValid() || contains(never, addr) && addr != netip.IPv6Loopback():
 		return fmt.Sprintf("%s is a link-local, metadata or multicast address, which is never probed", addr)
 	case contains(allowed, addr):
 		return ""

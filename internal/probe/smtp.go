@@ -50,7 +50,7 @@ func (t *smtpTalk) reply() (string, []string, error) {
 			return "", nil, err
 		}
 		text := strings.TrimRight(string(line), "\r\n")
-		if len(text) < 3 || len(text) > 3 && text[3] != ' ' && text[3] != '-' {
+		if !isReply(text) {
 			return "", nil, &failure{Unreachable, "the server does not speak SMTP; it said: " + clean(text)}
 		}
 		lines = append(lines, text)
@@ -59,6 +59,14 @@ func (t *smtpTalk) reply() (string, []string, error) {
 		}
 	}
 	return "", nil, &failure{Unreachable, fmt.Sprintf("the server sent a reply of more than %d lines", maxLines)}
+}
+
+// isReply says whether a line begins with a code. "SSH-2.0" is none, and no line comes after it.
+func isReply(line string) bool {
+	if len(line) < 3 || strings.Trim(line[:3], "0123456789") != "" {
+		return false
+	}
+	return len(line) == 3 || line[3] == ' ' || line[3] == '-'
 }
 
 // command sends a line and reads the reply.
