@@ -112,17 +112,9 @@ func (h *hostRun) stalled(run *domainRun) *refusal {
 	if len(h.missing) > 0 {
 		return &refusal{v1alpha1.ReasonCertificateNotFound, "Certificate " + strings.Join(h.missing, ", ") + " does not exist: create it, or take it out of spec.mailServers"}
 	}
-	for _, c := range h.certs {
-		if c.certificate != nil && c.compromised(run.md) && keepsKey(run.md, c.certificate) {
-			return &refusal{v1alpha1.ReasonCompromisedKeyKept, fmt.Sprintf(
-				"the key of Certificate %s is listed as compromised, and a renewal would keep it: set spec.privateKey.rotationPolicy of the Certificate to Always", c.certificate.Name)}
-		}
-	}
 	for i, c := range h.certs {
-		if h.facts.Policy.Strategy == rollover.Stage {
-			if conflict := servingConflict(c, h.server.Certificates[i]); conflict != nil {
-				return conflict
-			}
+		if refused := certificateStalled(run, h, c, h.server.Certificates[i]); refused != nil {
+			return refused
 		}
 	}
 	for _, w := range h.decision.Waits {
@@ -136,6 +128,18 @@ func (h *hostRun) stalled(run *domainRun) *refusal {
 		}
 	}
 	return nil
+}
+
+// certificateStalled says what about a Certificate only a person can mend.
+func certificateStalled(run *domainRun, h *hostRun, c *certificateFacts, ref v1alpha1.CertificateReference) *refusal {
+	if c.certificate != nil && c.compromised(run.md) && keepsKey(run.md, c.certificate) {
+		return &refusal{v1alpha1.ReasonCompromisedKeyKept, fmt.Sprintf(
+			"the key of Certificate %s is listed as compromised, and a renewal would keep it: set spec.privateKey.rotationPolicy of the Certificate to Always", c.certificate.Name)}
+	}
+	if h.facts.Policy.Strategy != rollover.Stage {
+		return nil
+	}
+	return servingConflict(c, ref)
 }
 
 // stallingResult says whether the last update failed in a way that only a person can mend.

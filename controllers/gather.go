@@ -84,15 +84,8 @@ func formerServer(s *v1alpha1.MailServerStatus) v1alpha1.MailServer {
 
 // gatherHost finds out whether the host may be written, reads its keys, and decides.
 func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w *world, h *hostRun) error {
-	md := run.md
 	h.notManaged = len(h.server.Certificates) == 0 && !h.removing
-	h.zone, h.refused = w.zoneFor(md.Namespace, &h.server)
-	h.handedOver = func(port int32) bool { return w.claimedBy(md, &h.server, port) != "" }
-	if h.refused == nil && !h.removing && !h.notManaged {
-		if other := w.ownedElsewhere(md, &h.server); other != "" {
-			h.refused = ownedElsewhereRefusal(h.server.Hostname, md.Namespace, other)
-		}
-	}
+	h.place(run.md, w)
 	if err := r.readCertificates(ctx, run, h, r.keys); err != nil || h.refused != nil {
 		return err
 	}
@@ -111,6 +104,18 @@ func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w
 		return err
 	}
 	return r.decide(run, h)
+}
+
+// place finds the zone of the host, and whether another MailDomain has it.
+func (h *hostRun) place(md *v1alpha1.MailDomain, w *world) {
+	h.zone, h.refused = w.zoneFor(md.Namespace, &h.server)
+	h.handedOver = func(port int32) bool { return w.claimedBy(md, &h.server, port) != "" }
+	if h.refused != nil || h.removing || h.notManaged {
+		return
+	}
+	if other := w.ownedElsewhere(md, &h.server); other != "" {
+		h.refused = ownedElsewhereRefusal(h.server.Hostname, md.Namespace, other)
+	}
 }
 
 // decide asks the rule. A spec that cannot be understood stands in the conditions: trying again would

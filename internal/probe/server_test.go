@@ -182,8 +182,6 @@ const (
 	atQUIT      stage = "QUIT said"
 )
 
-var stages = []stage{atGreeting, atEHLO, atSTARTTLS, atHandshake, atSecure, atQUIT}
-
 // mail is what a server says at each stage. A test changes what it is about.
 type mail struct {
 	greeting, ehlo, starttls, secure string
@@ -235,10 +233,10 @@ func (m mail) implicitTLS(p *peer) {
 // untilQUIT answers whatever comes within TLS.
 func (m mail) untilQUIT(p *peer) {
 	for {
-		switch line := p.hear(); {
-		case line == "":
+		switch p.hear() {
+		case "":
 			return
-		case line == "QUIT":
+		case "QUIT":
 			if m.at(p, atQUIT) {
 				return
 			}
