@@ -43,17 +43,15 @@ func (k *Keys) VerifyDenial(name string, qtype uint16, nxdomain bool, authority 
 }
 
 // VerifyExpansion checks that the authority section proves what an answer made from a wildcard
-// needs: that no closer name exists (RFC 4035 section 5.3.4, RFC 5155 section 8.8).
+// needs: that no closer name exists (RFC 4035 section 5.3.4, RFC 5155 section 8.8). That the name itself
+// does not is not enough: a host keeps the wildcard of its zone away from all names below it.
 func (k *Keys) VerifyExpansion(name string, sig Signature, authority []dns.RR, now time.Time) (time.Time, error) {
 	name = dns.CanonicalName(name)
 	p, err := k.validateAuthority(name+" (wildcard)", authority, now)
 	if err != nil {
 		return time.Time{}, err
 	}
-	ok := false
-	for _, n := range p.nsec {
-		ok = ok || nsecCovers(n, name)
-	}
+	ok := p.nsecExpands(name, int(sig.Labels))
 	if len(p.nsec) == 0 {
 		ok = p.nsec3Covers(suffix(name, int(sig.Labels)+1))
 	}

@@ -20,15 +20,21 @@ type denials struct {
 // newDenials has a host, a wildcard, a delegation, a DNAME and an empty non-terminal (_tcp.mx).
 func newDenials(t *testing.T) *denials {
 	t.Helper()
-	d := &denials{testZone: newZone(t, "example.test."), nsec: map[string]dns.RR{}, types: map[string][]uint16{
-		"example.test.":             {dns.TypeNS, dns.TypeSOA, dns.TypeDNSKEY},
+	return newDenialsOf(t, map[string][]uint16{
 		"mx.example.test.":          {dns.TypeA},
 		"_25._tcp.mx.example.test.": {dns.TypeTLSA},
 		"alias.example.test.":       {dns.TypeCNAME},
 		"*.wild.example.test.":      {dns.TypeTLSA},
 		"sub.example.test.":         {dns.TypeNS},
 		"dname.example.test.":       {dns.TypeDNAME},
-	}}
+	}, "_tcp.mx.example.test.", "wild.example.test.")
+}
+
+// newDenialsOf has the apex, the names given with their types, and the empty non-terminals.
+func newDenialsOf(t *testing.T, types map[string][]uint16, empty ...string) *denials {
+	t.Helper()
+	types["example.test."] = []uint16{dns.TypeNS, dns.TypeSOA, dns.TypeDNSKEY}
+	d := &denials{testZone: newZone(t, "example.test."), nsec: map[string]dns.RR{}, types: types}
 	var names []string
 	for n := range d.types {
 		names = append(names, n)
@@ -38,7 +44,7 @@ func newDenials(t *testing.T) *denials {
 		d.nsec[n] = &dns.NSEC{Hdr: dns.RR_Header{Name: n, Rrtype: dns.TypeNSEC, Class: dns.ClassINET, Ttl: 30},
 			NextDomain: names[(i+1)%len(names)], TypeBitMap: sorted(append(slices.Clone(d.types[n]), dns.TypeRRSIG, dns.TypeNSEC))}
 	}
-	d.makeNSEC3(append(names, "_tcp.mx.example.test.", "wild.example.test."))
+	d.makeNSEC3(append(names, empty...))
 	return d
 }
 
@@ -219,6 +225,61 @@ func TestWildcardExpansion(t *testing.T) {
 		if reasonOf(err) != c.want {
 			t.Errorf("%s: %v", c.reason, err)
 		}
+	}
+}
+
+// A wildcard's signature is good for every name; only the proof says where it applies.
+func TestWildcardIsNotReplayed(t *testing.T) {
+	d := newDenialsOf(t, map[string][]uint16{
+		"*.example.test.":             {dns.TypeTLSA},
+		"mx1.example.test.":           {dns.TypeA},
+		"_25._tcp.mx2.example.test.":  {dns.TypeTLSA},
+		"_25._tcp.mx10.example.test.": {dns.TypeTLSA},
+		"*._tcp.mx3.example.test.":    {dns.TypeTLSA},
+		"!.mx4.example.test.":         {dns.TypeTXT},
+		"*.mx4.example.test.":         {dns.TypeTLSA},
+	}, "_tcp.mx2.example.test.", "mx2.example.test.", "_tcp.mx10.example.test.", "mx10.example.test.",
+		"_tcp.mx3.example.test.", "mx3.example.test.", "mx4.example.test.")
+	keys := d.keys()
+	cases := []struct {
+		reason, wildcard, name string
+		// nsec is the owner of the NSEC that covers the name.
+		nsec string
+		want Reason
+	}{
+		{"one label below the wildcard's parent", "*.example.test.", "nothere.example.test.", "*.mx4.", ""},
+		{"two labels below", "*.example.test.", "_tcp.nothere.example.test.", "*.mx4.", ""},
+		{"three labels below", "*.example.test.", "_25._tcp.nothere.example.test.", "*.mx4.", ""},
+		{"a host that exists, by its own NSEC", "*.example.test.", "_25._tcp.mx1.example.test.", "mx1.", BadProof},
+		{"one label below a host that exists", "*.example.test.", "_tcp.mx1.example.test.", "mx1.", BadProof},
+		{"beside a name that exists", "*.example.test.", "_443._tcp.mx2.example.test.", "_25._tcp.mx2.", BadProof},
+		{"an empty non-terminal exists", "*.example.test.", "_tcp.mx2.example.test.", "_25._tcp.mx10.", BadProof},
+		{"below an empty non-terminal that the next name shows", "*.example.test.", "!._tcp.mx2.example.test.", "_25._tcp.mx10.", BadProof},
+		{"a wildcard closer by", "*._tcp.mx3.example.test.", "_25._tcp.mx3.example.test.", "*._tcp.mx3.", ""},
+		{"the outer wildcard where there is one closer by", "*.example.test.", "_25._tcp.mx3.example.test.", "*._tcp.mx3.", BadProof},
+		{"a name that sorts before its wildcard", "*.mx4.example.test.", "$.mx4.example.test.", "!.mx4.", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.reason, func(t *testing.T) {
+			sig := d.sign(rrset(t, c.wildcard+" 60 TLSA 3 1 1 aa"))
+			answer := rrset(t, c.name+" 60 TLSA 3 1 1 aa")
+			sig.Hdr.Name = c.name
+			got, err := keys.Verify(answer, []*dns.RRSIG{sig}, at)
+			if err != nil || !got.Wildcard {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			covering := d.nsec[c.nsec+"example.test."]
+			if covering == nil {
+				t.Fatalf("no NSEC at %s", c.nsec)
+			}
+			if _, err = keys.VerifyExpansion(c.name, got, d.authority(covering), at); reasonOf(err) != c.want {
+				t.Errorf("by %v: %v", covering, err)
+			}
+			// The hashed chain, whole, must come to the right verdict by itself.
+			if _, err = keys.VerifyExpansion(c.name, got, d.authority(d.nsec3...), at); reasonOf(err) != c.want {
+				t.Errorf("by NSEC3: %v", err)
+			}
+		})
 	}
 }
 

@@ -90,6 +90,17 @@ func (p *proof) nsecNoData(zone, name string, qtype uint16) bool {
 	return false
 }
 
+// nsecExpands proves that the name does not exist, and that the closest of its ancestors that does is
+// the parent of the wildcard, which has so many labels.
+func (p *proof) nsecExpands(name string, labels int) bool {
+	for _, n := range p.nsec {
+		if nsecCovers(n, name) && dns.CountLabel(encloser(n, name)) == labels {
+			return true
+		}
+	}
+	return false
+}
+
 // encloser is the closest existing ancestor of a name that an NSEC covers.
 func encloser(n *dns.NSEC, name string) string {
 	a := dns.CompareDomainName(name, n.Hdr.Name)

@@ -146,10 +146,6 @@ func (a *Actor) Publish(c Change, done func(Result)) {
 }
 
 func (a *Actor) enqueue(s *state, c Change, done func(Result)) {
-	if s.closing {
-		done(a.stopped())
-		return
-	}
 	q, waiting := s.queue[c.Owner]
 	switch {
 	case !waiting:
@@ -237,10 +233,6 @@ func (a *Actor) beginSweep(s *state) {
 // Addresses implements Client.
 func (a *Actor) Addresses(host string, done func(Address)) {
 	ok := a.post(func(s *state) {
-		if s.closing {
-			done(Address{Message: "the operator stops managing this zone"})
-			return
-		}
 		cfg := s.cfg
 		a.beside(s, func() func(*state) {
 			found := a.know.addresses(a.ctx, cfg, host)
@@ -282,11 +274,14 @@ func (a *Actor) beginCheck(s *state) {
 
 // Close implements Client.
 func (a *Actor) Close(ctx context.Context) {
-	if a.post(a.shut) {
-		a.mu.Lock()
+	// Nothing may get between: what is posted after shut would never be answered.
+	a.mu.Lock()
+	if !a.closed {
 		a.closed = true
-		a.mu.Unlock()
+		a.mail = append(a.mail, a.shut)
+		a.ring()
 	}
+	a.mu.Unlock()
 	select {
 	case <-a.done:
 	case <-ctx.Done():
@@ -312,7 +307,7 @@ func (a *Actor) shut(s *state) {
 	for _, done := range s.checks {
 		done(a.noHealth())
 	}
-	s.queue, s.order, s.sweeps, s.checks = nil, nil, nil, nil
+	s.queue, s.order, s.sweeps, s.checks = map[string]queued{}, nil, map[string][]func(Sweep){}, nil
 }
 
 var _ Client = (*Actor)(nil)

@@ -22,7 +22,7 @@ func (k *knowledge) addresses(ctx context.Context, cfg Config, host string) Addr
 	if slices.ContainsFunc(list, func(t target) bool { return !t.primary }) {
 		// A hidden primary is nobody's to ask. One that cannot be found is either hidden or asked as a
 		// public server.
-		list = slices.DeleteFunc(list, func(t target) bool { return t.primary && (t.endpoint.signer != nil || t.problem != "") })
+		list = slices.DeleteFunc(list, func(t target) bool { return t.primary && (t.endpoint.signer != nil || !t.Addr.IsValid()) })
 	}
 	found := make([]Address, len(list))
 	each(len(list), func(i int) { found[i] = k.addressesAt(ctx, cfg, list[i], host) })

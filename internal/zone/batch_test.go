@@ -152,6 +152,54 @@ func TestBadMembersFailAlone(t *testing.T) {
 	}
 }
 
+// With many bad members there are more messages to send than halving is given.
+func TestManyBadMembersFailAlone(t *testing.T) {
+	bad := map[string]bool{}
+	for i := 0; i < 50; i += 2 {
+		bad[ownerName(i)] = true
+	}
+	for reason, code := range map[string]int{"REFUSED": dns.RcodeRefused, "SERVFAIL": dns.RcodeServerFailure, "YXRRSET": dns.RcodeYXRrset} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			s := newFakeServer(t)
+			s.refuse = func(owner string) int { return codeIf(bad[owner], code) }
+			s.startTCP()
+			for owner, r := range publishAll(t, testConfig(s), manyChanges(50)) {
+				if bad[owner] != (r.Class != Applied) || bad[owner] && !strings.Contains(r.Message, owner) {
+					t.Errorf("%s, which is refused %t: %s %s", owner, bad[owner], r.Class, r.Message)
+				}
+			}
+			if n := len(s.sent()); n > maxSplits+BatchSize {
+				t.Errorf("%d messages for 50 owners", n)
+			}
+		})
+	}
+}
+
+// A server that falls silent while one member after the other is tried costs one timeout, not fifty.
+func TestSilenceEndsTheSearchForBadMembers(t *testing.T) {
+	s := newFakeServer(t)
+	updates := 0
+	s.misbehave = func(m *dns.Msg) fault {
+		if m.Opcode != dns.OpcodeUpdate {
+			return behave
+		}
+		if updates++; updates > 3 {
+			return noReply
+		}
+		return replyServfail
+	}
+	s.startTCP()
+	for owner, r := range publishAll(t, testConfig(s), manyChanges(50)) {
+		if r.Class != Unreachable && r.Class != ServerFailure || !r.Retryable || r.Message == "" {
+			t.Errorf("%s: %+v", owner, r)
+		}
+	}
+	if n := len(s.sent()); n != 4 {
+		t.Errorf("%d messages, the fourth of which nobody answered", n)
+	}
+}
+
 func codeIf(yes bool, code int) int {
 	if yes {
 		return code
@@ -168,7 +216,7 @@ func TestServerThatRefusesEverythingIsNotFlooded(t *testing.T) {
 			t.Errorf("%s: %s", owner, r.Class)
 		}
 	}
-	if n := len(s.sent()); n > maxSplits+1 {
+	if n := len(s.sent()); n > maxSplits+BatchSize {
 		t.Errorf("%d messages", n)
 	}
 }

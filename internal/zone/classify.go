@@ -160,12 +160,29 @@ func skewText(w who, t *dns.TSIG, now time.Time) string {
 	for _, o := range octets {
 		server = server<<8 | int64(o)
 	}
-	skew := server - now.Unix()
+	skew := time.Duration(server-now.Unix()) * time.Second
 	side := "ahead of"
 	if skew < 0 {
-		skew, side = -skew, "behind"
+		side = "behind"
 	}
-	return fmt.Sprintf("the clock of %s is %d seconds %s this machine's; TSIG allows %d (BADTIME): keep both in step by NTP", w.server, skew, side, fudge)
+	return fmt.Sprintf("the clock of %s is %s %s this machine's; TSIG allows %d seconds (BADTIME): keep both in step by NTP", w.server, roughly(skew), side, fudge)
+}
+
+// roughly tells how long d is, and the same for a clock that drifts or a reply that took a little longer.
+func roughly(d time.Duration) string {
+	step, unit, word := 10*time.Second, time.Second, "second"
+	d = d.Abs()
+	switch {
+	case d >= time.Hour:
+		step, unit, word = time.Hour, time.Hour, "hour"
+	case d >= 2*time.Minute:
+		step, unit, word = time.Minute, time.Minute, "minute"
+	}
+	n := int64(d.Round(step) / unit)
+	if n != 1 {
+		word += "s"
+	}
+	return fmt.Sprintf("%d %s", n, word)
 }
 
 // classifySilence is for requests without a usable reply.

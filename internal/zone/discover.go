@@ -22,20 +22,28 @@ type finder struct {
 	opts      Options
 	zone      string
 	resolvers []string
+	// ignore lists servers that the user excepted: what is not known of them holds nothing up.
+	ignore []string
 	// addrs gathers addresses by server name, names in order of discovery.
 	addrs map[string][]netip.Addr
 	names []string
+	// unresolved says by name why addresses may be missing, silent by address which servers did not say
+	// what servers they know of.
+	unresolved map[string]error
+	silent     map[netip.AddrPort]string
 }
 
 // discover finds the servers of a zone. The error says what went wrong where, and that a zone whose
-// parent cannot be asked needs its servers listed.
+// parent cannot be asked needs its servers listed. With an *incomplete, some servers were found.
 func discover(ctx context.Context, opts Options, cfg Config) ([]Server, error) {
-	f := &finder{opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, addrs: map[string][]netip.Addr{}}
-	err := f.run(ctx)
-	if err != nil {
+	f := &finder{
+		opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, ignore: cfg.Ignore,
+		addrs: map[string][]netip.Addr{}, unresolved: map[string]error{}, silent: map[netip.AddrPort]string{},
+	}
+	if err := f.run(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
 	}
-	return f.servers(), nil
+	return f.servers(), f.lack()
 }
 
 func (f *finder) run(ctx context.Context) error {
@@ -56,11 +64,6 @@ func (f *finder) run(ctx context.Context) error {
 		f.lookUp(ctx, name)
 	}
 	f.askChildren(ctx)
-	for _, name := range f.names {
-		if len(f.addrs[name]) == 0 {
-			return fmt.Errorf("the name server %s of %s has no address: correct its A and AAAA records, or the NS set", name, f.zone)
-		}
-	}
 	return nil
 }
 
@@ -104,7 +107,9 @@ func (f *finder) parent(ctx context.Context) (string, []netip.Addr, error) {
 		var addrs []netip.Addr
 		names := nameServers(find(m.Answer, name, dns.TypeNS).set)
 		for _, ns := range names {
-			addrs = append(addrs, f.addresses(ctx, ns)...)
+			// One that answers will do.
+			found, _ := f.addresses(ctx, ns)
+			addrs = append(addrs, found...)
 		}
 		if len(addrs) > 0 {
 			return name, addrs, nil
@@ -223,67 +228,27 @@ func glue(name string, extra []dns.RR) []netip.Addr {
 
 // lookUp adds what the resolvers say of a server's addresses.
 func (f *finder) lookUp(ctx context.Context, name string) {
-	f.addrs[name] = append(f.addrs[name], f.addresses(ctx, name)...)
+	found, err := f.addresses(ctx, name)
+	f.addrs[name] = append(f.addrs[name], found...)
+	if err != nil {
+		f.unresolved[name] = err
+	}
 }
 
-// addresses asks the resolvers; no answer is no address.
-func (f *finder) addresses(ctx context.Context, name string) []netip.Addr {
+// addresses asks the resolvers. With an error there may be more than those given; that there are none
+// of a kind is an answer.
+func (f *finder) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
 	var out []netip.Addr
+	var failed error
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		m, err := f.resolve(ctx, name, qtype)
 		if err != nil {
+			failed = cmp.Or(failed, err)
 			continue
 		}
-		for _, rr := range m.Answer {
-			out = append(out, addrsOf([]dns.RR{rr})...)
-		}
+		out = append(out, addrsOf(m.Answer)...)
 	}
-	return out
-}
-
-// askChildren asks every server that the parent names for the zone's own NS set, and for the
-// addresses of the names in it that are in the zone. What does not answer shows in the sweep.
-func (f *finder) askChildren(ctx context.Context) {
-	listed := f.servers()
-	answers := make([][]*dns.Msg, len(listed))
-	each(len(listed), func(i int) { answers[i] = f.askChild(ctx, listed[i].Addr.Addr()) })
-	for _, of := range answers {
-		for _, m := range of {
-			before := len(f.names)
-			f.add(find(m.Answer, f.zone, dns.TypeNS).set, append(slices.Clone(m.Extra), m.Answer...))
-			for _, name := range f.names[before:] {
-				f.lookUp(ctx, name)
-			}
-			for _, name := range f.names {
-				f.addrs[name] = append(f.addrs[name], glue(name, m.Answer)...)
-			}
-		}
-	}
-}
-
-func (f *finder) askChild(ctx context.Context, addr netip.Addr) []*dns.Msg {
-	s := sweepSession(f.opts, publicEndpoint(addr))
-	defer s.close()
-	r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
-	if r.err != nil || !r.msg.Authoritative {
-		return nil
-	}
-	out := []*dns.Msg{r.msg}
-	var questions []*dns.Msg
-	for _, ns := range nameServers(find(r.msg.Answer, f.zone, dns.TypeNS).set) {
-		if dns.IsSubDomain(f.zone, ns) {
-			questions = append(questions, query(ns, dns.TypeA), query(ns, dns.TypeAAAA))
-		}
-	}
-	if len(questions) == 0 {
-		return out
-	}
-	for _, r := range s.ask(ctx, questions...) {
-		if r.err == nil && r.msg.Authoritative {
-			out = append(out, r.msg)
-		}
-	}
-	return out
+	return out, failed
 }
 
 // servers lists what was found, each address once.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"io"
 	"net"
 	"net/netip"
@@ -42,6 +41,8 @@ type fakeServer struct {
 	// gate, when set, is received from before an update is carried out.
 	gate    chan struct{}
 	updates []*dns.Msg
+	// octets are the sizes of the updates that came in.
+	octets []int
 	// inFlight counts updates being carried out, most the highest count seen.
 	inFlight, most atomic.Int32
 	accepted       atomic.Int32
@@ -53,6 +54,10 @@ type fakeServer struct {
 	signer crypto.Signer
 	// signAs is the signer name in signatures; the zone when empty.
 	signAs string
+	// before and after alter a signature over records of a type, before it is made and when it is.
+	before, after func(kind uint16, sig *dns.RRSIG)
+	// also are more signatures that go with an RRset.
+	also   func(kind uint16) []dns.RR
 	serial uint32
 }
 
@@ -74,12 +79,14 @@ const (
 	replyGarbage     // applied, reply is no DNS
 	replyTruncated   // only half of the reply, then the connection ends
 	replyBadTime     // NOTAUTH BADTIME with the server's clock ten minutes ahead
+	replySignedLate  // NOERROR signed by a clock ten minutes ahead
 	replyBadKey      // NOTAUTH BADKEY
 	replyBadSig      // NOTAUTH BADSIG
 	replyNotAuth     // NOTAUTH, no TSIG
 	applyThenFail    // applied, SERVFAIL
 	applyThenSilence // applied, no reply
 	applyThenReset   // applied, connection reset
+	applyThenRefuse  // applied, unsigned REFUSED
 	noReply          // nothing
 	reset            // connection reset
 	ignoreUpdate     // signed NOERROR, nothing applied
@@ -89,6 +96,7 @@ const (
 	replyNotImp
 	replyFormErr
 	replyNotZone
+	replyNXDomain
 	replyNoAA
 	replyTC
 )
@@ -258,6 +266,11 @@ func (s *fakeServer) handle(wire []byte) [][]byte {
 		f = s.misbehave(req)
 		s.hook.Unlock()
 	}
+	if req.Opcode == dns.OpcodeUpdate {
+		s.mu.Lock()
+		s.octets = append(s.octets, len(wire))
+		s.mu.Unlock()
+	}
 	m, mac := new(dns.Msg), ""
 	m.SetReply(req)
 	m.RecursionDesired = false
@@ -281,36 +294,6 @@ func (s *fakeServer) handle(wire []byte) [][]byte {
 	return s.finish(f, req, m, t, mac)
 }
 
-func (s *fakeServer) checkTSIG(wire []byte, t *dns.TSIG) uint16 {
-	secret, ok := s.keys[t.Hdr.Name]
-	if !ok || t.Algorithm != s.keyAlgo {
-		return dns.RcodeBadKey
-	}
-	switch err := dns.TsigVerify(slices.Clone(wire), secret, "", false); {
-	case err == dns.ErrTime:
-		return dns.RcodeBadTime
-	case err != nil:
-		return dns.RcodeBadSig
-	}
-	return 0
-}
-
-func (s *fakeServer) tsigError(m *dns.Msg, t *dns.TSIG, code uint16, ahead time.Duration) [][]byte {
-	m.Rcode = dns.RcodeNotAuth
-	r := &dns.TSIG{Hdr: dns.RR_Header{Name: t.Hdr.Name, Rrtype: dns.TypeTSIG, Class: dns.ClassANY}, Algorithm: t.Algorithm, TimeSigned: t.TimeSigned, Fudge: 300, OrigId: m.Id, Error: code}
-	if code == dns.RcodeBadTime {
-		var b [8]byte
-		binary.BigEndian.PutUint64(b[:], uint64(time.Now().Add(ahead).Unix()))
-		r.OtherLen, r.OtherData = 6, hex.EncodeToString(b[2:])
-	}
-	m.Extra = append(m.Extra, r)
-	out, err := m.Pack()
-	if err != nil {
-		s.t.Error(err)
-	}
-	return [][]byte{out}
-}
-
 // faulty deals with the faults that come before anything is carried out.
 func (s *fakeServer) faulty(f fault, req, m *dns.Msg, t *dns.TSIG) ([][]byte, bool) {
 	if req.Opcode == dns.OpcodeUpdate && f != behave {
@@ -319,7 +302,7 @@ func (s *fakeServer) faulty(f fault, req, m *dns.Msg, t *dns.TSIG) ([][]byte, bo
 		s.mu.Unlock()
 	}
 	codes := map[fault]int{replyRefused: dns.RcodeRefused, replyServfail: dns.RcodeServerFailure, replyNotImp: dns.RcodeNotImplemented,
-		replyFormErr: dns.RcodeFormatError, replyNotZone: dns.RcodeNotZone}
+		replyFormErr: dns.RcodeFormatError, replyNotZone: dns.RcodeNotZone, replyNXDomain: dns.RcodeNameError}
 	switch f {
 	case noReply:
 		return nil, true
@@ -375,6 +358,8 @@ func (s *fakeServer) finish(f fault, _, m *dns.Msg, t *dns.TSIG, mac string) [][
 		return [][]byte{[]byte("RESET")}
 	case applyThenFail:
 		m.Rcode = dns.RcodeServerFailure
+	case applyThenRefuse:
+		m.Rcode, t = dns.RcodeRefused, nil
 	case replyWrongID:
 		m.Id++
 	case replyGarbage:
@@ -387,7 +372,11 @@ func (s *fakeServer) finish(f fault, _, m *dns.Msg, t *dns.TSIG, mac string) [][
 	if t == nil || f == replyUnsigned {
 		return [][]byte{pack(s.t, m)}
 	}
-	m.SetTsig(t.Hdr.Name, t.Algorithm, 300, time.Now().Unix())
+	at := time.Now()
+	if f == replySignedLate {
+		at = at.Add(10 * time.Minute)
+	}
+	m.SetTsig(t.Hdr.Name, t.Algorithm, 300, at.Unix())
 	out, _, err := dns.TsigGenerate(m, s.keys[t.Hdr.Name], mac, false)
 	if err != nil {
 		s.t.Error(err)

@@ -202,8 +202,18 @@ func (s *fakeServer) signed(set []dns.RR) []dns.RR {
 		Algorithm: s.dnskey.Algorithm, KeyTag: s.dnskey.KeyTag(), SignerName: by,
 		Inception: uint32(now.Add(-time.Hour).Unix()), Expiration: uint32(now.Add(14 * 24 * time.Hour).Unix()),
 	}
+	kind := set[0].Header().Rrtype
+	if s.before != nil {
+		s.before(kind, sig)
+	}
 	if err := sig.Sign(s.signer, set); err != nil {
 		s.t.Error(err)
+	}
+	if s.after != nil {
+		s.after(kind, sig)
+	}
+	if s.also != nil {
+		out = append(out, s.also(kind)...)
 	}
 	return append(out, sig)
 }

@@ -3,8 +3,10 @@ package zone
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
+	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
@@ -63,7 +65,7 @@ func TestWireFaults(t *testing.T) {
 		{"half a reply is doubtful: the read-back decides",
 			func(s *fakeServer) { s.misbehave = always(replyTruncated) }, Applied, "", false, true},
 		{"BADTIME shows the skew from the server's clock",
-			func(s *fakeServer) { s.misbehave = always(replyBadTime) }, ClockSkew, "600 seconds ahead of", true, false},
+			func(s *fakeServer) { s.misbehave = always(replyBadTime) }, ClockSkew, "10 minutes ahead of", true, false},
 		{"BADKEY to an update of a key that queries were signed with is an ACL (Knot)",
 			func(s *fakeServer) { s.misbehave = always(replyBadKey) }, BadKeyOrACL, "acl that does not match", false, false},
 		{"BADKEY to the query before is a key that the server does not know",
@@ -84,6 +86,8 @@ func TestWireFaults(t *testing.T) {
 			func(s *fakeServer) { s.misbehave = always(applyThenReset) }, Applied, "", false, true},
 		{"a reset is to be tried again",
 			func(s *fakeServer) { s.misbehave = always(reset) }, Unreachable, "", true, false},
+		{"a REFUSED that nobody signed is not believed: the read-back decides",
+			func(s *fakeServer) { s.misbehave = always(applyThenRefuse) }, Applied, "", false, true},
 		{"NOERROR to an update that is ignored is not success",
 			func(s *fakeServer) { s.misbehave = always(ignoreUpdate) }, NotStored, "ignored the update", true, false},
 		{"a server that shows the change a little later is waited for",
@@ -136,14 +140,43 @@ func TestWireFaults(t *testing.T) {
 }
 
 func TestMessagesAreStable(t *testing.T) {
-	for _, f := range []fault{reset, replyTruncated, noReply, replyServfail, replyRefused} {
+	for _, f := range []fault{reset, replyTruncated, noReply, replyServfail, replyRefused, replyBadTime, replySignedLate} {
 		s := newFakeServer(t)
 		s.misbehave = func(*dns.Msg) fault { return f }
 		s.startTCP()
-		a := startActor(t, testConfig(s), quick())
-		one, two := publish(t, a, first(1)), publish(t, a, first(1))
+		opts := quick()
+		// From one attempt to the next the clocks drift a little further apart.
+		clock := testclock.NewFakeClock(time.Now())
+		opts.Clock = clock
+		a := startActor(t, testConfig(s), opts)
+		one := publish(t, a, first(1))
+		clock.Step(3 * time.Second)
+		two := publish(t, a, first(1))
 		if one.Message != two.Message || one.Message == "" {
 			t.Errorf("two attempts that fail alike say %q and %q", one.Message, two.Message)
+		}
+	}
+}
+
+func TestRoughly(t *testing.T) {
+	cases := []struct {
+		reason string
+		skew   time.Duration
+		want   string
+	}{
+		{"to ten seconds", 94 * time.Second, "90 seconds"},
+		{"either way", -97 * time.Second, "100 seconds"},
+		{"below two minutes", 119 * time.Second, "120 seconds"},
+		{"to a minute from then on", 2 * time.Minute, "2 minutes"},
+		{"up to the next", 10*time.Minute + 31*time.Second, "11 minutes"},
+		{"and down", 10*time.Minute + 29*time.Second, "10 minutes"},
+		{"to an hour from an hour on", time.Hour, "1 hour"},
+		{"a time zone taken for UTC", -2*time.Hour - 3*time.Minute, "2 hours"},
+		{"a clock that was never set", 56 * 365 * 24 * time.Hour, "490560 hours"},
+	}
+	for _, c := range cases {
+		if got := roughly(c.skew); got != c.want {
+			t.Errorf("%s: %s", c.reason, got)
 		}
 	}
 }

@@ -51,28 +51,26 @@ func algorithmText(a uint8) string {
 	return strconv.Itoa(int(a))
 }
 
-// zoneState is Secure when every server that answers validates. Servers that the user excepted, and
-// those that do not answer, say nothing: reachability is reported elsewhere.
+// zoneState is Secure when every server that answers validates; else it is that of the worst. Servers
+// that the user excepted, and those that do not answer, say nothing: reachability is reported elsewhere.
 func zoneState(zone string, anchors []dnssec.Anchor, keys []*dns.DNSKEY, found []seen) (dnssec.State, string) {
 	if len(anchors) == 0 {
 		return stateWithoutAnchor(zone, keys)
 	}
-	secure := 0
+	answered := false
 	state, message := dnssec.Indeterminate, fmt.Sprintf("no server of the zone %s answers", zone)
 	for _, f := range found {
-		switch {
-		case f.health.Ignored || !f.health.Reachable:
-		case f.err == nil:
-			secure++
-		default:
-			s := stateOf(f.err)
-			if worse(s, state) || secure == 0 && state == dnssec.Indeterminate {
-				state, message = s, fmt.Sprintf("%s: %v", serverText(f.health.Server), f.err)
-			}
+		if f.health.Ignored || !f.health.Reachable {
+			continue
 		}
-	}
-	if state == dnssec.Indeterminate && secure > 0 {
-		return dnssec.Secure, ""
+		s, text := dnssec.Secure, ""
+		if f.err != nil {
+			s, text = stateOf(f.err), fmt.Sprintf("%s: %v", serverText(f.health.Server), f.err)
+		}
+		if !answered || worse(s, state) {
+			state, message = s, text
+		}
+		answered = true
 	}
 	return state, message
 }
@@ -86,7 +84,7 @@ func stateOf(err error) dnssec.State {
 }
 
 func worse(a, b dnssec.State) bool {
-	rank := map[dnssec.State]int{dnssec.Indeterminate: 1, dnssec.Insecure: 2, dnssec.Bogus: 3}
+	rank := map[dnssec.State]int{dnssec.Secure: 0, dnssec.Indeterminate: 1, dnssec.Insecure: 2, dnssec.Bogus: 3}
 	return rank[a] > rank[b]
 }
 

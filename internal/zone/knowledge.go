@@ -1,9 +1,7 @@
 package zone
 
 import (
-	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +20,8 @@ type knowledge struct {
 	opts  Options
 	cache *dnssec.Cache
 
-	mu       sync.Mutex
-	found    []Server
-	foundFor string
-	foundAt  time.Time
+	mu    sync.Mutex
+	found found
 	// keySet is the DNSKEY set seen last, keyTTL how long caches keep it or the one before it, changedAt
 	// when it changed; zero when that is past.
 	keySet    string
@@ -35,39 +31,6 @@ type knowledge struct {
 
 func newKnowledge(opts Options) *knowledge {
 	return &knowledge{opts: opts, cache: dnssec.NewCache()}
-}
-
-// discovered gives the servers found by delegation, looked up anew when they are too old. When that
-// fails, a set that is not very old serves on.
-func (k *knowledge) discovered(ctx context.Context, cfg Config) ([]Server, error) {
-	k.mu.Lock()
-	found, at := slices.Clone(k.found), k.foundAt
-	if k.foundFor != cfg.Zone {
-		found, at = nil, time.Time{}
-	}
-	k.mu.Unlock()
-	age := k.opts.Clock.Since(at)
-	if len(found) > 0 && age < k.opts.DiscoveryEvery {
-		return found, nil
-	}
-	fresh, err := discover(ctx, k.opts, cfg)
-	if err != nil {
-		if len(found) > 0 && age < k.opts.DiscoveryKeep {
-			return found, nil
-		}
-		return found, err
-	}
-	k.mu.Lock()
-	k.found, k.foundFor, k.foundAt = fresh, cfg.Zone, k.opts.Clock.Now()
-	k.mu.Unlock()
-	return slices.Clone(fresh), nil
-}
-
-// forgetServers makes the next round look for the servers anew.
-func (k *knowledge) forgetServers() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.foundAt = time.Time{}
 }
 
 // keysFrom trusts the DNSKEY RRset of one server's own answer. The error is for people.

@@ -37,13 +37,13 @@ type Options struct {
 	// ReadBackFor is how long a primary may show the old RRset after it said NOERROR: BIND with
 	// inline-signing acknowledges before it serves. Default 2s.
 	ReadBackFor time.Duration
-	// DiscoveryEvery is how old the servers found by delegation may be. Default 5m. A set that
-	// cannot be refreshed is used for DiscoveryKeep. Default 1h.
+	// DiscoveryEvery is how old the servers found by delegation may be. Default 5m. A whole set that
+	// cannot be refreshed at all is used for DiscoveryKeep. Default 1h.
 	DiscoveryEvery, DiscoveryKeep time.Duration
 }
 
-// BatchSize is how many RRsets go into one update message: the best of 1, 50 and 200 on BIND, Knot
-// and PowerDNS alike.
+// BatchSize is how many RRsets go into one update message at most: the best of 1, 50 and 200 on BIND,
+// Knot and PowerDNS alike.
 const BatchSize = 50
 
 func (o Options) withDefaults() Options {

@@ -48,7 +48,7 @@ func readPrimary(ctx context.Context, s *session, w who, now func() time.Time, o
 	for _, owner := range owners {
 		questions = append(questions, query(owner, dns.TypeTLSA), query(owner, dns.TypeSOA))
 	}
-	replies := s.ask(ctx, questions...)
+	replies := s.askAll(ctx, questions)
 	out := make([]stored, len(owners))
 	for i, owner := range owners {
 		w.owner = owner

@@ -47,7 +47,7 @@ func (k *knowledge) targets(ctx context.Context, cfg Config) ([]target, error) {
 		for _, s := range found {
 			add(s)
 		}
-		if discovery != nil {
+		if discovery = hold(out, discovery); discovery != nil {
 			out = append(out, target{Server: Server{Name: cfg.Zone}, problem: discovery.Error()})
 		}
 	}

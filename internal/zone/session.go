@@ -48,11 +48,16 @@ func (s *session) ask(ctx context.Context, msgs ...*dns.Msg) []reply {
 	return out
 }
 
-// askAll is ask for many questions to a server that may end a connection after a number of them,
-// as it is free to: as long as each connection brings answers, the rest is asked on the next.
+// askAll is ask for questions to a server that may end a connection after a number of them, as it is
+// free to: as long as each connection brings answers, the rest is asked on the next. A connection from
+// before may have ended unnoticed; only a new one that brings nothing tells of the server. What is
+// asked must bear being asked twice.
 func (s *session) askAll(ctx context.Context, msgs []*dns.Msg) []reply {
+	isNew := s.link == nil
 	out := s.ask(ctx, msgs...)
-	for left := unanswered(out); len(left) > 0 && len(left) < len(msgs); {
+	before := len(msgs)
+	for left := unanswered(out); len(left) > 0 && (len(left) < before || !isNew); {
+		isNew = true
 		again := make([]*dns.Msg, len(left))
 		for i, at := range left {
 			again[i] = msgs[at]
@@ -60,13 +65,16 @@ func (s *session) askAll(ctx context.Context, msgs []*dns.Msg) []reply {
 		for i, r := range s.ask(ctx, again...) {
 			out[left[i]] = r
 		}
-		now := unanswered(out)
-		if len(now) == len(left) {
-			break
-		}
-		left = now
+		before, left = len(left), unanswered(out)
 	}
 	return out
+}
+
+// askAnew is for what must not be asked twice: on a connection of its own it cannot meet one that the
+// server has ended unnoticed, which would leave in doubt whether it arrived.
+func (s *session) askAnew(ctx context.Context, m *dns.Msg) reply {
+	s.close()
+	return s.ask(ctx, m)[0]
 }
 
 func unanswered(replies []reply) []int {

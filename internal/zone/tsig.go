@@ -159,7 +159,7 @@ func (s *signer) verify(wire []byte, reply *dns.Msg, requestMAC string, now time
 		return fmt.Errorf("the signature of the reply is wrong: %w", err)
 	}
 	if skew := int64(t.TimeSigned) - now.Unix(); skew > fudge || skew < -fudge {
-		return fmt.Errorf("the reply was signed %d seconds away from this machine's clock", skew)
+		return fmt.Errorf("the reply was signed %s away from this machine's clock", roughly(time.Duration(skew)*time.Second))
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ const (
 type Result struct {
 	Class Class
 	// Message for the person who must act: zone, server, key, what happened, what to do. Stable:
-	// no times; a clock skew is rounded to seconds. Empty on success.
+	// no times; a clock skew is told roughly. Empty on success.
 	Message string
 	// Current is the RRset that the primary showed last, when it could be read (CurrentKnown).
 	Current      []tlsa.Record

@@ -33,6 +33,23 @@ func (w *writer) notStored(m *member) outcome {
 	return o
 }
 
+// unread says that an update ended like o and that what stands now cannot be read.
+func (w *writer) unread(m *member, o outcome) outcome {
+	text := o.message + "; it may have been carried out all the same"
+	if o.prerequisite {
+		text = fmt.Sprintf("%s says that records of the zone %s are not those expected: somebody else changed them, or an earlier update was carried out late", w.who.server, w.who.zone)
+	}
+	return outcome{class: o.class, retryable: true, message: fmt.Sprintf(
+		"%s, and %s could not be read back: %s", text, m.change.Owner, m.last.problem.message)}
+}
+
+// tooLarge says that the change of one owner is more than a message can hold.
+func (w *writer) tooLarge(m *member, size, limit int) outcome {
+	return outcome{class: Malformed, message: fmt.Sprintf(
+		"the update of %s was not sent: %s before and %s after it take %d octets, and a message to %s holds %d at most; remove the records at the name that hold whole certificates or keys (matching type 0)",
+		m.change.Owner, countText(m.last.own()), countText(m.change.Want), size, w.who.server, limit)}
+}
+
 func subset(some, all []tlsa.Record) bool {
 	return !slices.ContainsFunc(some, func(r tlsa.Record) bool { return !slices.Contains(all, r) })
 }

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,9 +12,9 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-// maxSplits is how many messages one commit may spend on finding out which member of a batch the
-// server fails at: enough to isolate several of fifty, not enough to flood a server that fails at all.
-const maxSplits = 64
+// maxSplits is how many messages one commit may spend on halving batches that the server fails at:
+// enough to isolate a few of fifty. When there are more of them, one message a member takes fewer.
+const maxSplits = 40
 
 // member is one change on its way through a commit.
 type member struct {
@@ -23,12 +24,19 @@ type member struct {
 	result       *Result
 }
 
+func (m *member) step() step {
+	return step{owner: m.change.Owner, expect: m.last.own(), want: m.change.Want, ttl: m.change.TTL}
+}
+
 // writer carries out one commit: it reads what stands, sends what differs, and reads it back.
 type writer struct {
 	opts    Options
 	session *session
 	who     who
 	splits  int
+	// silent is what is left unsent ends with once the server has let an update wait in vain: each
+	// further one would take as long.
+	silent *outcome
 }
 
 // commit carries out changes of different owners of one zone. Results are in the order of changes.
@@ -85,8 +93,8 @@ func (w *writer) run(ctx context.Context, members []*member) {
 		}
 	}
 	w.who.keyKnown = w.who.key != ""
-	for chunk := range slices.Chunk(wanted, BatchSize) {
-		w.send(ctx, chunk)
+	for _, batch := range w.batches(wanted) {
+		w.send(ctx, batch)
 	}
 }
 
@@ -97,7 +105,7 @@ func (w *writer) explainRefusal(ctx context.Context, members []*member) {
 	if !refused {
 		return
 	}
-	r := w.session.ask(ctx, probeMessage(w.who.zone))[0]
+	r := w.session.askAll(ctx, []*dns.Msg{probeMessage(w.who.zone)})[0]
 	if o := classify(w.who, r, w.opts.Clock.Now()); o.class == NotPrimary {
 		for _, m := range members {
 			if m.last.problem.class == NotPermitted {
@@ -126,13 +134,17 @@ func (w *writer) send(ctx context.Context, members []*member) {
 	if len(members) == 0 {
 		return
 	}
+	if w.silent != nil {
+		w.finish(members, *w.silent)
+		return
+	}
 	steps := make([]step, len(members))
 	for i, m := range members {
-		m.before = m.last
-		steps[i] = step{owner: m.change.Owner, expect: m.last.own(), want: m.change.Want, ttl: m.change.TTL}
+		m.before, steps[i] = m.last, m.step()
 	}
 	w.opts.Logger.V(1).Info("update", "server", w.who.server, "owners", len(members))
-	r := w.session.ask(ctx, updateMessage(w.who.zone, steps))[0]
+	r := w.session.askAnew(ctx, updateMessage(w.who.zone, steps))
+	w.noteSilence(r)
 	about := w.who
 	if len(members) == 1 {
 		about.owner = members[0].change.Owner
@@ -143,19 +155,30 @@ func (w *writer) send(ctx context.Context, members []*member) {
 		w.readBack(ctx, members)
 	case o.prerequisite:
 		w.afterPrerequisite(ctx, members, o)
-	case o.ambiguous:
+	case o.ambiguous || r.err != nil:
+		// A refusal that is not signed may be anybody's.
 		w.afterDoubt(ctx, members, o)
 	case o.splittable && len(members) > 1:
-		w.split(ctx, members, o)
+		w.split(ctx, members)
 	default:
 		w.finish(members, o)
 	}
 }
 
-// split sends the halves one after the other, so that a member that the server refuses fails alone.
-func (w *writer) split(ctx context.Context, members []*member, o outcome) {
+func (w *writer) noteSilence(r reply) {
+	if errors.Is(r.err, context.DeadlineExceeded) {
+		w.silent = &outcome{class: Unreachable, retryable: true, message: fmt.Sprintf(
+			"this change was not sent, since %s did not answer another update of the zone %s: %s", w.who.server, w.who.zone, silenceText(r.err))}
+	}
+}
+
+// split sends the halves one after the other, so that a member that the server refuses fails alone;
+// when that took too many messages already, each member by itself.
+func (w *writer) split(ctx context.Context, members []*member) {
 	if w.splits += 2; w.splits > maxSplits {
-		w.finish(members, o)
+		for i := range members {
+			w.send(ctx, members[i:i+1])
+		}
 		return
 	}
 	half := len(members) / 2
@@ -166,12 +189,12 @@ func (w *writer) split(ctx context.Context, members []*member, o outcome) {
 // afterPrerequisite looks who was meant: the reply does not say. Our own earlier success looks the
 // same, and so does a change by somebody else. The others go again.
 func (w *writer) afterPrerequisite(ctx context.Context, members []*member, o outcome) {
-	left := w.settle(ctx, members)
+	left := w.settle(ctx, members, o)
 	switch {
 	case len(left) < len(members):
 		w.send(ctx, left)
 	case len(left) > 1:
-		w.split(ctx, left, o)
+		w.split(ctx, left)
 	default:
 		for _, m := range left {
 			o.message = fmt.Sprintf("%s shows the expected records at %s and says all the same that they are others (NXRRSET): they come from a wildcard, or updates and queries see different views", w.who.server, m.change.Owner)
@@ -185,9 +208,9 @@ func (w *writer) afterPrerequisite(ctx context.Context, members []*member, o out
 // member may have spoilt it for the others.
 func (w *writer) afterDoubt(ctx context.Context, members []*member, o outcome) {
 	w.session.close()
-	left := w.settle(ctx, members)
+	left := w.settle(ctx, members, o)
 	if o.splittable && len(members) > 1 && len(left) > 0 {
-		w.split(ctx, left, o)
+		w.split(ctx, left)
 		return
 	}
 	for _, m := range left {
@@ -196,14 +219,15 @@ func (w *writer) afterDoubt(ctx context.Context, members []*member, o outcome) {
 }
 
 // settle reads the members back and ends those that are as wanted, or were changed by somebody
-// else, or cannot be read. It returns those that are as they were.
-func (w *writer) settle(ctx context.Context, members []*member) []*member {
+// else, or cannot be read: how the update ended (o) is then in doubt, whatever keeps them from being
+// read. It returns those that are as they were.
+func (w *writer) settle(ctx context.Context, members []*member, o outcome) []*member {
 	w.read(ctx, members)
 	var left []*member
 	for _, m := range members {
 		switch {
 		case !m.last.known():
-			w.end(m, m.last.problem)
+			w.end(m, w.unread(m, o))
 		case m.last.shows(m.change):
 			w.end(m, outcome{class: Applied})
 		case !slices.Equal(m.last.records, tlsa.Normalize(m.change.Expect)):

@@ -2,11 +2,13 @@ package zone_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 	"github.com/dane-operator/dane-operator/test/servers"
@@ -22,7 +24,7 @@ func TestDenialsOfRealServersValidate(t *testing.T) {
 				"*.wider TXT x", "_25._tcp.alias CNAME nothere",
 			}}).withSecondaries()
 			if hashed {
-				servers.Eventually(t, "the zone has its NSEC3 chain", func() error { return hasNSEC3(r.primary) })
+				servers.Eventually(t, "the zone has its NSEC3 chain", func() error { return hasNSEC3(r.primary, "nothere."+apex) })
 				for _, s := range r.secondaries {
 					s.CatchUp()
 				}
@@ -51,8 +53,8 @@ func TestDenialsOfRealServersValidate(t *testing.T) {
 	}
 }
 
-func hasNSEC3(p *servers.Primary) error {
-	m, err := servers.Ask(p.Addr, "nothere."+apex, dns.TypeTLSA, false)
+func hasNSEC3(p *servers.Primary, absent string) error {
+	m, err := servers.Ask(p.Addr, absent, dns.TypeTLSA, false)
 	if err != nil {
 		return err
 	}
@@ -62,6 +64,93 @@ func hasNSEC3(p *servers.Primary) error {
 		}
 	}
 	return fmt.Errorf("no NSEC3 in the denial yet")
+}
+
+// Answers made from a wildcard come with the proof that nothing closer is there, one label below the
+// wildcard's parent or more.
+func TestWildcardAnswersOfRealServersValidate(t *testing.T) {
+	for _, hashed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("NSEC3 %t", hashed), func(t *testing.T) {
+			r := newRig(t, servers.Options{NSEC3: hashed, Records: []string{
+				"* 60 TLSA 3 1 1 " + record(1).Data, "*._tcp.mx2 60 TLSA 3 1 1 " + record(2).Data, "mx1 A 192.0.2.1",
+			}}).withSecondaries()
+			if hashed {
+				servers.Eventually(t, "the zone has its NSEC3 chain", func() error { return hasNSEC3(r.primary, "nothere.mx1."+apex) })
+				for _, s := range r.secondaries {
+					s.CatchUp()
+				}
+			}
+			r.start(zone.Options{})
+			cases := []struct {
+				reason, owner string
+				want          []tlsa.Record
+			}{
+				{"one label below", "nothere." + apex, []tlsa.Record{record(1)}},
+				{"two labels below", "_tcp.nothere." + apex, []tlsa.Record{record(1)}},
+				{"three labels below", "_25._tcp.nothere." + apex, []tlsa.Record{record(1)}},
+				{"a closer wildcard", "_25._tcp.mx2." + apex, []tlsa.Record{record(2)}},
+				{"below a host there is no wildcard", mx1, nil},
+			}
+			for _, c := range cases {
+				if err := green(r.sweep(c.owner), c.want...); err != nil {
+					t.Errorf("%s: %v", c.reason, err)
+				}
+			}
+		})
+	}
+}
+
+// A wildcard's record and signature given for a name below a host, with a proof that is the server's own
+// and says only that the name itself is not there.
+func TestReplayedWildcardOfBINDDoesNotValidate(t *testing.T) {
+	r := newRig(t, servers.Options{Records: []string{"* 60 TLSA 3 1 1 " + record(1).Data, "mx1 A 192.0.2.1"}})
+	ask := func(name string, qtype uint16) *dns.Msg {
+		t.Helper()
+		m, err := servers.Ask(r.primary.Addr, name, qtype, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	split := func(section []dns.RR) (set []dns.RR, sigs []*dns.RRSIG) {
+		for _, rr := range section {
+			if sig, ok := rr.(*dns.RRSIG); ok {
+				sigs = append(sigs, sig)
+			} else {
+				set = append(set, rr)
+			}
+		}
+		return set, sigs
+	}
+	now := time.Now()
+	set, sigs := split(ask(apex, dns.TypeDNSKEY).Answer)
+	keys, err := dnssec.KeysFor(apex, set, sigs, r.config.Anchors, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, denied := ask("_25._tcp.nothere."+apex, dns.TypeTLSA), ask(mx1, dns.TypeTLSA)
+	cases := []struct {
+		reason, name string
+		proof        []dns.RR
+		good         bool
+	}{
+		{"as it was asked for", "_25._tcp.nothere." + apex, made.Ns, true},
+		{"for another name that is not there, with the same proof", "_25._tcp.nothere2." + apex, made.Ns, true},
+		{"for a name below a host, with the proof of the host", mx1, denied.Ns, false},
+	}
+	for _, c := range cases {
+		set, sigs := split(made.Answer)
+		for _, rr := range append(slices.Clone(set), sigs[0]) {
+			rr.Header().Name = c.name
+		}
+		sig, err := keys.Verify(set, sigs, now)
+		if err != nil || !sig.Wildcard {
+			t.Fatalf("%s: the signature is good for any name: %v", c.reason, err)
+		}
+		if _, err := keys.VerifyExpansion(c.name, sig, c.proof, now); (err == nil) != c.good {
+			t.Errorf("%s: %v", c.reason, err)
+		}
+	}
 }
 
 // A wildcard's TLSA record answers for the owner; published records take its place, and when they

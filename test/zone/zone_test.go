@@ -275,14 +275,12 @@ type shifted struct {
 func (c shifted) Now() time.Time                  { return c.RealClock.Now().Add(c.by) }
 func (c shifted) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
-func TestClockSkewIsShownInSeconds(t *testing.T) {
+func TestClockSkewIsShown(t *testing.T) {
 	p := servers.StartBINDPrimary(t, servers.Options{})
 	r := (&rig{t: t, primary: p, config: configOf(t, p)}).start(zone.Options{Clock: shifted{by: 10 * time.Minute}})
 	got := r.publish(zone.Change{Owner: mx1, Want: []tlsa.Record{record(1)}})
-	var skew int
-	_, after, _ := strings.Cut(got.Message, " is ")
-	if _, err := fmt.Sscanf(after, "%d seconds behind", &skew); err != nil || skew < 595 || skew > 605 {
-		t.Errorf("the skew of 600 seconds is not told: %s", got.Message)
+	if !strings.Contains(got.Message, " is 10 minutes behind") {
+		t.Errorf("the skew is not told: %s", got.Message)
 	}
 }
 
