@@ -9,11 +9,13 @@ import (
 	"github.com/miekg/dns"
 )
 
+const askTimeout = 10 * time.Second
+
 // tlsa asks the primary, past the operator, for the TLSA data at a name.
 func (s *site) tlsa(owner string) []string {
 	s.Helper()
 	m := new(dns.Msg).SetQuestion(owner, dns.TypeTLSA)
-	reply, _, err := (&dns.Client{Net: "tcp", Timeout: 5 * time.Second}).Exchange(m, s.servers[0])
+	reply, _, err := (&dns.Client{Net: "tcp", Timeout: askTimeout}).Exchange(m, s.servers[0])
 	s.must(err)
 	var out []string
 	for _, rr := range reply.Answer {
@@ -23,6 +25,21 @@ func (s *site) tlsa(owner string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// serial asks the primary for the serial of the zone, which every change of its records raises.
+func (s *site) serial() uint32 {
+	s.Helper()
+	m := new(dns.Msg).SetQuestion(s.zone.Name, dns.TypeSOA)
+	reply, _, err := (&dns.Client{Net: "tcp", Timeout: askTimeout}).Exchange(m, s.servers[0])
+	s.must(err)
+	for _, rr := range reply.Answer {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return soa.Serial
+		}
+	}
+	s.Fatalf("no SOA of %s", s.zone.Name)
+	return 0
 }
 
 // eventually waits until check returns nothing.

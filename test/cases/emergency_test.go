@@ -15,6 +15,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/lab"
 	"github.com/dane-operator/dane-operator/test/mail"
+	"github.com/dane-operator/dane-operator/test/servers"
 )
 
 // edit changes the MailDomain "example", again if somebody else did meanwhile.
@@ -83,7 +84,8 @@ func TestUnreachableEndpointHoldsRemoval(t *testing.T) {
 	s.address(mx)
 	s.certificate("mx1", mx)
 	fetch := func() ([]byte, []byte) { return s.lab.TLSSecret(context.Background(), "mx1-tls") }
-	server, err := mail.Start("127.0.0.1:0", fetch, 0)
+	// It comes back at its port, which nobody may take meanwhile.
+	server, err := mail.Start(fmt.Sprintf("127.0.0.1:%d", servers.FreePort(t, "127.0.0.1")), fetch, 0)
 	s.must(err)
 	_, s.port, err = lab.SplitAddr(server.Addr)
 	s.must(err)

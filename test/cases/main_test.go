@@ -43,7 +43,7 @@ func run(m *testing.M) int {
 }
 
 // patience is how long a test waits for what should take seconds.
-const patience = 90 * time.Second
+const patience = 2 * time.Minute
 
 // site is a namespace with a zone and a mail server.
 type site struct {
@@ -68,6 +68,7 @@ func newSite(t *testing.T, zoneName, secret string) *site {
 	t.Cleanup(server.Stop)
 	_, s.port, err = lab.SplitAddr(server.Addr)
 	s.must(err)
+	own.AbandonAfter(t, own.Namespace)
 	return s
 }
 

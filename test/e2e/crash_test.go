@@ -18,7 +18,7 @@ type point struct {
 
 var points = []point{
 	{"the request is there", func(s *site, _, _ string) error {
-		if r := s.newestRequest(); r == nil || len(r.Status.Conditions) > 0 && s.approved() {
+		if s.request() == nil || s.approved() {
 			return errors.New("no request that waits")
 		}
 		return nil
@@ -36,17 +36,17 @@ var points = []point{
 		}
 		return nil
 	}},
-	{"the old key is seen to be gone", func(s *site, _, _ string) error {
-		md, err := s.lab.Domain(s.Context(), "example")
+	{"the old key is seen to be gone", func(s *site, before, _ string) error {
+		md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
 		if err != nil {
 			return err
 		}
 		for _, k := range lab.Keys(md, mx, v1alpha1.RolePrevious) {
-			if k.RemovableAt != nil {
+			if k.SPKISHA256 == before && k.RemovableAt != nil {
 				return nil
 			}
 		}
-		return errors.New("no key waits for its removal")
+		return errors.New("the old key does not wait for its removal")
 	}},
 }
 
@@ -102,7 +102,7 @@ func (s *site) eventuallyQuickly(what string, done func() error) {
 func (s *site) wipeStatus() {
 	s.Helper()
 	servers.Eventually(s, "the status is lost", func() error {
-		md, err := s.lab.Domain(s.Context(), "example")
+		md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
 		if err != nil {
 			return err
 		}

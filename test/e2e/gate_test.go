@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/test/judge"
 	"github.com/dane-operator/dane-operator/test/lab"
 	"github.com/dane-operator/dane-operator/test/servers"
 )
@@ -21,7 +25,11 @@ func withoutStandby(md *v1alpha1.MailDomain) {
 // gated brings a host with strategy Gate to rest, and starts the judges.
 func gated(t *testing.T, standby bool, edits ...func(*v1alpha1.MailDomain)) *site {
 	t.Helper()
-	s := newSite(t, "mx1-tls")
+	return newSite(t, "mx1-tls").gated(standby, edits...)
+}
+
+func (s *site) gated(standby bool, edits ...func(*v1alpha1.MailDomain)) *site {
+	s.Helper()
 	s.createZone()
 	s.certificate("selfsigned", nil)
 	s.domain(func(md *v1alpha1.MailDomain) {
@@ -38,9 +46,10 @@ func gated(t *testing.T, standby bool, edits ...func(*v1alpha1.MailDomain)) *sit
 }
 
 // A record that no server matches is an outage: the first publication waits for Postfix, which is
-// late. Until then senders find no records and are content; from then on they find them and verify.
+// late. Until then senders find no records and are content; from then on they find them and verify. A
+// sender that finds records while Postfix has no certificate cannot deliver: it meets no STARTTLS.
 func TestFirstPublication(t *testing.T) {
-	s := newSite(t, "mx1-tls")
+	s := newSite(t, "mx1-tls", lateReload)
 	s.createZone()
 	s.judges()
 	s.domain(nil)
@@ -51,6 +60,7 @@ func TestFirstPublication(t *testing.T) {
 		return ""
 	})
 	s.certificate("selfsigned", nil)
+	s.servedBeforePublished()
 	s.settle(true)
 	// A sender's resolver may remember for a while that there was nothing.
 	servers.Eventually(t, "both senders have verified the host", s.bothVerified)
@@ -59,19 +69,33 @@ func TestFirstPublication(t *testing.T) {
 		switch {
 		case c.OK:
 			verified[c.Judge]++
-		case c.Class == "nodane" && verified[c.Judge] == 0:
+		case c.Class == judge.ClassNoDANE && verified[c.Judge] == 0:
 			// Nothing is published yet, or the sender's resolver remembers that.
-		case c.Class == "unreachable" && verified[c.Judge] == 0:
-			// Postfix has no certificate yet.
 		default:
 			t.Errorf("%s %s: %s: %s", c.At.Format("15:04:05.000"), c.Judge, c.Class, c.Detail)
 		}
 	}
-	for _, name := range []string{"postfix", "libssl"} {
+	for _, name := range judge.Names {
 		if verified[name] == 0 {
 			t.Errorf("%s never verified the host", name)
 		}
 	}
+}
+
+// servedBeforePublished waits until Postfix serves its first certificate, and wants no record before.
+func (s *site) servedBeforePublished() {
+	s.Helper()
+	servers.Eventually(s, "Postfix serves a certificate", func() error {
+		published := s.published() // asked for first: Postfix is not earlier than it seems
+		switch {
+		case s.postfix.Served() != "":
+			return nil
+		case published != "":
+			s.Errorf("published before Postfix serves a certificate: %s", published)
+			return nil
+		}
+		return errors.New("it serves none")
+	})
 }
 
 // bothVerified returns nil when both judges have verified the host.
@@ -80,16 +104,13 @@ func (s *site) bothVerified() error {
 	for _, c := range s.checks.Checks() {
 		verified[c.Judge] = verified[c.Judge] || c.OK
 	}
-	if !verified["postfix"] || !verified["libssl"] {
-		return errNotYet
-	}
-	return nil
+	return allOf(verified)
 }
 
 // The standby key is known to every cache long before: two renewals in a row wait for nothing.
 func TestGateWithStandbyKey(t *testing.T) {
 	s := gated(t, true)
-	md, err := s.lab.Domain(t.Context(), "example")
+	md, err := s.lab.Domain(t.Context(), s.lab.Namespace)
 	s.must(err)
 	for range 2 {
 		standby := lab.Keys(md, mx, v1alpha1.RoleNext)[0].SPKISHA256
@@ -128,11 +149,20 @@ func TestKeyThatStays(t *testing.T) {
 			})
 			md := s.settle(false)
 			s.judges()
+			published := s.published()
+			unchanged := func(when string) {
+				if now := s.published(); now != published {
+					t.Errorf("published %s:\n%s\ninstead of:\n%s", when, now, published)
+				}
+			}
 			for revision := 2; revision <= 5; revision++ {
 				s.must(s.lab.Renew(t.Context(), s.lab.Namespace, "mx1"))
 				s.issued(revision)
+				unchanged(fmt.Sprintf("with revision %d", revision))
 			}
+			time.Sleep(caches) // what the operator does late is seen too
 			after := s.settle(false)
+			unchanged("at the end")
 			if lab.CurrentKey(md, mx) != lab.CurrentKey(after, mx) {
 				t.Error("the key changed although rotationPolicy is Never")
 			}

@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/dane-operator/dane-operator/test/judge"
+	"github.com/dane-operator/dane-operator/test/servers"
 )
 
 // judges starts both senders; they check until the test ends or calls verdict.
@@ -20,20 +22,47 @@ func (s *site) judges() {
 		}))
 }
 
-// stopJudges waits for a last look of both, so that what was done last is judged too, and ends them.
+// stopJudges waits until each judge has made a check that began after the call, so that what was done
+// last is judged too, and ends them.
 func (s *site) stopJudges() []judge.Check {
 	s.Helper()
-	seen := len(s.checks.Checks())
-	deadline := time.Now().Add(patience)
-	for len(s.checks.Checks()) < seen+6 && time.Now().Before(deadline) {
-		time.Sleep(tick)
-	}
+	from := time.Now()
+	servers.Eventually(s, "each judge has checked once more", func() error {
+		since := s.checksFrom(from)
+		for _, name := range judge.Names {
+			if len(since[name]) == 0 {
+				return errors.New(name + " has not")
+			}
+		}
+		return nil
+	})
 	for _, stop := range s.stops {
 		stop()
 	}
 	s.stops = nil
 	s.Log(s.checks.Summary())
 	return s.checks.Checks()
+}
+
+// checksFrom are the checks of each judge that began after an instant.
+func (s *site) checksFrom(instant time.Time) map[string][]judge.Check {
+	since := map[string][]judge.Check{}
+	for _, c := range s.checks.Checks() {
+		if c.At.After(instant) {
+			since[c.Judge] = append(since[c.Judge], c)
+		}
+	}
+	return since
+}
+
+// allOf returns nil when something holds for every judge.
+func allOf(judges map[string]bool) error {
+	for _, name := range judge.Names {
+		if !judges[name] {
+			return errors.New("not yet for " + name)
+		}
+	}
+	return nil
 }
 
 // verdict ends the judges and wants that each of them has checked, and that no check failed.
@@ -47,7 +76,7 @@ func (s *site) verdict() {
 		}
 		s.Errorf("%s %s: %s: %s", c.At.Format("15:04:05.000"), c.Judge, c.Class, c.Detail)
 	}
-	for _, name := range []string{"postfix", "libssl"} {
+	for _, name := range judge.Names {
 		if good[name] < 5 {
 			s.Errorf("%s made %d good checks: too few to judge by", name, good[name])
 		}

@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/judge"
 	"github.com/dane-operator/dane-operator/test/kube"
@@ -24,6 +28,8 @@ const (
 	tick = 100 * time.Millisecond
 	// reload is how late Postfix has a new certificate, as a pod whose Secret the kubelet refreshes.
 	reload = 1500 * time.Millisecond
+	// late is for tests in which something has to be seen before Postfix has the new certificate.
+	late = 5 * time.Second
 	// resolver is an address of its own, since libc asks port 53 alone.
 	resolver = "127.0.0.153"
 )
@@ -38,10 +44,13 @@ type site struct {
 	postfix   *judge.Postfix
 	checks    *judge.Log
 	stops     []func()
+	// from is the revision that the Certificate had when a renewal was started last.
+	from int
 }
 
-// newSite starts everything but the operator's objects. Postfix serves the Secret of that name.
-func newSite(t *testing.T, secret string) *site {
+// newSite starts everything but the operator's objects. Postfix serves the Secret of that name. When
+// the test ends, the operator runs and has nothing left to do for it.
+func newSite(t *testing.T, secret string, edits ...func(*judge.PostfixOptions)) *site {
 	t.Helper()
 	own := *shared
 	own.Namespace = shared.Cluster.Namespace(t.Context(), t)
@@ -55,12 +64,34 @@ func newSite(t *testing.T, secret string) *site {
 	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
 		Address: resolver, Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.bind, s.nsd)},
 	})
-	s.postfix = judge.StartPostfix(t, judge.PostfixOptions{
+	options := judge.PostfixOptions{
 		Hostname: mx, Lag: reload,
 		Fetch: func() ([]byte, []byte) { return own.TLSSecret(context.Background(), secret) },
-	})
+	}
+	for _, edit := range edits {
+		edit(&options)
+	}
+	s.postfix = judge.StartPostfix(t, options)
+	own.AbandonAfter(t, own.Namespace)
+	t.Cleanup(s.revive) // earlier than the above, which takes a running operator
 	return s
 }
+
+// revive starts the operator again if the test has killed it and then failed: the tests that follow need it.
+func (s *site) revive() {
+	if s.lab.Operator.Running() {
+		return
+	}
+	if err := s.lab.Operator.Kill(); err != nil {
+		s.Error(err) // it was not the test that ended it
+	}
+	if err := s.lab.Operator.Start(); err != nil {
+		s.Error(err)
+	}
+}
+
+// lateReload is an edit for newSite.
+func lateReload(o *judge.PostfixOptions) { o.Lag = late }
 
 func (s *site) must(err error) {
 	s.Helper()
@@ -102,10 +133,11 @@ func (s *site) certificate(issuer string, edit func(*certificateSpec)) {
 	s.must(s.lab.Client.Create(s.Context(), crt))
 }
 
-// domain makes the MailDomain.
+// domain makes the MailDomain. It is called as its namespace is: what cert-manager logs of a refusal
+// has the name of the MailDomain alone.
 func (s *site) domain(edit func(*v1alpha1.MailDomain)) {
 	s.Helper()
-	md := s.lab.MailDomain("example", zoneName, mx, s.port(), lab.Fast, "mx1")
+	md := s.lab.MailDomain(s.lab.Namespace, zoneName, mx, s.port(), lab.Fast, "mx1")
 	if edit != nil {
 		edit(md)
 	}
@@ -115,7 +147,7 @@ func (s *site) domain(edit func(*v1alpha1.MailDomain)) {
 // wait waits until the MailDomain is as done wants it.
 func (s *site) wait(done func(*v1alpha1.MailDomain) string) *v1alpha1.MailDomain {
 	s.Helper()
-	md, err := s.lab.WaitDomain(s.Context(), "example", patience, done)
+	md, err := s.lab.WaitDomain(s.Context(), s.lab.Namespace, patience, done)
 	s.must(err)
 	return md
 }
@@ -136,8 +168,11 @@ func (s *site) renew(standby bool) *v1alpha1.MailDomain {
 // startRenewal starts a renewal and returns the key that it shall replace.
 func (s *site) startRenewal() string {
 	s.Helper()
-	md, err := s.lab.Domain(s.Context(), "example")
+	md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
 	s.must(err)
+	crt := &cmapi.Certificate{}
+	s.must(s.lab.Client.Get(s.Context(), types.NamespacedName{Namespace: s.lab.Namespace, Name: "mx1"}, crt))
+	s.from = ptr.Deref(crt.Status.Revision, 0)
 	s.must(s.lab.Renew(s.Context(), s.lab.Namespace, "mx1"))
 	return lab.CurrentKey(md, mx)
 }

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/lab"
@@ -39,19 +41,42 @@ func TestStage(t *testing.T) {
 	}
 }
 
-// A first chain is served at once where no record stands yet: there is nothing that it could not match.
-func TestStageServesTheFirstChainAtOnce(t *testing.T) {
+// No key is handed to a server before every name server has said what it shows, and the object says
+// which of them it waits for. Then the first chain is served at once: no record stands yet that it could
+// fail to match, and none may stand before it is served.
+func TestStageServesTheFirstChainOnceAllHaveAnswered(t *testing.T) {
 	s := newSite(t, "mx1-live")
 	s.createZone()
-	s.nsd.Stop() // no sweep can be green
+	s.nsd.Stop()
 	s.certificate("selfsigned", nil)
 	s.domain(func(md *v1alpha1.MailDomain) {
 		md.Spec.Rollover.Strategy = v1alpha1.StrategyStage
 		md.Spec.MailServers[0].Certificates[0].ServingSecretName = "mx1-live"
 	})
+	s.issued(1)
+	s.names(s.nsd)
+	for until := time.Now().Add(caches); time.Now().Before(until); time.Sleep(tick) {
+		if chain, _ := s.lab.TLSSecret(t.Context(), "mx1-live"); len(chain) > 0 {
+			t.Fatalf("a chain is handed to Postfix although %s has not answered", s.nsd.Name())
+		}
+	}
 	s.nsd.Start()
+	s.servedBeforePublished()
 	md := s.settle(false)
 	if served := s.postfix.Served(); served != lab.CurrentKey(md, mx) {
 		t.Errorf("Postfix serves %s", served)
 	}
+}
+
+// names waits until a condition says that a name server is waited for.
+func (s *site) names(server *servers.Secondary) {
+	s.Helper()
+	s.wait(func(md *v1alpha1.MailDomain) string {
+		for _, c := range md.Status.Conditions {
+			if strings.Contains(c.Message, server.Addr.String()) {
+				return ""
+			}
+		}
+		return "a condition to name " + server.Addr.String() + "; " + conditions(md)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,11 +23,9 @@ var background = context.Background()
 
 const gate = v1alpha1.GateAnnotation
 
-var errNotYet = errors.New("not both of them yet")
-
-// cacheTime is the TTL where a cache has to hold the old answer until Postfix serves the new key. That
-// takes reload and an issuance.
-const cacheTime = 12 * time.Second
+// cacheTime is the TTL where a cache has to hold the old answer until Postfix serves the new key, and for
+// several checks more. That takes an issuance and the late reload.
+const cacheTime = 15 * time.Second
 
 func longCached(md *v1alpha1.MailDomain) { md.Spec.TLSA.TTL = int32(cacheTime / time.Second) }
 
@@ -51,20 +50,34 @@ func (s *site) resolverHolds() {
 	})
 }
 
+// renewUntilBothFail renews with a resolver that has just learned the records. That this finds the new
+// key before the old records are forgotten takes luck on a busy machine, so it is tried again.
+func (s *site) renewUntilBothFail() {
+	s.Helper()
+	for range 4 {
+		s.resolverHolds()
+		s.renew(false)
+		err := s.bothFail()
+		if err == nil {
+			return
+		}
+		s.Logf("no failure: %v", err)
+	}
+}
+
 // Without the policy cert-manager's approver lets the request pass: the operator publishes at once
 // and says until when senders may fail. They fail then, and at no other time.
 func TestGateBypassed(t *testing.T) {
-	s := gated(t, false, longCached)
+	s := newSite(t, "mx1-tls", lateReload).gated(false, longCached)
 	s.withoutPolicy()
 	watch := s.watchAnnouncements()
-	s.resolverHolds()
-	s.renew(false)
+	s.renewUntilBothFail()
 	s.failuresWereAnnounced(watch, v1alpha1.ReasonGateBypassed)
 }
 
 // Follow holds nothing back and says so.
 func TestFollowWithANewKey(t *testing.T) {
-	s := newSite(t, "mx1-tls")
+	s := newSite(t, "mx1-tls", lateReload)
 	s.createZone()
 	s.certificate("selfsigned", nil)
 	s.domain(func(md *v1alpha1.MailDomain) {
@@ -75,8 +88,7 @@ func TestFollowWithANewKey(t *testing.T) {
 	s.settle(false)
 	s.judges()
 	watch := s.watchAnnouncements()
-	s.resolverHolds()
-	s.renew(false)
+	s.renewUntilBothFail()
 	s.failuresWereAnnounced(watch, v1alpha1.ReasonFollowed)
 }
 
@@ -92,17 +104,25 @@ func TestJudgesTurnRedWhenPublishedTooLate(t *testing.T) {
 	s.settleBeyond(before, false)
 	time.Sleep(caches)
 	green := time.Now()
-	for _, c := range s.stopJudges() {
-		if c.At.After(green) && !c.OK {
-			t.Errorf("%s still fails: %s: %s", c.Judge, c.Class, c.Detail)
+	s.stopJudges()
+	since := s.checksFrom(green)
+	for _, name := range judge.Names {
+		if len(since[name]) == 0 {
+			t.Errorf("%s was not heard again", name)
+		}
+		for _, c := range since[name] {
+			if !c.OK {
+				t.Errorf("%s still fails: %s: %s", c.Judge, c.Class, c.Detail)
+			}
 		}
 	}
 }
 
-// announcement is what RolloverSafe said at an instant; until is zero while the end is not known.
+// announcement is what RolloverSafe said at an instant or shortly after it; until is zero while the end
+// is not known.
 type announcement struct {
 	at     time.Time
-	safe   bool
+	unsafe bool
 	reason string
 	until  time.Time
 }
@@ -118,7 +138,8 @@ func (s *site) watchAnnouncements() func() []announcement {
 	go func() {
 		defer close(done)
 		for ; ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-			md, err := s.lab.Domain(ctx, "example")
+			at := time.Now()
+			md, err := s.lab.Domain(ctx, s.lab.Namespace)
 			if err != nil {
 				continue
 			}
@@ -126,7 +147,7 @@ func (s *site) watchAnnouncements() func() []announcement {
 			if c == nil {
 				continue
 			}
-			a := announcement{at: time.Now(), safe: c.Status == metav1.ConditionTrue, reason: c.Reason}
+			a := announcement{at: at, unsafe: c.Status == metav1.ConditionFalse, reason: c.Reason}
 			if m := untilPattern.FindStringSubmatch(c.Message); m != nil {
 				a.until, _ = time.Parse(time.RFC3339, m[1])
 			}
@@ -145,51 +166,63 @@ func (s *site) watchAnnouncements() func() []announcement {
 func (s *site) failuresWereAnnounced(watch func() []announcement, reason string) {
 	s.Helper()
 	checks := s.stopJudges()
-	from, until := s.announcedWindow(watch(), reason)
-	s.Logf("announced from %s until %s", from.Format(stamp), until.Format(stamp))
-	failed := map[string]int{}
+	windows := s.announcedWindows(watch(), reason)
+	failed := map[string]bool{}
 	for _, c := range checks {
 		switch {
 		case c.OK:
 		case c.Class != judge.ClassMismatch:
 			s.Errorf("%s %s: %s: %s", c.At.Format(stamp), c.Judge, c.Class, c.Detail)
-		case c.At.Before(from) || c.At.After(until):
+		case !slices.ContainsFunc(windows, func(w window) bool { return w.meets(c) }):
 			s.Errorf("%s %s fails outside of what was announced: %s", c.At.Format(stamp), c.Judge, c.Detail)
 		default:
-			failed[c.Judge]++
+			failed[c.Judge] = true
 		}
 	}
-	for _, name := range []string{"postfix", "libssl"} {
-		if failed[name] == 0 {
-			s.Errorf("%s did not fail although it was announced that senders may", name)
-		}
+	if err := allOf(failed); err != nil {
+		s.Errorf("failures were announced, and did not come: %v", err)
 	}
 }
 
 const stamp = "15:04:05.000"
 
-// announcedWindow is the time for which failures were announced. Its end is said in whole seconds,
-// rounded up, and a check that began before it may end after it.
-func (s *site) announcedWindow(noted []announcement, reason string) (from, until time.Time) {
+// window is a time for which failures were announced.
+type window struct{ from, until time.Time }
+
+// meets says whether some of a check was in the window. unbound counts in whole seconds, and holds an
+// answer for up to one more than its TTL.
+func (w window) meets(c judge.Check) bool {
+	return c.End.After(w.from) && c.At.Before(w.until.Add(time.Second))
+}
+
+// announcedWindows are the times for which failures were announced, each from the last look that saw
+// none announced.
+func (s *site) announcedWindows(noted []announcement, reason string) []window {
 	s.Helper()
+	var windows []window
+	var before announcement
 	for _, a := range noted {
-		if a.safe {
-			continue
+		if a.unsafe && !before.unsafe {
+			windows = append(windows, window{from: before.at})
 		}
-		if a.reason != reason {
+		if a.unsafe {
+			w := &windows[len(windows)-1]
+			if a.until.After(w.until) {
+				w.until = a.until
+			}
+		}
+		if a.unsafe && a.reason != reason && a.reason != before.reason {
 			s.Errorf("RolloverSafe is False for the reason %s instead of %s", a.reason, reason)
 		}
-		if from.IsZero() {
-			from = a.at
-		}
-		if a.until.After(until) {
-			until = a.until
+		before = a
+	}
+	for _, w := range windows {
+		s.Logf("announced from %s until %s", w.from.Format(stamp), w.until.Format(stamp))
+		if w.from.IsZero() || w.until.IsZero() {
+			s.Error("RolloverSafe did not say from when until when senders may fail")
 		}
 	}
-	if from.IsZero() || until.IsZero() {
-		s.Fatalf("RolloverSafe never said from when until when senders may fail")
-	}
-	return from, until.Add(500 * time.Millisecond)
+	return windows
 }
 
 // bothFail returns nil when both judges have found a mismatch.
@@ -198,8 +231,5 @@ func (s *site) bothFail() error {
 	for _, c := range s.checks.Failed() {
 		failed[c.Judge] = failed[c.Judge] || c.Class == judge.ClassMismatch
 	}
-	if !failed["postfix"] || !failed["libssl"] {
-		return errNotYet
-	}
-	return nil
+	return allOf(failed)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/test/kube"
@@ -61,34 +63,34 @@ func (s *site) changesFrom(before string) time.Time {
 	return last
 }
 
-// newestRequest is the request of the latest revision of the Certificate.
-func (s *site) newestRequest() *cmapi.CertificateRequest {
+// request is that of the renewal that was started last; nil while cert-manager has not made it. Those of
+// earlier renewals stay, and are approved: they must not be taken for it.
+func (s *site) request() *cmapi.CertificateRequest {
 	s.Helper()
 	requests, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, "mx1")
 	s.must(err)
-	if len(requests) == 0 {
-		return nil
+	var newest *cmapi.CertificateRequest
+	latest := s.from
+	for i := range requests {
+		revision, err := strconv.Atoi(requests[i].Annotations[cmapi.CertificateRequestRevisionAnnotationKey])
+		s.must(err)
+		if revision > latest {
+			newest, latest = &requests[i], revision
+		}
 	}
-	newest := slices.MaxFunc(requests, func(a, b cmapi.CertificateRequest) int {
-		return len(revision(a))*1000 - len(revision(b))*1000 + strings.Compare(revision(a), revision(b))
-	})
-	return &newest
+	return newest
 }
 
-func revision(r cmapi.CertificateRequest) string {
-	return r.Annotations[cmapi.CertificateRequestRevisionAnnotationKey]
-}
-
-// approved says whether the newest request is approved.
+// approved says whether the request of the renewal that was started last is approved.
 func (s *site) approved() bool {
 	s.Helper()
-	r := s.newestRequest()
+	r := s.request()
 	return r != nil && cmutil.CertificateRequestHasCondition(r, cmapi.CertificateRequestCondition{
 		Type: cmapi.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue,
 	})
 }
 
-// heldUntil wants the newest request not to be approved before an instant.
+// heldUntil wants the request of the renewal not to be approved before an instant.
 func (s *site) heldUntil(instant time.Time) {
 	s.Helper()
 	for time.Now().Before(instant) {
@@ -103,12 +105,18 @@ func (s *site) heldUntil(instant time.Time) {
 // TTLs of two seconds.
 const caches = 4 * time.Second
 
-// logSays says whether the log of a process holds a text.
+// logSays says whether one line of the log of a process holds a text and names the test's namespace,
+// or its MailDomain: all tests share the process.
 func (s *site) logSays(process *kube.Process, text string) bool {
 	s.Helper()
 	log, err := os.ReadFile(filepath.Clean(process.LogFile))
 	s.must(err)
-	return strings.Contains(string(log), text)
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, text) && strings.Contains(line, s.lab.Namespace) {
+			return true
+		}
+	}
+	return false
 }
 
 // withoutPolicy takes the binding of the gate policy away for the length of the test.
@@ -129,7 +137,8 @@ func (s *site) withoutPolicy() {
 }
 
 // policyHolds waits until the API server refuses to approve a gated request, or no longer does: it
-// learns of a policy a little after it was stored or deleted. Each try has a request of its own, since
+// learns of a policy a little after it was stored or deleted. Each try has a request of its own. Only a
+// success says that the policy is gone: there are many other errors. One of them is a conflict, since
 // cert-manager's approver may be quicker.
 func (s *site) policyHolds(want bool) {
 	s.Helper()
@@ -142,10 +151,16 @@ func (s *site) policyHolds(want bool) {
 		}
 		s.must(s.lab.Client.Create(background, request))
 		defer func() { _ = s.lab.Client.Delete(background, request) }()
-		cmutil.SetCertificateRequestCondition(request, cmapi.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "Trial", "trial")
-		err := s.lab.Client.Status().Update(background, request, client.DryRunAll)
-		if held := apierrors.IsForbidden(err); held != want {
-			return fmt.Errorf("an approval is refused: %t (%v)", held, err)
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			trial := &cmapi.CertificateRequest{}
+			if err := s.lab.Client.Get(background, client.ObjectKeyFromObject(request), trial); err != nil {
+				return err
+			}
+			cmutil.SetCertificateRequestCondition(trial, cmapi.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "Trial", "trial")
+			return s.lab.Client.Status().Update(background, trial, client.DryRunAll)
+		})
+		if want && !apierrors.IsForbidden(err) || !want && err != nil {
+			return fmt.Errorf("a trial approval ended with: %v", err)
 		}
 		return nil
 	})

@@ -21,8 +21,9 @@ type FingerOptions struct {
 	Interval time.Duration
 }
 
-// fingerTimeout is how long one check may take.
-const fingerTimeout = 20 * time.Second
+// fingerTimeout is how long one check may take: longer than the resolver is asked, by the file that
+// StartFinger writes, for the address and the records of a host.
+const fingerTimeout = time.Minute
 
 // StartFinger lets posttls-finger, which has Postfix's own DANE code, check a host as a sender with
 // security level dane-only does, through a validating resolver.
@@ -36,7 +37,7 @@ func StartFinger(t testing.TB, log *Log, o FingerOptions) (stop func()) {
 		t.Fatalf("the resolver %s does not listen on port 53, the only one that libc asks", o.Resolver)
 	}
 	f := &finger{o: o, dir: t.TempDir(), path: find(t, "posttls-finger"), unshare: find(t, "unshare")}
-	f.write(t, "resolv.conf", fmt.Sprintf("nameserver %s\noptions edns0 trust-ad timeout:2 attempts:2\n", o.Resolver.Addr()))
+	f.write(t, "resolv.conf", fmt.Sprintf("nameserver %s\noptions edns0 trust-ad timeout:5 attempts:3\n", o.Resolver.Addr()))
 	// There is no root to be probed: Postfix would wait for it before every check.
 	f.write(t, "main.cf", "compatibility_level = 3.6\ninet_protocols = ipv4\ndnssec_probe =\n")
 	f.write(t, "run", `mount --bind "$1" /etc/resolv.conf && exec "$2" -c -l dane-only -L summary "$3"`+"\n")

@@ -22,11 +22,14 @@ const (
 	ClassUnreachable = "unreachable"
 )
 
+// Names are those of the judges.
+var Names = []string{"postfix", "libssl"}
+
 // Check is one verdict of one sender.
 type Check struct {
-	// At is when the check began.
-	At time.Time
-	// Judge is "postfix" or "libssl".
+	// At is when the check began, End when its verdict was there.
+	At, End time.Time
+	// Judge is one of Names.
 	Judge string
 	// OK says that the sender would have delivered with DANE; Class says how it ended.
 	OK    bool
@@ -42,7 +45,7 @@ type Log struct {
 }
 
 func (l *Log) add(c Check) {
-	c.OK = c.Class == ClassOK
+	c.OK, c.End = c.Class == ClassOK, time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.checks = append(l.checks, c)

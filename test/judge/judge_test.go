@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -144,6 +145,30 @@ func (r *rig) next(name string) string {
 	return class
 }
 
+// last is the check of a judge that ended last.
+func (r *rig) last(name string) judge.Check {
+	r.Helper()
+	for _, c := range slices.Backward(r.log.Checks()) {
+		if c.Judge == name {
+			return c
+		}
+	}
+	r.Fatalf("%s has not checked yet", name)
+	return judge.Check{}
+}
+
+// firstOK is the first good check of a judge that began after an instant.
+func (r *rig) firstOK(name string, from time.Time) judge.Check {
+	r.Helper()
+	for _, c := range r.log.Checks() {
+		if c.Judge == name && c.OK && c.At.After(from) {
+			return c
+		}
+	}
+	r.Fatalf("%s has no good check after %s", name, from)
+	return judge.Check{}
+}
+
 // become waits until a judge's checks are of a class.
 func (r *rig) become(name, class string) {
 	r.Helper()
@@ -171,11 +196,12 @@ func TestJudgesTurnRedAndGreen(t *testing.T) {
 	r.become("postfix", judge.ClassMismatch)
 	r.become("libssl", judge.ClassMismatch)
 
-	lastOfOld := time.Now()
+	// This check has ended, so it met the old answer after it began, and keeps it for a TTL from then.
+	old := r.last("libssl")
 	r.publish("3 1 1 " + second.sha256())
 	r.become("libssl", judge.ClassOK)
-	if held := time.Since(lastOfOld); held < (ttl-1)*time.Second {
-		t.Errorf("libssl was content %s after the old answer was served last: its TTL is %d s", held, ttl)
+	if held := r.firstOK("libssl", old.At).End.Sub(old.At); held < ttl*time.Second {
+		t.Errorf("libssl was content %s after it met the old answer: its TTL is %d s", held, ttl)
 	}
 	r.become("postfix", judge.ClassOK)
 	t.Log(r.log.Summary())
@@ -190,4 +216,29 @@ func TestEachCombinationMustMatch(t *testing.T) {
 	r.publish("3 1 1 "+served.sha256(), "3 1 2 "+other.sha512())
 	r.become("libssl", judge.ClassMismatch)
 	r.become("postfix", judge.ClassMismatch)
+}
+
+// A sender that cannot look records up does not know that there are none.
+func TestNobodyToAsk(t *testing.T) {
+	zone := servers.StartBINDPrimary(t, servers.Options{Zone: "example.test", Unsigned: true})
+	nobody := netip.AddrPortFrom(zone.Addr.Addr(), servers.FreePort(t, zone.Addr.Addr().String()))
+	rows := []struct {
+		reason  string
+		servers []netip.AddrPort
+		class   string
+	}{
+		{"none answers: it is not known whether there are records", []netip.AddrPort{nobody, nobody}, judge.ClassUnreachable},
+		{"one answers that there are none", []netip.AddrPort{nobody, zone.Addr}, judge.ClassNoDANE},
+	}
+	for _, row := range rows {
+		r := &rig{T: t, log: &judge.Log{}}
+		stop := judge.StartReplay(t, r.log, judge.ReplayOptions{
+			Servers: func() []netip.AddrPort { return row.servers },
+			Owner:   "_25._tcp." + host + ".", Host: host, Addr: nobody, Interval: 50 * time.Millisecond,
+		})
+		if have := r.next("libssl"); !strings.HasPrefix(have, row.class+" ") {
+			t.Errorf("%s: want %s, have %s", row.reason, row.class, have)
+		}
+		stop()
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -15,8 +16,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dane-operator/dane-operator/test/kube/child"
+	"github.com/dane-operator/dane-operator/test/servers"
 )
 
 // PostfixOptions say what a Postfix serves.
@@ -37,7 +42,10 @@ type Postfix struct {
 	dir  string
 	addr netip.AddrPort
 	cmd  *exec.Cmd
-	done chan struct{}
+	done <-chan struct{}
+	// keeper stops Postfix when lifeline is closed.
+	keeper   *exec.Cmd
+	lifeline io.Closer
 
 	mu     sync.Mutex
 	served string
@@ -50,8 +58,9 @@ func StartPostfix(t testing.TB, o PostfixOptions) *Postfix {
 	if o.Address == "" {
 		o.Address = "127.0.0.1"
 	}
-	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address), done: make(chan struct{})}
+	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address)}
 	p.configure(o)
+	p.keep()
 	p.start()
 	stop := every(100*time.Millisecond, p.reloader(o))
 	t.Cleanup(func() {
@@ -94,12 +103,7 @@ func privateDir(t testing.TB) string {
 
 func freeAddr(t testing.TB, address string) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String())
+	return netip.AddrPortFrom(netip.MustParseAddr(address), servers.FreePort(t, address))
 }
 
 // configure writes the configuration. Every smtpd takes one connection, so that a certificate counts
@@ -158,19 +162,16 @@ func (p *Postfix) must(err error) {
 // start runs Postfix in the foreground and waits until it takes connections.
 func (p *Postfix) start() {
 	p.t.Helper()
-	program := find(p.t, "postfix")
-	p.cmd = exec.Command(program, "-c", p.file("etc"), "start-fg")
+	p.cmd = exec.Command(find(p.t, "postfix"), "-c", p.file("etc"), "start-fg")
 	said := &bytes.Buffer{}
 	p.cmd.Stdout, p.cmd.Stderr = said, said
-	p.must(p.cmd.Start())
-	go func() {
-		_ = p.cmd.Wait()
-		close(p.done)
-	}()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	var err error
+	p.done, err = child.Start(p.cmd)
+	p.must(err)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		select {
 		case <-p.done:
-			p.t.Fatalf("Postfix did not start (it wants to be started by root): %s", said)
+			p.t.Fatalf("Postfix did not start (it wants to be started by root): %s: %s", p.cmd.ProcessState, said)
 		default:
 		}
 		c, err := net.DialTimeout("tcp", p.addr.String(), time.Second)
@@ -182,8 +183,22 @@ func (p *Postfix) start() {
 	p.t.Fatalf("Postfix does not listen on %s", p.addr)
 }
 
+// keep starts what stops Postfix when the pipe that it reads is closed: by stop, or by the kernel when
+// the test is killed. What child.Start asks the kernel for is not enough here: that ends the script
+// that runs master, and the kernel forgets it for a program that changes its user, as master does.
+func (p *Postfix) keep() {
+	p.t.Helper()
+	p.keeper = exec.Command("sh", "-c", `cat; exec "$0" -c "$1" stop`, find(p.t, "postfix"), p.file("etc"))
+	p.keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the keyboard is for the test
+	var err error
+	p.lifeline, err = p.keeper.StdinPipe()
+	p.must(err)
+	p.must(p.keeper.Start())
+}
+
 func (p *Postfix) stop() {
-	_ = exec.Command(find(p.t, "postfix"), "-c", p.file("etc"), "stop").Run()
+	_ = p.lifeline.Close()
+	_ = p.keeper.Wait()
 	select {
 	case <-p.done:
 	case <-time.After(10 * time.Second):

@@ -46,60 +46,91 @@ type replay struct {
 	verified map[string]bool
 }
 
-// check makes one check.
+// check makes one check. A mismatch with an answer that ran out meanwhile says nothing, since the
+// server may have waited for just that: then the check is made again.
 func (r *replay) check() Check {
-	c := Check{At: time.Now(), Judge: "libssl", Class: ClassOK}
-	r.learn()
-	answers := r.answers(c.At)
+	for {
+		if c, counts := r.look(); counts {
+			return c
+		}
+	}
+}
+
+// look is a check that may not count.
+func (r *replay) look() (c Check, counts bool) {
+	c = Check{At: time.Now(), Judge: "libssl", Class: ClassOK}
+	if err := r.learn(); err != nil {
+		c.Class, c.Detail = ClassUnreachable, err.Error()
+		return c, true
+	}
+	answers := r.answers(time.Now())
 	if len(answers) == 0 {
 		c.Class, c.Detail = ClassNoDANE, "no cache holds TLSA records"
-		return c
+		return c, true
 	}
 	chain, err := r.handshake(nil)
 	if err != nil {
 		c.Class, c.Detail = ClassUnreachable, err.Error()
-		return c
+		return c, true
 	}
 	for _, answer := range answers {
 		for _, combination := range combinations(answer) {
 			if c.Class, c.Detail = r.match(chain.fingerprint, combination); c.Class != ClassOK {
 				c.Detail += " | the answer: " + strings.ReplaceAll(answer, "\n", ", ") + " | kept until " + r.kept[answer].Format("15:04:05.000")
-				return c
+				return c, c.Class != ClassMismatch || time.Now().Before(r.kept[answer])
 			}
 		}
 	}
-	return c
+	return c, true
 }
 
-// learn asks every server. One that does not answer has told nobody anything.
-func (r *replay) learn() {
+// learn asks every server. One that does not answer has told nobody anything; it is an error if none
+// answers, since a sender would then not know whether there are records.
+func (r *replay) learn() error {
 	type told struct {
 		answer string
 		until  time.Time
+		err    error
 	}
 	servers := r.o.Servers()
 	all := make(chan told, len(servers))
 	for _, s := range servers {
 		go func() {
-			answer, ttl := ask(s, r.o.Owner)
-			all <- told{answer, time.Now().Add(ttl)}
+			answer, ttl, err := ask(s, r.o.Owner)
+			all <- told{answer, time.Now().Add(ttl), err}
 		}()
 	}
+	var errs []error
 	for range servers {
-		if a := <-all; a.answer != "" && a.until.After(r.kept[a.answer]) {
+		a := <-all
+		switch {
+		case a.err != nil:
+			errs = append(errs, a.err)
+		case a.answer != "" && a.until.After(r.kept[a.answer]):
 			r.kept[a.answer] = a.until
 		}
 	}
+	if len(errs) == len(servers) {
+		return fmt.Errorf("no name server answers: %w", errors.Join(errs...))
+	}
+	return nil
 }
 
-func ask(server netip.AddrPort, owner string) (answer string, ttl time.Duration) {
+// askTimeout is long: a server on a busy machine is slow, and must not pass for one without records.
+const askTimeout = 10 * time.Second
+
+// ask asks one server for the records. Without any the answer is empty.
+func ask(server netip.AddrPort, owner string) (answer string, ttl time.Duration, err error) {
 	m := new(dns.Msg)
 	m.SetQuestion(owner, dns.TypeTLSA)
 	m.RecursionDesired = false
-	client := &dns.Client{Net: "tcp", Timeout: time.Second}
+	client := &dns.Client{Net: "tcp", Timeout: askTimeout}
 	in, _, err := client.Exchange(m, server.String())
-	if err != nil || !in.Authoritative {
-		return "", 0
+	if err != nil {
+		return "", 0, err
+	}
+	if !in.Authoritative {
+		return "", 0, fmt.Errorf("%s answers without authority: %s", server, dns.RcodeToString[in.Rcode])
 	}
 	var lines []string
 	for _, rr := range in.Answer {
@@ -109,7 +140,7 @@ func ask(server netip.AddrPort, owner string) (answer string, ttl time.Duration)
 		}
 	}
 	slices.Sort(lines)
-	return strings.Join(lines, "\n"), ttl
+	return strings.Join(lines, "\n"), ttl, nil
 }
 
 // answers are those that a cache may hold at an instant, sorted; older ones are forgotten.

@@ -174,7 +174,8 @@ func TestWaitForSaysWhatItWaitsFor(t *testing.T) {
 	}
 	for _, row := range rows {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: row.name}}
-		err := cluster.WaitFor(t.Context(), namespace, 200*time.Millisecond, func() string { return "pigs to fly" })
+		// Long enough for a busy machine to read the object once.
+		err := cluster.WaitFor(t.Context(), namespace, 5*time.Second, func() string { return "pigs to fly" })
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: want a time-out that says %q, got %v", row.reason, row.want, err)
 		}

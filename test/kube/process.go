@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/dane-operator/dane-operator/test/kube/child"
 )
 
 // Process is a program that runs beside the test and writes what it says to a file. It can be
@@ -27,7 +29,7 @@ type Process struct {
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
-	done chan struct{}
+	done <-chan struct{}
 	// told says that somebody has learned how the program ended.
 	told bool
 }
@@ -65,16 +67,10 @@ func (p *Process) Start() error {
 	defer func() { _ = log.Close() }() // the child has a descriptor of its own
 	cmd := exec.Command(p.path, p.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, log, log
-	// A process group of its own: an interrupt from the keyboard reaches the test, which decides.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	done, err := child.Start(cmd)
+	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is in cmd.ProcessState
-		close(done)
-	}()
 	p.cmd, p.done, p.told = cmd, done, false
 	return nil
 }

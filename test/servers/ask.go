@@ -9,13 +9,21 @@ import (
 	"github.com/miekg/dns"
 )
 
+// askTimeout is long: a server on a busy machine is slow, and must not pass for one that is gone.
+const askTimeout = 10 * time.Second
+
 // Ask puts one question to a server by TCP, with the DNSSEC records asked for.
 func Ask(addr netip.AddrPort, name string, qtype uint16, recurse bool) (*dns.Msg, error) {
+	return AskWithin(askTimeout, addr, name, qtype, recurse)
+}
+
+// AskWithin is Ask with another limit, for a server that is expected not to answer.
+func AskWithin(limit time.Duration, addr netip.AddrPort, name string, qtype uint16, recurse bool) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(dns.Fqdn(name), qtype)
 	m.RecursionDesired = recurse
 	m.SetEdns0(4096, true)
-	c := &dns.Client{Net: "tcp", Timeout: 2 * time.Second}
+	c := &dns.Client{Net: "tcp", Timeout: limit}
 	r, _, err := c.Exchange(m, addr.String())
 	return r, err
 }

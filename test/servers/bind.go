@@ -92,10 +92,10 @@ func StartBINDPrimary(t testing.TB, o Options) *Primary {
 	p := &Primary{
 		daemon: d, Addr: d.addr, Zone: dns.Fqdn(o.Zone), options: o,
 		TSIGName: updateKeyName, TSIGAlgorithm: apiAlgorithm(o.TSIGAlgorithm), TSIGSecret: newSecret(t),
-		transferKey: newSecret(t), controlKey: newSecret(t), control: freePort(t, o.Address),
+		transferKey: newSecret(t), controlKey: newSecret(t), control: FreePort(t, o.Address),
 	}
 	if o.TLSCert != "" {
-		p.TLS = netip.AddrPortFrom(d.addr.Addr(), freePort(t, o.Address))
+		p.TLS = netip.AddrPortFrom(d.addr.Addr(), FreePort(t, o.Address))
 	}
 	d.file("zone.db", p.zoneFile())
 	d.file("rndc.conf", p.rndcConf())

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dane-operator/dane-operator/test/kube/child"
 )
 
 // Server is a running name server, whatever its make. Knot and PowerDNS fit behind it too.
@@ -80,7 +81,7 @@ type daemon struct {
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
-	done   chan struct{}
+	done   <-chan struct{}
 	paused bool
 }
 
@@ -95,7 +96,7 @@ func newDaemon(t testing.TB, name, program, address string) *daemon {
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	d.addr = netip.AddrPortFrom(addr, freePort(t, address))
+	d.addr = netip.AddrPortFrom(addr, FreePort(t, address))
 	t.Cleanup(func() {
 		d.Stop()
 		if t.Failed() {
@@ -103,28 +104,6 @@ func newDaemon(t testing.TB, name, program, address string) *daemon {
 		}
 	})
 	return d
-}
-
-// freePort finds a port that is free for TCP and UDP. Ports below the range that the kernel hands
-// out to clients would be safer still, and are not free of daemons.
-func freePort(t testing.TB, address string) uint16 {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-		if err != nil {
-			t.Fatalf("find a free port on %s: %v", address, err)
-		}
-		at := netip.MustParseAddrPort(l.Addr().String())
-		pc, err := net.ListenPacket("udp", at.String())
-		_ = l.Close()
-		if err != nil {
-			continue
-		}
-		_ = pc.Close()
-		return at.Port()
-	}
-	t.Fatalf("no port of %s is free for both TCP and UDP", address)
-	return 0
 }
 
 func (d *daemon) Name() string            { return d.name }
@@ -165,16 +144,11 @@ func (d *daemon) launch() error {
 	defer func() { _ = log.Close() }() // the child has a descriptor of its own
 	cmd := exec.Command(d.path, d.args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, log, log
-	// A group of its own, so that all of its processes can be paused and killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	// Its group is its own, so that all of its processes can be paused and killed.
+	done, err := child.Start(cmd)
+	if err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(done)
-	}()
 	d.cmd, d.done, d.paused = cmd, done, false
 	return nil
 }
@@ -243,11 +217,13 @@ func (d *daemon) tail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// Eventually asks until the condition holds, and fails the test when that takes longer than any
-// healthy machine needs.
+// patience is longer than any healthy machine needs, and than a busy one that runs other tests too.
+const patience = 2 * time.Minute
+
+// Eventually asks until the condition holds, and fails the test when that takes longer than patience.
 func Eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(45 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		err := condition()
 		if err == nil {

@@ -3,6 +3,7 @@ package servers_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -55,7 +56,7 @@ func TestServersStopStartAndPause(t *testing.T) {
 	p, b, n, _ := every(t)
 	for _, s := range []servers.Server{p, b, n} {
 		s.Pause()
-		if _, err := servers.Ask(s.Address(), zoneName, dns.TypeSOA, false); err == nil {
+		if _, err := servers.AskWithin(2*time.Second, s.Address(), zoneName, dns.TypeSOA, false); err == nil {
 			t.Errorf("%s answers while it is paused", s.Name())
 		}
 		s.Resume()
