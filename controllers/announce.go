@@ -33,15 +33,16 @@ func (r *MailDomainReconciler) announceCondition(run *domainRun, kind string, be
 	if now == nil || old != nil && old.Status == now.Status && old.Reason == now.Reason {
 		return
 	}
+	note := strings.TrimSuffix(kind+": "+strings.TrimSpace(now.Message), ": ")
 	good := metav1.ConditionTrue
 	if kind == v1alpha1.ConditionStalled {
 		good = metav1.ConditionFalse
 	}
 	switch {
 	case now.Status == good && old != nil:
-		r.event(run.md, nil, corev1.EventTypeNormal, now.Reason, "Observe", "%s: %s", kind, strings.TrimSpace(now.Message))
+		r.event(run.md, nil, corev1.EventTypeNormal, now.Reason, "Observe", "%s", note)
 	case now.Status != good && now.Status != metav1.ConditionUnknown && old != nil:
-		r.event(run.md, nil, corev1.EventTypeWarning, now.Reason, "Observe", "%s: %s", kind, strings.TrimSpace(now.Message))
+		r.event(run.md, nil, corev1.EventTypeWarning, now.Reason, "Observe", "%s", note)
 	}
 }
 

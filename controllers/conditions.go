@@ -258,7 +258,7 @@ func compareEndpoints(h *hostRun) finding {
 	var bad, unknown []string
 	for _, e := range h.view.probes {
 		for _, s := range endpointStatus(h, e) {
-			line := s.Address + ": " + s.Message
+			line := s.Address + ": " + strings.TrimPrefix(s.Message, s.Address+":")
 			switch {
 			case s.SPKISHA256 == "" || s.Message == notCompared:
 				unknown = append(unknown, line)
@@ -303,6 +303,9 @@ func secureFinding(run *domainRun, h *hostRun) finding {
 // safeFinding: no sender can fail. It is the one message with a time in it, for that is what a
 // person must know.
 func safeFinding(_ *domainRun, h *hostRun) finding {
+	if !h.decided && !h.notManaged {
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "nothing is decided for it: what is served and what caches hold is not compared"}
+	}
 	if !h.decided || h.decision.Unsafe == nil {
 		if h.managed() && h.historyUnknown() {
 			return finding{metav1.ConditionUnknown, v1alpha1.ReasonHistoryUnknown, "records may have stood in DNS before the operator looked, and caches may hold them"}

@@ -254,7 +254,11 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 	var best *v1alpha1.Transition
 	var bestTime time.Time
 	for _, h := range run.hosts {
+		if h.notManaged {
+			continue
+		}
 		if !h.decided {
+			best = cmp.Or(best, &v1alpha1.Transition{Action: truncate(h.held(), 512)})
 			continue
 		}
 		at, action := h.decision.Next, h.decision.NextAction
@@ -270,6 +274,14 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 		}
 	}
 	return best
+}
+
+// held says why nothing is decided for a host.
+func (h *hostRun) held() string {
+	if h.refused != nil {
+		return h.refused.message
+	}
+	return "the zone of " + h.server.Hostname + " is not ready: see its DNSZone"
 }
 
 func truncate(text string, limit int) string {

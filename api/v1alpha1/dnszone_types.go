@@ -264,7 +264,7 @@ type ZoneDNSSECSpec struct {
 
 // TrustAnchor is a DS record in presentation form, with or without an owner.
 // +kubebuilder:validation:MaxLength=400
-// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_.-]+[.] +([0-9]+ +)?(IN +)?DS +|[.] +([0-9]+ +)?(IN +)?DS +)?[0-9]{1,5} +[0-9]{1,3} +(2 +[0-9A-Fa-f]{64}|4 +[0-9A-Fa-f]{96})$')",message="spec.dnssec.trustAnchors: want DS RDATA \"KEYTAG ALGORITHM DIGEST-TYPE HEX\" with digest type 2 (64 hex digits) or 4 (96), or the same with an owner in front, such as \"test. DS 12345 13 2 HEX\""
+// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9_.-]+[.] +([0-9]+ +)?(IN +)?DS +|[.] +([0-9]+ +)?(IN +)?DS +)?[0-9]{1,5} +[0-9]{1,3} +(2 +[0-9A-Fa-f]{64}|4 +[0-9A-Fa-f]{96})$')",message="spec.dnssec.trustAnchors: want DS RDATA \"KEYTAG ALGORITHM DIGEST-TYPE HEX\" with digest type 2 (64 hex digits) or 4 (96), the digest in one piece, or the same with an owner in front, such as \"test. DS 12345 13 2 HEX\""
 type TrustAnchor string
 
 // DelegationSpec says how the delegation is kept right (RFC 7344, RFC 8078).

@@ -282,6 +282,7 @@ const (
 	WaitNone           WaitCode = ""
 	WaitSuspended      WaitCode = "Suspended"
 	WaitCertificate    WaitCode = "Certificate"    // no key is known yet
+	WaitDeployment     WaitCode = "Deployment"     // first publication: the key that waits is not deployed yet; that says why
 	WaitServers        WaitCode = "Servers"        // first publication: endpoints do not present a matching chain
 	WaitDNSSEC         WaitCode = "DNSSEC"         // the zone is not Secure
 	WaitUpdate         WaitCode = "Update"         // the records are to be written

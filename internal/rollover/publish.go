@@ -186,7 +186,11 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 // firstPublicationBlocked is the opposite of the rule for a new key: a record that nobody matches is
 // an outage, so every endpoint must present a matching chain first (traps 8 and 9).
 func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
-	if !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == StageDeployed }) {
+	switch {
+	case r.holds(StageDeployed):
+	case r.holds(StageRequested), r.holds(StageIssued):
+		return WaitDeployment, "the first publication waits until a key is deployed"
+	default:
 		return WaitCertificate, "no certificate has been issued yet"
 	}
 	if r.f.Policy.ProbeDisabled {
@@ -206,6 +210,11 @@ func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
 		}
 	}
 	return WaitNone, ""
+}
+
+// holds says whether some object holds a key at a stage.
+func (r *run) holds(stage KeyStage) bool {
+	return slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == stage })
 }
 
 // worseBlocked refuses a set that a chain does not match which matches what is served now.

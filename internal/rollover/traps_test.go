@@ -202,6 +202,20 @@ var publishingTraps = []trap{
 		s.settle()
 		s.shows(firstOwner, "a")
 	}},
+	{"10 a secondary is away before the first key is deployed", func(t *testing.T) {
+		s := newScene(t)
+		s.servers[2].down = true
+		s.hold("a", StageIssued)
+		d := s.settle()
+		s.held(d, "a", WaitSweep, "ns2")
+		if d.Waits[0].Code != WaitSweep {
+			t.Errorf("what is told first is %+v", d.Waits[0])
+		}
+		s.servers[2].down = false
+		if d := s.work(); !slices.Contains(d.Deploy, digest("a")) {
+			t.Errorf("it waits: %+v", d.Waits)
+		}
+	}},
 	{"10 a secondary lags, is away, or serves expired signatures", func(t *testing.T) {
 		for name, fault := range map[string]func(*shower){
 			"lags":    func(n *shower) { n.stuck = true },

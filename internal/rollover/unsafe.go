@@ -85,7 +85,7 @@ func (r *run) dangerReason(t *tracked, early bool) UnsafeReason {
 // settle sorts the waits, the most telling first, and finds the next instant worth waking at.
 func (r *run) settle(d *Decision) {
 	p := r.f.Policy
-	if !d.Published && !p.Removing && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == StageDeployed }) {
+	if !d.Published && !p.Removing && !r.holds(StageDeployed) && !r.holds(StageRequested) && !r.holds(StageIssued) {
 		r.wait(WaitCertificate, r.f.Host, "no certificate has been issued yet", time.Time{})
 	}
 	if p.Removing && !d.UntrustAt.IsZero() && !d.Untrusted {
@@ -114,7 +114,7 @@ func (d *Decision) wakeAt(now, at time.Time, action string) {
 // waitOrder lists what is most telling first.
 var waitOrder = []WaitCode{
 	WaitSuspended, WaitClock, WaitTooManyRecords, WaitUnread, WaitCompromised, WaitCertificate, WaitDNSSEC, WaitServers, WaitUpdate,
-	WaitPropagation, WaitKeysChanging, WaitSignatures, WaitCaches, WaitSweep, WaitEndpoints, WaitRetire,
+	WaitPropagation, WaitKeysChanging, WaitSignatures, WaitCaches, WaitSweep, WaitEndpoints, WaitRetire, WaitDeployment,
 }
 
 func waitRank(code WaitCode) int { return slices.Index(waitOrder, code) }

@@ -203,10 +203,24 @@ func (s *stage) emergency(ctx context.Context) error {
 		return err
 	}
 	key := lab.CurrentKey(md, host)
+	s.view.log("waiting until the standby key may be served: on a real host that was weeks ago")
+	if _, err := s.lab.WaitDomain(ctx, domainName, 3*time.Minute, deployable); err != nil {
+		return err
+	}
 	if err := s.change(ctx, "COMPROMISED_KEYS", strconv.Quote(key), "compromisedKeys: ["+short(key)+"…]"); err != nil {
 		return err
 	}
 	return s.settle(ctx, true, key)
+}
+
+// deployable returns what is missing for the standby key to be served at once.
+func deployable(md *v1alpha1.MailDomain) string {
+	for _, k := range lab.Keys(md, host, v1alpha1.RoleNext) {
+		if k.DeployableAt != nil {
+			return "the standby key is not deployable yet"
+		}
+	}
+	return ""
 }
 
 // change applies the MailDomain with another value in it.

@@ -101,7 +101,10 @@ func (s snapshot) line() string {
 func (s snapshot) picture(elapsed string) string {
 	var b strings.Builder
 	row := func(label, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-22s %s\n", label, clip(fmt.Sprintf(format, args...), 94))
+		for _, line := range wrap(fmt.Sprintf(format, args...), 94) {
+			fmt.Fprintf(&b, "  %-22s %s\n", label, line)
+			label = ""
+		}
 	}
 	fmt.Fprintf(&b, "\n── %s  %s\n", elapsed, s.step)
 	for _, server := range s.servers {
@@ -140,11 +143,17 @@ func short(digest string) string {
 	return strings.ToLower(digest[:min(8, len(digest))])
 }
 
-func clip(text string, width int) string {
-	if runes := []rune(text); len(runes) > width {
-		return string(runes[:width-1]) + "…"
+// wrap breaks a text between words, so that no line is wider than the terminal.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
 	}
-	return text
+	return append(lines, line)
 }
 
 func keysLine(md *v1alpha1.MailDomain) string {
@@ -196,7 +205,7 @@ func waitingLine(md *v1alpha1.MailDomain) string {
 	if t.Time == nil {
 		return t.Action
 	}
-	return t.Action + " at " + t.Time.Format(time.TimeOnly)
+	return "until " + t.Time.Local().Format(time.TimeOnly) + ": " + t.Action
 }
 
 func safeLine(md *v1alpha1.MailDomain) string {

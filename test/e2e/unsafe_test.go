@@ -50,8 +50,8 @@ func (s *site) resolverHolds() {
 	})
 }
 
-// renewUntilBothFail renews with a resolver that has just learned the records. That this finds the new
-// key before the old records are forgotten takes luck on a busy machine, so it is tried again.
+// renewUntilBothFail renews when the resolver has just learned the records. On a busy machine the new key
+// may still be served only after they are forgotten, and nothing fails then: it is tried again.
 func (s *site) renewUntilBothFail() {
 	s.Helper()
 	for range 4 {
