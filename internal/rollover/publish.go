@@ -188,7 +188,7 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
 	switch {
 	case r.holds(StageDeployed):
-	case r.holds(StageRequested), r.holds(StageIssued):
+	case r.holds(StageRequested, StageIssued):
 		return WaitDeployment, "the first publication waits until a key is deployed"
 	default:
 		return WaitCertificate, "no certificate has been issued yet"
@@ -212,9 +212,9 @@ func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
 	return WaitNone, ""
 }
 
-// holds says whether some object holds a key at a stage.
-func (r *run) holds(stage KeyStage) bool {
-	return slices.ContainsFunc(r.keys, func(t tracked) bool { return t.stage == stage })
+// holds says whether some object holds a key at one of the stages.
+func (r *run) holds(stages ...KeyStage) bool {
+	return slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(stages, t.stage) })
 }
 
 // worseBlocked refuses a set that a chain does not match which matches what is served now.

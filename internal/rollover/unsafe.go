@@ -85,7 +85,7 @@ func (r *run) dangerReason(t *tracked, early bool) UnsafeReason {
 // settle sorts the waits, the most telling first, and finds the next instant worth waking at.
 func (r *run) settle(d *Decision) {
 	p := r.f.Policy
-	if !d.Published && !p.Removing && !r.holds(StageDeployed) && !r.holds(StageRequested) && !r.holds(StageIssued) {
+	if !d.Published && !p.Removing && !r.holds(StageRequested, StageIssued, StageDeployed) {
 		r.wait(WaitCertificate, r.f.Host, "no certificate has been issued yet", time.Time{})
 	}
 	if p.Removing && !d.UntrustAt.IsZero() && !d.Untrusted {
