@@ -26,11 +26,7 @@ func TestOwnersApart(t *testing.T) {
 			s.shows(firstOwner, "a")
 			s.shows(submission)
 			s.now = s.now.Add(72 * time.Hour)
-			s.hold("b", StageRequested)
-			s.work()
-			gone := s.now.Add(10 * time.Second)
-			s.now = gone
-			s.settle()
+			gone := s.requests("b")
 			s.heldUntil("b", gone.Add(soak))
 			s.deploys("b", "a")
 			s.settle()
@@ -56,11 +52,7 @@ func TestOwnersApart(t *testing.T) {
 			s.owners[1].refused, s.owners[1].heldBack = true, true
 			s.settle()
 			s.now = s.now.Add(72 * time.Hour)
-			s.hold("b", StageRequested)
-			s.work()
-			gone := s.now.Add(10 * time.Second)
-			s.now = gone
-			s.settle()
+			gone := s.requests("b")
 			s.heldUntil("b", gone.Add(soak))
 		}},
 		{"an update that failed in doubt counts as carried out until the sweeps say that it was not", func(t *testing.T) {
@@ -115,11 +107,7 @@ func TestOwnersApart(t *testing.T) {
 		{"a server that the user excepted holds nothing up", func(t *testing.T) {
 			s := published(t)
 			s.servers[2].ignored, s.servers[2].stuck = true, true
-			s.hold("b", StageRequested)
-			s.work()
-			gone := s.now.Add(10 * time.Second)
-			s.now = gone
-			s.settle()
+			gone := s.requests("b")
 			s.heldUntil("b", gone.Add(soak))
 		}},
 		{"foreign records are removed when endpoints were asked, and need them not", func(t *testing.T) {

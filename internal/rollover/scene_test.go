@@ -142,6 +142,17 @@ func (s *scene) deploys(name, instead string) {
 	}
 }
 
+// requests lets a request for a key wait, and the records be published. It returns when no server showed
+// the older ones any more.
+func (s *scene) requests(name string) time.Time {
+	s.hold(name, StageRequested)
+	s.work()
+	gone := s.now.Add(10 * time.Second)
+	s.now = gone
+	s.settle()
+	return gone
+}
+
 // answer is what a server says of an owner.
 func (s *scene) answer(n *shower, owner string) Answer {
 	set := n.shows[owner]

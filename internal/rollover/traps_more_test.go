@@ -142,11 +142,7 @@ var endingTraps = []trap{
 		s.now = s.now.Add(72 * time.Hour)
 		s.settle()
 		s.shows(firstOwner, "b")
-		s.hold("a", StageRequested)
-		s.work()
-		gone := s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone := s.requests("a")
 		s.heldUntil("a", gone.Add(soak))
 	}},
 	{"22 a key is compromised", func(t *testing.T) {

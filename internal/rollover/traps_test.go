@@ -59,11 +59,7 @@ var waitingTraps = []trap{
 		s := newScene(t)
 		s.policy.TTL, s.policy.PublishSafety = 10*time.Minute, 3*time.Hour
 		s.settle()
-		s.hold("b", StageRequested)
-		s.work()
-		gone := s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone := s.requests("b")
 		s.heldUntil("b", gone.Add(3*time.Hour+15*time.Minute))
 	}},
 	{"02 the lowest TTL of an alias chain is taken", func(t *testing.T) {
@@ -72,11 +68,7 @@ var waitingTraps = []trap{
 			n.cacheTTL = 10 * time.Hour // of the CNAME; the record's own is an hour
 		}
 		s.settle()
-		s.hold("b", StageRequested)
-		s.work()
-		gone := s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone := s.requests("b")
 		s.heldUntil("b", gone.Add(20*time.Hour+5*time.Minute))
 	}},
 	{"03 the TTL was lowered a moment ago", func(t *testing.T) {
@@ -95,11 +87,7 @@ var waitingTraps = []trap{
 	}},
 	{"04 the TTL is raised during the wait", func(t *testing.T) {
 		s := published(t)
-		s.hold("b", StageRequested)
-		s.work()
-		gone := s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone := s.requests("b")
 		s.policy.TTL = 24 * time.Hour
 		s.servers[2].stuck = true
 		s.settle()
@@ -113,11 +101,7 @@ var waitingTraps = []trap{
 		}
 		// For the key after it the higher TTL counts.
 		s.deploys("b", "a")
-		s.hold("c", StageRequested)
-		s.work()
-		gone = s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone = s.requests("c")
 		s.heldUntil("c", gone.Add(48*time.Hour+5*time.Minute))
 	}},
 	{"05 a server keeps or caps the TTL silently", func(t *testing.T) {
@@ -144,20 +128,12 @@ var waitingTraps = []trap{
 		s := newScene(t)
 		s.policy.TTL, s.policy.PublishSafety = time.Second, 0
 		s.settle()
-		s.hold("b", StageRequested)
-		s.work()
-		gone := s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone := s.requests("b")
 		s.heldUntil("b", gone.Add(2*s.policy.TTLFloor+s.policy.Delay))
 	}},
 	{"20 the operator starts again, or the clock is set back", func(t *testing.T) {
 		s := published(t)
-		s.hold("b", StageRequested)
-		s.work()
-		gone := s.now.Add(10 * time.Second)
-		s.now = gone
-		s.settle()
+		gone := s.requests("b")
 		// A new process has what was stored, and neither sweeps nor probes.
 		s.owners[0].last, s.round = nil, nil
 		s.now = s.now.Add(time.Hour)
