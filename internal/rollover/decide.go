@@ -45,6 +45,8 @@ type run struct {
 type ownerRun struct {
 	OwnerDecision
 	facts Owner
+	// removing says that our records are taken out of this owner.
+	removing bool
 	// last is the newest sweep; nil when there is none that counts.
 	last *Sweep
 	// primary is what the primary was last seen with; primaryKnown says whether that is known.
@@ -59,7 +61,7 @@ func (r *run) openOwner(o Owner) ownerRun {
 		out.last = &o.Sweeps[n-1]
 	}
 	out.Name = o.Name
-	out.Removing = r.f.Policy.Removing || o.Removing
+	out.removing = r.f.Policy.Removing || o.Removing
 	out.Versions = prune(fold(o, r.f.Policy), r.f.Policy, r.now)
 	out.primary, out.primaryTTL, out.primaryKnown = primaryAnswer(out.last)
 	return out

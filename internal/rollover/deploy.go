@@ -126,7 +126,7 @@ func (r *run) unpublished(key string) (WaitCode, string) {
 	for i := range r.owners {
 		o := &r.owners[i]
 		switch {
-		case o.Removing || !o.everPublished():
+		case o.removing || !o.everPublished():
 			// Nobody has a record of it that a key could not match.
 		case o.Write || r.changeWanted(o):
 			return WaitUpdate, key + " waits until its records are written to " + o.Name

@@ -351,8 +351,6 @@ type OwnerDecision struct {
 	InSync bool
 	// Behind are the servers that kept it from being green, sorted.
 	Behind []Fault
-	// Removing says that our records are taken out of this owner.
-	Removing bool
 	// Warnings for people: more than six records, unusable additional records and the like.
 	Warnings []string
 }

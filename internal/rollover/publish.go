@@ -14,7 +14,7 @@ func (r *run) publish() {
 	own := r.ownRecords()
 	for i := range r.owners {
 		o := &r.owners[i]
-		if !o.Removing {
+		if !o.removing {
 			o.Own = r.withoutUnready(o, own)
 		}
 		o.Foreign = r.foreign(o)
@@ -77,7 +77,7 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 // look at every endpoint of the port has found chains that our own records match. What is deleted
 // are our own records alone.
 func (r *run) foreignMayGo(o *ownerRun) bool {
-	if !r.f.Policy.RemoveForeign || o.Removing || len(o.Foreign) == 0 {
+	if !r.f.Policy.RemoveForeign || o.removing || len(o.Foreign) == 0 {
 		return false
 	}
 	if r.f.Policy.ProbeDisabled {
@@ -171,7 +171,7 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 		return WaitTooManyRecords, fmt.Sprintf("%s would have more than %d TLSA records, and large senders fail beyond that: remove foreign or additional records, parameter sets or Certificates", o.Name, MaxRecords)
 	case o.facts.HeldBack:
 		return WaitUpdate, "the last update of " + o.Name + " failed; it is tried again after a while"
-	case o.Removing:
+	case o.removing:
 		return WaitNone, ""
 	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
 		return WaitDNSSEC, "the zone is not Secure: " + r.f.DNSSEC.Message
