@@ -3,12 +3,14 @@
 # root it installs what is missing; otherwise it says plainly what is missing, and fails in CI.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
-# program:package
+# program:package, or file:package where a package has no program
 wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey:bind9-utils nsd:nsd unbound:unbound
+	knotd:knot knotc:knot pdns_server:pdns-server pdnsutil:pdns-server sqlite3:sqlite3
+	/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql:pdns-backend-sqlite3
 	posttls-finger:postfix openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do
-	command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+	[[ -e ${pair%%:*} ]] || command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 mapfile -t packages < <(printf '%s\n' "${missing[@]}" | sort -u)

@@ -1,5 +1,5 @@
 // Package servers starts real name servers for tests, from Debian packages: BIND as a primary that
-// signs, BIND and NSD as secondaries, unbound as a validating resolver. Each listens on an
+// signs, Knot and PowerDNS too; BIND, NSD and Knot as secondaries; unbound as a validating resolver. Each listens on an
 // unprivileged loopback port, keeps its files and logs in a folder of the test, and ends with the
 // test. No root is needed. A server can be stopped, started again, and paused in the middle of what
 // it does.
@@ -22,7 +22,7 @@ import (
 	"github.com/dane-operator/dane-operator/test/kube/child"
 )
 
-// Server is a running name server, whatever its make. Knot and PowerDNS fit behind it too.
+// Server is a running name server, whatever its make.
 type Server interface {
 	// Name says which one it is, in messages.
 	Name() string
@@ -43,7 +43,8 @@ type Server interface {
 // packages that hold the programs.
 var packages = map[string]string{
 	"named": "bind9", "rndc": "bind9", "nsupdate": "bind9-dnsutils", "dig": "bind9-dnsutils",
-	"nsd": "nsd", "unbound": "unbound",
+	"nsd": "nsd", "unbound": "unbound", "knotd": "knot", "knotc": "knot", "sqlite3": "sqlite3",
+	"pdns_server": "pdns-server", "pdns_control": "pdns-server", "pdnsutil": "pdns-server",
 }
 
 // Find returns the path of a program. A missing one fails the test and says how to install it.

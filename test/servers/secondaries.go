@@ -90,6 +90,47 @@ zone:
 	return s.follow()
 }
 
+// StartKnotSecondary starts Knot as a secondary of p on an address (default 127.0.0.1).
+func StartKnotSecondary(t testing.TB, p *Primary, address string) *Secondary {
+	t.Helper()
+	d := newDaemon(t, "Knot secondary", "knotd", address)
+	s := &Secondary{daemon: d, Addr: d.addr, zone: p.Zone, of: p}
+	d.file("knot.conf", fmt.Sprintf(`server:
+    listen: %[5]s@%[4]d
+    rundir: %[3]q
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+log:
+  - target: stderr
+    any: info
+database:
+    storage: %[3]q
+key:
+  - id: %[1]s
+    algorithm: hmac-sha256
+    secret: %[2]q
+remote:
+  - id: primary
+    address: %[7]s@%[8]d
+    key: %[1]s
+acl:
+  - id: primary
+    key: %[1]s
+    action: notify
+zone:
+  - domain: %[6]s
+    storage: %[3]q
+    file: zone.db
+    master: primary
+    acl: primary
+    retry-min-interval: 1
+    refresh-min-interval: 2
+`, transferKeyName, p.transferKey, d.dir, d.addr.Port(), d.addr.Addr(), p.Zone, p.addr.Addr(), p.addr.Port()))
+	d.args = []string{"-c", filepath.Join(d.dir, "knot.conf")}
+	return s.follow()
+}
+
 // follow starts the secondary and waits until it has the primary's zone.
 func (s *Secondary) follow() *Secondary {
 	s.t.Helper()
@@ -130,6 +171,6 @@ func (s *Secondary) Lag() {
 func (s *Secondary) Follow() {
 	s.t.Helper()
 	s.of.notifies(s.Addr)
-	s.of.Control("notify", s.zone)
+	s.of.notify()
 	s.CatchUp()
 }

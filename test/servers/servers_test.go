@@ -12,23 +12,49 @@ import (
 
 const zoneName = "example.test."
 
-// every is a server of each kind.
-func every(t *testing.T) (*servers.Primary, *servers.Secondary, *servers.Secondary, *servers.Resolver) {
+// every is a primary of a make with a secondary of each make.
+func every(t *testing.T, m servers.Make) (*servers.Primary, []*servers.Secondary, *servers.Resolver) {
 	t.Helper()
-	p := servers.StartBINDPrimary(t, servers.Options{Zone: zoneName, Records: []string{"mx1 A 127.0.0.1"}})
-	b := servers.StartBINDSecondary(t, p, "")
-	n := servers.StartNSDSecondary(t, p, "")
-	u := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(p, b, n)}})
-	return p, b, n, u
+	p := servers.StartPrimary(t, m, servers.Options{Zone: zoneName, Records: []string{"mx1 A 127.0.0.1"}})
+	secondaries := []*servers.Secondary{
+		servers.StartBINDSecondary(t, p, ""), servers.StartNSDSecondary(t, p, ""), servers.StartKnotSecondary(t, p, ""),
+	}
+	u := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(p, secondaries...)}})
+	return p, secondaries, u
+}
+
+// onEvery runs a test on a primary of each make.
+func onEvery(t *testing.T, test func(t *testing.T, m servers.Make)) {
+	for _, m := range servers.Makes {
+		t.Run(string(m), func(t *testing.T) { test(t, m) })
+	}
 }
 
 func TestEveryServerServesAndValidates(t *testing.T) {
-	p, b, n, u := every(t)
-	p.Update("add _25._tcp.mx1.example.test. 60 TLSA 3 1 1 " + hex64)
-	for _, s := range []servers.Server{p, b, n} {
-		servers.Eventually(t, s.Name()+" serves the record", func() error { return shows(s, false) })
+	onEvery(t, func(t *testing.T, m servers.Make) {
+		p, secondaries, u := every(t, m)
+		p.Update("add _25._tcp.mx1.example.test. 60 TLSA 3 1 1 " + hex64)
+		for _, s := range append([]servers.Server{p}, all(secondaries)...) {
+			servers.Eventually(t, s.Name()+" serves the record", func() error { return shows(s, false) })
+		}
+		servers.Eventually(t, "unbound validates the record", func() error { return shows(u, true) })
+		p.Admin("add mx2.example.test. 60 A 127.0.0.2")
+		servers.Eventually(t, "the administrator's record is served", func() error {
+			m, err := servers.Ask(secondaries[0].Addr, "mx2.example.test.", dns.TypeA, false)
+			if err == nil && len(m.Answer) == 0 {
+				err = errors.New("no answer")
+			}
+			return err
+		})
+	})
+}
+
+func all(secondaries []*servers.Secondary) []servers.Server {
+	var out []servers.Server
+	for _, s := range secondaries {
+		out = append(out, s)
 	}
-	servers.Eventually(t, "unbound validates the record", func() error { return shows(u, true) })
+	return out
 }
 
 const hex64 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -53,8 +79,12 @@ func shows(s servers.Server, recurse bool) error {
 }
 
 func TestServersStopStartAndPause(t *testing.T) {
-	p, b, n, _ := every(t)
-	for _, s := range []servers.Server{p, b, n} {
+	onEvery(t, stopStartAndPause)
+}
+
+func stopStartAndPause(t *testing.T, m servers.Make) {
+	p, secondaries, _ := every(t, m)
+	for _, s := range append([]servers.Server{p}, all(secondaries)...) {
 		s.Pause()
 		if _, err := servers.AskWithin(2*time.Second, s.Address(), zoneName, dns.TypeSOA, false); err == nil {
 			t.Errorf("%s answers while it is paused", s.Name())
@@ -76,7 +106,11 @@ func TestServersStopStartAndPause(t *testing.T) {
 }
 
 func TestSecondaryCatchesUpAfterAPause(t *testing.T) {
-	p := servers.StartBINDPrimary(t, servers.Options{})
+	onEvery(t, catchUpAfterAPause)
+}
+
+func catchUpAfterAPause(t *testing.T, m servers.Make) {
+	p := servers.StartPrimary(t, m, servers.Options{})
 	n := servers.StartNSDSecondary(t, p, "")
 	n.Pause()
 	p.Update("add _25._tcp.mx1.example.test. 60 TLSA 3 1 1 " + hex64)
@@ -85,4 +119,22 @@ func TestSecondaryCatchesUpAfterAPause(t *testing.T) {
 	if err := shows(n, false); err != nil {
 		t.Error(err)
 	}
+}
+
+// A secondary that no NOTIFY reaches keeps what it has, until it is told again.
+func TestSecondaryThatLags(t *testing.T) {
+	onEvery(t, func(t *testing.T, m servers.Make) {
+		p := servers.StartPrimary(t, m, servers.Options{})
+		n, b := servers.StartNSDSecondary(t, p, ""), servers.StartBINDSecondary(t, p, "")
+		n.Lag()
+		p.Update("add _25._tcp.mx1.example.test. 60 TLSA 3 1 1 " + hex64)
+		b.CatchUp()
+		if err := shows(n, false); err == nil {
+			t.Error("the secondary follows although it lags")
+		}
+		n.Follow()
+		if err := shows(n, false); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -1,0 +1,111 @@
+package servers
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// knot is Knot DNS. What an administrator would copy is in zoneSections, and in docs/knot.md.
+type knot struct{}
+
+func newKnot(*Primary) brand { return knot{} }
+
+func (k knot) prepare(p *Primary) {
+	k.configure(p)
+	p.args = []string{"-c", filepath.Join(p.dir, "knot.conf")}
+}
+
+func (k knot) renotify(p *Primary) {
+	k.configure(p)
+	p.Control("reload")
+}
+
+func (k knot) control(p *Primary, args ...string) (string, error) {
+	return p.run("knotc", "", append([]string{"-s", filepath.Join(p.dir, "knot.sock")}, args...)...)
+}
+
+// configure writes knot.conf.
+func (k knot) configure(p *Primary) {
+	remotes, notify := "", make([]string, 0, len(p.secondaries))
+	for i, s := range p.secondaries {
+		id := fmt.Sprintf("secondary%d", i)
+		remotes += fmt.Sprintf("  - id: %s\n    address: %s@%d\n    key: %s\n", id, s.Addr(), s.Port(), transferKeyName)
+		notify = append(notify, id)
+	}
+	if remotes != "" {
+		remotes = "remote:\n" + remotes
+	}
+	p.file("knot.conf", fmt.Sprintf(`server:
+    listen: %[1]s@%[2]d
+    rundir: %[3]q
+    udp-workers: 1
+    tcp-workers: 2
+    background-workers: 2
+log:
+  - target: stderr
+    any: info
+control:
+    listen: "knot.sock"
+database:
+    storage: %[3]q
+key:
+  - id: %[4]s
+    algorithm: %[5]s
+    secret: %[6]q
+  - id: %[7]s
+    algorithm: hmac-sha256
+    secret: %[8]q
+  - id: %[9]s
+    algorithm: hmac-sha256
+    secret: %[10]q
+%[11]s%[12]s`, p.addr.Addr(), p.addr.Port(), p.dir, updateKeyName, p.options.TSIGAlgorithm, p.TSIGSecret,
+		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, k.zoneSections(p, notify)))
+}
+
+func (k knot) zoneSections(p *Primary, notify []string) string {
+	grants := p.options.Grants
+	if len(grants) == 0 {
+		grants = []string{"update-type: [TLSA]", "update-owner: zone", "update-owner-match: sub"}
+	}
+	nsec3, signing := "off", "on"
+	if p.options.NSEC3 {
+		nsec3 = "on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0"
+	}
+	if p.options.Unsigned {
+		signing = "off"
+	}
+	return fmt.Sprintf(`acl:
+  - id: operator
+    key: %[1]s
+    action: update
+    %[2]s
+  - id: administrator
+    key: %[3]s
+    action: update
+  - id: secondaries
+    key: %[4]s
+    action: transfer
+policy:
+  - id: mail
+    algorithm: ecdsap256sha256
+    single-type-signing: on
+    nsec3: %[5]s
+zone:
+  - domain: %[6]s
+    storage: %[7]q
+    file: zone.db
+    semantic-checks: off
+    dnssec-signing: %[8]s
+    dnssec-policy: mail
+    acl: [operator, administrator, secondaries]
+%[9]s`, updateKeyName, strings.Join(grants, "\n    "), AdminName, transferKeyName, nsec3, p.Zone, p.dir, signing, notifyLine(notify))
+}
+
+// notifyLine is left out without secondaries: Knot refuses an empty list.
+func notifyLine(secondaries []string) string {
+	if len(secondaries) == 0 {
+		return ""
+	}
+	return "    notify: [" + strings.Join(secondaries, ", ") + "]\n"
+}
