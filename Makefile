@@ -60,7 +60,12 @@ test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers a
 	@hack/envtest.sh cert-manager >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
-		go -C test test -count=1 -p 1 -timeout 30m ./...
+		go -C test test -count=1 -p 1 -parallel 6 -timeout 30m ./...
+
+test-matrix: deps ## Run every end-to-end case on every make of name server (an hour; CI runs each on some).
+	@hack/envtest.sh cert-manager >/dev/null
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		DANE_TEST_MATRIX=full go -C test test -count=1 -parallel 4 -timeout 120m -v ./e2e
 
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
 	@echo "compiling the demo (a minute the first time)"
@@ -85,4 +90,4 @@ bench: ## Run the benchmarks.
 clean: ## Remove what was built here.
 	rm -rf bin dist
 
-.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster demo run install uninstall fuzz bench clean
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall fuzz bench clean

@@ -51,8 +51,10 @@ var points = []point{
 }
 
 // The operator is killed at each point of a rollover, is away while the caches forget, and comes back.
-func TestKilledAtEveryPoint(t *testing.T) {
-	s := gated(t, false)
+func TestKilledAtEveryPoint(t *testing.T) { alone(t, bind, killedAtEveryPoint) }
+
+func killedAtEveryPoint(t *testing.T, m servers.Make) {
+	s := gated(t, m, false)
 	for _, p := range points {
 		t.Logf("killed when %s", p.name)
 		s.killAt(p, nil)
@@ -62,8 +64,10 @@ func TestKilledAtEveryPoint(t *testing.T) {
 
 // A lost status makes a rollover slower and never unsafe: what the operator finds in DNS counts as
 // known to caches for a time that it cannot tell.
-func TestKilledAndStatusLost(t *testing.T) {
-	s := gated(t, false)
+func TestKilledAndStatusLost(t *testing.T) { alone(t, powerDNS, killedAndStatusLost) }
+
+func killedAndStatusLost(t *testing.T, m servers.Make) {
+	s := gated(t, m, false)
 	for _, p := range points[1:4] {
 		t.Logf("killed when %s, and the status lost", p.name)
 		s.killAt(p, s.wipeStatus)

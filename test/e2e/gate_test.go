@@ -23,9 +23,9 @@ func withoutStandby(md *v1alpha1.MailDomain) {
 }
 
 // gated brings a host with strategy Gate to rest, and starts the judges.
-func gated(t *testing.T, standby bool, edits ...func(*v1alpha1.MailDomain)) *site {
+func gated(t *testing.T, m servers.Make, standby bool, edits ...func(*v1alpha1.MailDomain)) *site {
 	t.Helper()
-	return newSite(t, "mx1-tls").gated(standby, edits...)
+	return newSite(t, m, "mx1-tls").gated(standby, edits...)
 }
 
 func (s *site) gated(standby bool, edits ...func(*v1alpha1.MailDomain)) *site {
@@ -48,8 +48,10 @@ func (s *site) gated(standby bool, edits ...func(*v1alpha1.MailDomain)) *site {
 // A record that no server matches is an outage: the first publication waits for Postfix, which is
 // late. Until then senders find no records and are content; from then on they find them and verify. A
 // sender that finds records while Postfix has no certificate cannot deliver: it meets no STARTTLS.
-func TestFirstPublication(t *testing.T) {
-	s := newSite(t, "mx1-tls", lateReload)
+func TestFirstPublication(t *testing.T) { on(t, all, firstPublication) }
+
+func firstPublication(t *testing.T, m servers.Make) {
+	s := newSite(t, m, "mx1-tls", lateReload)
 	s.createZone()
 	s.judges()
 	s.domain(nil)
@@ -108,8 +110,10 @@ func (s *site) bothVerified() error {
 }
 
 // The standby key is known to every cache long before: two renewals in a row wait for nothing.
-func TestGateWithStandbyKey(t *testing.T) {
-	s := gated(t, true)
+func TestGateWithStandbyKey(t *testing.T) { on(t, knot, gateWithStandbyKey) }
+
+func gateWithStandbyKey(t *testing.T, m servers.Make) {
+	s := gated(t, m, true)
 	md, err := s.lab.Domain(t.Context(), s.lab.Namespace)
 	s.must(err)
 	for range 2 {
@@ -124,8 +128,10 @@ func TestGateWithStandbyKey(t *testing.T) {
 
 // Without a standby key the request waits, while cert-manager's own approver tries to approve it and
 // is refused by the policy, until every cache knows the new key.
-func TestGateWithoutStandbyKey(t *testing.T) {
-	s := gated(t, false)
+func TestGateWithoutStandbyKey(t *testing.T) { on(t, all, gateWithoutStandbyKey) }
+
+func gateWithoutStandbyKey(t *testing.T, m servers.Make) {
+	s := gated(t, m, false)
 	published := s.published()
 	before := s.startRenewal()
 	s.heldUntil(s.changesFrom(published).Add(caches))
@@ -138,40 +144,45 @@ func TestGateWithoutStandbyKey(t *testing.T) {
 
 // A renewal that keeps the key changes nothing and waits for nothing, with either strategy.
 func TestKeyThatStays(t *testing.T) {
+	t.Parallel()
 	for _, strategy := range []v1alpha1.Strategy{v1alpha1.StrategyGate, v1alpha1.StrategyFollow} {
 		t.Run(string(strategy), func(t *testing.T) {
-			s := newSite(t, "mx1-tls")
-			s.createZone()
-			s.certificate("selfsigned", func(c *certificateSpec) { c.PrivateKey.RotationPolicy = cmapi.RotationPolicyNever })
-			s.domain(func(md *v1alpha1.MailDomain) {
-				md.Spec.Rollover.Strategy = strategy
-				withoutStandby(md)
-			})
-			md := s.settle(false)
-			s.judges()
-			published := s.published()
-			unchanged := func(when string) {
-				if now := s.published(); now != published {
-					t.Errorf("published %s:\n%s\ninstead of:\n%s", when, now, published)
-				}
-			}
-			for revision := 2; revision <= 5; revision++ {
-				s.must(s.lab.Renew(t.Context(), s.lab.Namespace, "mx1"))
-				s.issued(revision)
-				unchanged(fmt.Sprintf("with revision %d", revision))
-			}
-			time.Sleep(caches) // what the operator does late is seen too
-			after := s.settle(false)
-			unchanged("at the end")
-			if lab.CurrentKey(md, mx) != lab.CurrentKey(after, mx) {
-				t.Error("the key changed although rotationPolicy is Never")
-			}
-			if c := meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ConditionRolloverSafe); c == nil || c.Status != metav1.ConditionTrue {
-				t.Errorf("RolloverSafe is %+v", c)
-			}
-			s.verdict()
+			on(t, bind, func(t *testing.T, m servers.Make) { keyThatStays(t, m, strategy) })
 		})
 	}
+}
+
+func keyThatStays(t *testing.T, m servers.Make, strategy v1alpha1.Strategy) {
+	s := newSite(t, m, "mx1-tls")
+	s.createZone()
+	s.certificate("selfsigned", func(c *certificateSpec) { c.PrivateKey.RotationPolicy = cmapi.RotationPolicyNever })
+	s.domain(func(md *v1alpha1.MailDomain) {
+		md.Spec.Rollover.Strategy = strategy
+		withoutStandby(md)
+	})
+	md := s.settle(false)
+	s.judges()
+	published := s.published()
+	unchanged := func(when string) {
+		if now := s.published(); now != published {
+			t.Errorf("published %s:\n%s\ninstead of:\n%s", when, now, published)
+		}
+	}
+	for revision := 2; revision <= 5; revision++ {
+		s.must(s.lab.Renew(t.Context(), s.lab.Namespace, "mx1"))
+		s.issued(revision)
+		unchanged(fmt.Sprintf("with revision %d", revision))
+	}
+	time.Sleep(caches) // what the operator does late is seen too
+	after := s.settle(false)
+	unchanged("at the end")
+	if lab.CurrentKey(md, mx) != lab.CurrentKey(after, mx) {
+		t.Error("the key changed although rotationPolicy is Never")
+	}
+	if c := meta.FindStatusCondition(after.Status.Conditions, v1alpha1.ConditionRolloverSafe); c == nil || c.Status != metav1.ConditionTrue {
+		t.Errorf("RolloverSafe is %+v", c)
+	}
+	s.verdict()
 }
 
 // issued waits until a revision of the Certificate is in its Secret.

@@ -1,5 +1,5 @@
-// Package e2e runs whole rollovers on BIND, with a BIND and an NSD secondary, cert-manager's own
-// controllers and a real Postfix, while two independent senders check the host all the time: Postfix
+// Package e2e runs whole rollovers on BIND, Knot and PowerDNS, with secondaries of other makes,
+// cert-manager's own controllers and a real Postfix, while two independent senders check the host all the time: Postfix
 // through unbound, and one that replays every answer that a cache may still hold to libssl. A case is
 // good only if no check fails; in the unsafe ones, exactly what the object's conditions announced.
 package e2e

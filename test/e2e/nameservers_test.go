@@ -12,16 +12,20 @@ import (
 )
 
 // A secondary that serves the old records holds the new key back for as long as it does, and is named.
-func TestSecondaryThatLags(t *testing.T) {
-	s := gated(t, false)
+func TestSecondaryThatLags(t *testing.T) { on(t, knot, secondaryThatLags) }
+
+func secondaryThatLags(t *testing.T, m servers.Make) {
+	s := gated(t, m, false)
 	s.nsd.Lag()
 	s.heldBy(s.nsd, s.nsd.Follow)
 	s.verdict()
 }
 
 // A secondary that is down may come back with the old records: the new key waits for it.
-func TestSecondaryThatIsDown(t *testing.T) {
-	s := gated(t, false)
+func TestSecondaryThatIsDown(t *testing.T) { on(t, powerDNS, secondaryThatIsDown) }
+
+func secondaryThatIsDown(t *testing.T, m servers.Make) {
+	s := gated(t, m, false)
 	s.nsd.Stop()
 	s.heldBy(s.nsd, s.nsd.Start)
 	s.verdict()

@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -25,44 +27,43 @@ const (
 	// patience is how long a test waits for what should take seconds.
 	patience = 2 * time.Minute
 	// tick is the time between two checks of a judge.
-	tick = 100 * time.Millisecond
+	tick = 200 * time.Millisecond
 	// reload is how late Postfix has a new certificate, as a pod whose Secret the kubelet refreshes.
 	reload = 1500 * time.Millisecond
 	// late is for tests in which something has to be seen before Postfix has the new certificate.
 	late = 5 * time.Second
-	// resolver is an address of its own, since libc asks port 53 alone.
-	resolver = "127.0.0.153"
 )
 
 // site is a mail domain with all that belongs to it: namespace, issuers, signed zone, Postfix.
 type site struct {
 	*testing.T
-	lab       *lab.Lab
-	primary   *servers.Primary
-	bind, nsd *servers.Secondary
-	unbound   *servers.Resolver
-	postfix   *judge.Postfix
-	checks    *judge.Log
-	stops     []func()
+	lab     *lab.Lab
+	primary *servers.Primary
+	// other is a secondary of another make than the primary's and NSD.
+	other, nsd *servers.Secondary
+	unbound    *servers.Resolver
+	postfix    *judge.Postfix
+	checks     *judge.Log
+	stops      []func()
 	// from is the revision that the Certificate had when a renewal was started last.
 	from int
 }
 
-// newSite starts everything but the operator's objects. Postfix serves the Secret of that name. When
-// the test ends, the operator runs and has nothing left to do for it.
-func newSite(t *testing.T, secret string, edits ...func(*judge.PostfixOptions)) *site {
+// newSite starts everything but the operator's objects, with a primary of a make. Postfix serves the
+// Secret of that name. When the test ends, the operator runs and has nothing left to do for it.
+func newSite(t *testing.T, m servers.Make, secret string, edits ...func(*judge.PostfixOptions)) *site {
 	t.Helper()
 	own := *shared
 	own.Namespace = shared.Cluster.Namespace(t.Context(), t)
 	s := &site{T: t, lab: &own, checks: &judge.Log{}}
 	s.must(own.Client.Create(t.Context(), kube.SelfSignedIssuer(own.Namespace, "selfsigned")))
-	s.primary = servers.StartBINDPrimary(t, servers.Options{
+	s.primary = servers.StartPrimary(t, m, servers.Options{
 		Zone: zoneName, Records: []string{"mx1 60 A 127.0.0.1", "@ 60 MX 10 mx1"},
 	})
-	s.bind = servers.StartBINDSecondary(t, s.primary, "")
+	s.other = otherSecondary[m](t, s.primary, "")
 	s.nsd = servers.StartNSDSecondary(t, s.primary, "")
 	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
-		Address: resolver, Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.bind, s.nsd)},
+		Address: resolverAddress(t), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
 	})
 	options := judge.PostfixOptions{
 		Hostname: mx, Lag: reload,
@@ -75,6 +76,30 @@ func newSite(t *testing.T, secret string, edits ...func(*judge.PostfixOptions)) 
 	own.AbandonAfter(t, own.Namespace)
 	t.Cleanup(s.revive) // earlier than the above, which takes a running operator
 	return s
+}
+
+// otherSecondary starts a secondary that is neither of the primary's make nor NSD.
+var otherSecondary = map[servers.Make]func(testing.TB, *servers.Primary, string) *servers.Secondary{
+	servers.BIND:     servers.StartKnotSecondary,
+	servers.Knot:     servers.StartBINDSecondary,
+	servers.PowerDNS: servers.StartKnotSecondary,
+}
+
+// resolverAddress is a loopback address that nothing listens on at port 53: libc asks no other port.
+func resolverAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.53.%d.%d", rand.IntN(256), 1+rand.IntN(254)) //nolint:gosec // no secret
+		l, err := net.Listen("tcp", net.JoinHostPort(address, "53"))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err == nil {
+			return address
+		}
+	}
+	t.Fatal("port 53 of no loopback address is free, or this user may not listen there (root may)")
+	return ""
 }
 
 // revive starts the operator again if the test has killed it and then failed: the tests that follow need it.
@@ -102,7 +127,7 @@ func (s *site) must(err error) {
 
 // authoritative are the addresses of all name servers.
 func (s *site) authoritative() []netip.AddrPort {
-	return []netip.AddrPort{s.primary.Addr, s.bind.Addr, s.nsd.Addr}
+	return []netip.AddrPort{s.primary.Addr, s.other.Addr, s.nsd.Addr}
 }
 
 func (s *site) port() int32 { return int32(s.postfix.Addr().Port()) }

@@ -13,29 +13,34 @@ import (
 // Stage copies a new chain to the Secret that Postfix mounts when every cache knows its key; the
 // issuer and cert-manager are not held back.
 func TestStage(t *testing.T) {
-	for _, issuer := range []string{"selfsigned", "ca"} {
+	t.Parallel()
+	for issuer, makes := range map[string][]servers.Make{"selfsigned": powerDNS, "ca": knot} {
 		t.Run(issuer, func(t *testing.T) {
-			s := newSite(t, "mx1-live")
-			if issuer == "ca" {
-				s.must(s.lab.CreateCAIssuer(t.Context(), s.lab.Namespace, issuer))
-			}
-			s.createZone()
-			s.certificate(issuer, nil)
-			s.domain(func(md *v1alpha1.MailDomain) {
-				md.Spec.Rollover.Strategy = v1alpha1.StrategyStage
-				md.Spec.MailServers[0].Certificates[0].ServingSecretName = "mx1-live"
-			})
-			s.settle(false)
-			s.judges()
-			for range 2 {
-				published := s.published()
-				before := s.startRenewal()
-				s.servesUntil(before, s.changesFrom(published).Add(caches))
-				s.settleBeyond(before, false)
-			}
-			s.verdict()
+			on(t, makes, func(t *testing.T, m servers.Make) { stage(t, m, issuer) })
 		})
 	}
+}
+
+func stage(t *testing.T, m servers.Make, issuer string) {
+	s := newSite(t, m, "mx1-live")
+	if issuer == "ca" {
+		s.must(s.lab.CreateCAIssuer(t.Context(), s.lab.Namespace, issuer))
+	}
+	s.createZone()
+	s.certificate(issuer, nil)
+	s.domain(func(md *v1alpha1.MailDomain) {
+		md.Spec.Rollover.Strategy = v1alpha1.StrategyStage
+		md.Spec.MailServers[0].Certificates[0].ServingSecretName = "mx1-live"
+	})
+	s.settle(false)
+	s.judges()
+	for range 2 {
+		published := s.published()
+		before := s.startRenewal()
+		s.servesUntil(before, s.changesFrom(published).Add(caches))
+		s.settleBeyond(before, false)
+	}
+	s.verdict()
 }
 
 // servesUntil wants Postfix to serve a key until an instant.
@@ -53,7 +58,11 @@ func (s *site) servesUntil(key string, instant time.Time) {
 // which of them it waits for. Then the first chain is served at once: no record stands yet that it could
 // fail to match, and none may stand before it is served.
 func TestStageServesTheFirstChainOnceAllHaveAnswered(t *testing.T) {
-	s := newSite(t, "mx1-live")
+	on(t, bind, stageServesTheFirstChainOnceAllHaveAnswered)
+}
+
+func stageServesTheFirstChainOnceAllHaveAnswered(t *testing.T, m servers.Make) {
+	s := newSite(t, m, "mx1-live")
 	s.createZone()
 	s.nsd.Stop()
 	s.certificate("selfsigned", nil)

@@ -67,8 +67,10 @@ func (s *site) renewUntilBothFail() {
 
 // Without the policy cert-manager's approver lets the request pass: the operator publishes at once
 // and says until when senders may fail. They fail then, and at no other time.
-func TestGateBypassed(t *testing.T) {
-	s := newSite(t, "mx1-tls", lateReload).gated(false, longCached)
+func TestGateBypassed(t *testing.T) { alone(t, bind, gateBypassed) }
+
+func gateBypassed(t *testing.T, m servers.Make) {
+	s := newSite(t, m, "mx1-tls", lateReload).gated(false, longCached)
 	s.withoutPolicy()
 	watch := s.watchAnnouncements()
 	s.renewUntilBothFail()
@@ -76,8 +78,10 @@ func TestGateBypassed(t *testing.T) {
 }
 
 // Follow holds nothing back and says so.
-func TestFollowWithANewKey(t *testing.T) {
-	s := newSite(t, "mx1-tls", lateReload)
+func TestFollowWithANewKey(t *testing.T) { on(t, knot, followWithANewKey) }
+
+func followWithANewKey(t *testing.T, m servers.Make) {
+	s := newSite(t, m, "mx1-tls", lateReload)
 	s.createZone()
 	s.certificate("selfsigned", nil)
 	s.domain(func(md *v1alpha1.MailDomain) {
@@ -95,7 +99,11 @@ func TestFollowWithANewKey(t *testing.T) {
 // A judge that cannot fail proves nothing: with nobody at work a renewed key is published too late,
 // and both senders must say so; when the operator is back they must be content again.
 func TestJudgesTurnRedWhenPublishedTooLate(t *testing.T) {
-	s := gated(t, false)
+	alone(t, bind, judgesTurnRedWhenPublishedTooLate)
+}
+
+func judgesTurnRedWhenPublishedTooLate(t *testing.T, m servers.Make) {
+	s := gated(t, m, false)
 	s.withoutPolicy()
 	s.must(s.lab.Operator.Kill())
 	before := s.startRenewal()

@@ -34,6 +34,9 @@ type PostfixOptions struct {
 	Lag time.Duration
 	// Fetch returns the PEM chain and key of now; both are empty while there are none.
 	Fetch func() (certificate, key []byte)
+	// Others fetch the chains that are served beside it, such as one with an RSA key. Each has a Lag
+	// of its own; a connection meets the one that its signature algorithms ask for.
+	Others []func() (certificate, key []byte)
 }
 
 // Postfix is a running Postfix that takes connections and no mail.
@@ -47,8 +50,11 @@ type Postfix struct {
 	keeper   *exec.Cmd
 	lifeline io.Closer
 
-	mu     sync.Mutex
-	served string
+	mu sync.Mutex
+	// chains are the PEM texts that smtpd has, and served the SHA-256 of their public keys, by the place
+	// of the function that fetches them.
+	chains [][]byte
+	served []string
 }
 
 // StartPostfix starts master and smtpd with everything in a folder of their own. Postfix wants to be
@@ -58,11 +64,20 @@ func StartPostfix(t testing.TB, o PostfixOptions) *Postfix {
 	if o.Address == "" {
 		o.Address = "127.0.0.1"
 	}
-	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address)}
+	n := 1 + len(o.Others)
+	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address), chains: make([][]byte, n), served: make([]string, n)}
 	p.configure(o)
 	p.keep()
 	p.start()
-	stop := every(100*time.Millisecond, p.reloader(o))
+	looks := []func(){p.reloader(0, o.Lag, o.Fetch)}
+	for i, fetch := range o.Others {
+		looks = append(looks, p.reloader(1+i, o.Lag, fetch))
+	}
+	stop := every(100*time.Millisecond, func() {
+		for _, look := range looks {
+			look()
+		}
+	})
 	t.Cleanup(func() {
 		stop()
 		p.stop()
@@ -79,10 +94,13 @@ func StartPostfix(t testing.TB, o PostfixOptions) *Postfix {
 func (p *Postfix) Addr() netip.AddrPort { return p.addr }
 
 // Served is the SHA-256 of the public key that new connections meet, in hex; empty before the first.
-func (p *Postfix) Served() string {
+func (p *Postfix) Served() string { return p.ServedBeside(0) }
+
+// ServedBeside is Served for the chain of one of the Others, counted from 1.
+func (p *Postfix) ServedBeside(i int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.served
+	return p.served[i]
 }
 
 func (p *Postfix) file(name string) string { return filepath.Join(p.dir, name) }
@@ -207,8 +225,8 @@ func (p *Postfix) stop() {
 	}
 }
 
-// reloader looks for a new certificate and puts it in place when its time has come.
-func (p *Postfix) reloader(o PostfixOptions) func() {
+// reloader looks for a new chain of one place and serves it when its time has come.
+func (p *Postfix) reloader(place int, lag time.Duration, fetch func() (certificate, key []byte)) func() {
 	type pending struct {
 		chain []byte
 		spki  string
@@ -217,34 +235,35 @@ func (p *Postfix) reloader(o PostfixOptions) func() {
 	var waiting []pending
 	var last []byte
 	return func() {
-		certificate, key := o.Fetch()
+		certificate, key := fetch()
 		if chain := append(bytes.Clone(key), certificate...); len(certificate) > 0 && !bytes.Equal(chain, last) {
 			if spki, err := spkiOf(certificate, key); err == nil { // else half-way through a change
 				last = chain
-				waiting = append(waiting, pending{chain, spki, time.Now().Add(o.Lag)})
+				waiting = append(waiting, pending{chain, spki, time.Now().Add(lag)})
 			}
 		}
 		for len(waiting) > 0 && !time.Now().Before(waiting[0].at) {
-			p.serve(waiting[0].chain, waiting[0].spki)
+			p.serve(place, waiting[0].chain, waiting[0].spki)
 			waiting = waiting[1:]
 		}
 	}
 }
 
-// serve replaces the file that the next smtpd reads.
-func (p *Postfix) serve(chain []byte, spki string) {
+// serve replaces the file that the next smtpd reads: each key is followed by its chain.
+func (p *Postfix) serve(place int, chain []byte, spki string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chains[place] = chain
 	next := p.file("etc/chain.next")
-	if err := os.WriteFile(next, chain, 0o600); err != nil {
+	if err := os.WriteFile(next, bytes.Join(p.chains, nil), 0o600); err != nil {
 		p.t.Errorf("Postfix: %v", err)
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err := os.Rename(next, p.file("etc/chain.pem")); err != nil {
 		p.t.Errorf("Postfix: %v", err)
 		return
 	}
-	p.served = spki
+	p.served[place] = spki
 }
 
 func spkiOf(certificate, key []byte) (string, error) {

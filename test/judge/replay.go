@@ -23,6 +23,9 @@ type ReplayOptions struct {
 	Owner, Host string
 	Addr        netip.AddrPort
 	Interval    time.Duration
+	// SignatureAlgorithms are openssl's lists of them, each of which makes the server present a chain:
+	// with an ECDSA and an RSA key side by side, both are checked. Default: what openssl asks for.
+	SignatureAlgorithms []string
 }
 
 // StartReplay asks every authoritative server for the TLSA records again and again, keeps each answer
@@ -31,6 +34,9 @@ type ReplayOptions struct {
 // and matching type by itself, as RFC 7671 section 8 wants for clients that know only some.
 func StartReplay(t testing.TB, log *Log, o ReplayOptions) (stop func()) {
 	t.Helper()
+	if len(o.SignatureAlgorithms) == 0 {
+		o.SignatureAlgorithms = []string{""}
+	}
 	r := &replay{o: o, openssl: find(t, "openssl"), kept: map[string]time.Time{}, verified: map[string]bool{}}
 	stop = every(o.Interval, func() { log.add(r.check()) })
 	t.Cleanup(stop)
@@ -68,20 +74,30 @@ func (r *replay) look() (c Check, counts bool) {
 		c.Class, c.Detail = ClassNoDANE, "no cache holds TLSA records"
 		return c, true
 	}
-	chain, err := r.handshake(nil)
-	if err != nil {
-		c.Class, c.Detail = ClassUnreachable, err.Error()
-		return c, true
-	}
-	for _, answer := range answers {
-		for _, combination := range combinations(answer) {
-			if c.Class, c.Detail = r.match(chain.fingerprint, combination); c.Class != ClassOK {
-				c.Detail += " | the answer: " + strings.ReplaceAll(answer, "\n", ", ") + " | kept until " + r.kept[answer].Format("15:04:05.000")
-				return c, c.Class != ClassMismatch || time.Now().Before(r.kept[answer])
-			}
+	for _, algorithms := range r.o.SignatureAlgorithms {
+		if class, detail, counts := r.judge(answers, algorithms); class != ClassOK {
+			c.Class, c.Detail = class, detail
+			return c, counts
 		}
 	}
 	return c, true
+}
+
+// judge matches the chain that some signature algorithms ask for with every answer.
+func (r *replay) judge(answers []string, algorithms string) (class, detail string, counts bool) {
+	chain, err := r.handshake(nil, algorithms)
+	if err != nil {
+		return ClassUnreachable, err.Error(), true
+	}
+	for _, answer := range answers {
+		for _, combination := range combinations(answer) {
+			if class, detail = r.match(chain.fingerprint, combination, algorithms); class != ClassOK {
+				detail += " | the answer: " + strings.ReplaceAll(answer, "\n", ", ") + " | kept until " + r.kept[answer].Format("15:04:05.000")
+				return class, detail, class != ClassMismatch || time.Now().Before(r.kept[answer])
+			}
+		}
+	}
+	return ClassOK, "", true
 }
 
 // learn asks every server. One that does not answer has told nobody anything; it is an error if none
@@ -177,11 +193,11 @@ func combinations(answer string) [][]string {
 
 // match lets libssl match the chain that is served with records. What it has matched once for a chain
 // it need not match again. The chain may change between two handshakes: then the newer one counts.
-func (r *replay) match(fingerprint string, records []string) (class, detail string) {
+func (r *replay) match(fingerprint string, records []string, algorithms string) (class, detail string) {
 	if r.verified[fingerprint+strings.Join(records, "\n")] {
 		return ClassOK, ""
 	}
-	h, err := r.handshake(records)
+	h, err := r.handshake(records, algorithms)
 	if err != nil {
 		return ClassUnreachable, err.Error()
 	}
@@ -206,8 +222,11 @@ var (
 )
 
 // handshake connects with the openssl command, as a DANE sender with the given records does.
-func (r *replay) handshake(records []string) (*handshaken, error) {
+func (r *replay) handshake(records []string, algorithms string) (*handshaken, error) {
 	args := []string{"s_client", "-starttls", "smtp", "-connect", r.o.Addr.String(), "-servername", r.o.Host, "-showcerts"}
+	if algorithms != "" {
+		args = append(args, "-sigalgs", algorithms)
+	}
 	if len(records) > 0 {
 		args = append(args, "-dane_tlsa_domain", r.o.Host, "-dane_ee_no_namechecks", "-verify_return_error")
 		for _, record := range records {
