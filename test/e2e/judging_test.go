@@ -12,13 +12,21 @@ import (
 // judges starts both senders; they check until the test ends or calls verdict.
 func (s *site) judges() {
 	s.Helper()
+	s.judgesOf(mx, s.postfix)
+}
+
+// judgesOf starts both senders for a host, at one of its mail servers.
+func (s *site) judgesOf(host string, at *judge.Postfix) {
+	s.Helper()
+	port := int(at.Addr().Port())
 	s.stops = append(s.stops,
 		judge.StartFinger(s, s.checks, judge.FingerOptions{
-			Resolver: s.unbound.Addr, Host: mx, Port: int(s.port()), Interval: tick,
+			Resolver: s.unbound.Addr, Host: host, Port: port, Interval: tick,
 		}),
 		judge.StartReplay(s, s.checks, judge.ReplayOptions{
 			Servers: func() []netip.AddrPort { return s.authoritative() },
-			Owner:   s.owner(), Host: mx, Addr: s.postfix.Addr(), Interval: tick,
+			Owner:   ownerOf(host, port), Host: host, Addr: at.Addr(), Interval: tick,
+			SignatureAlgorithms: s.algorithms,
 		}))
 }
 

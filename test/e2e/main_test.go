@@ -1,7 +1,8 @@
 // Package e2e runs whole rollovers on BIND, Knot and PowerDNS, with secondaries of other makes,
-// cert-manager's own controllers and a real Postfix, while two independent senders check the host all the time: Postfix
-// through unbound, and one that replays every answer that a cache may still hold to libssl. A case is
-// good only if no check fails; in the unsafe ones, exactly what the object's conditions announced.
+// cert-manager's own controllers and a real Postfix, while two independent senders check the host all
+// the time: Postfix through unbound, and one that replays every answer that a cache may still hold to
+// libssl. A case is good only if no check fails; in the unsafe ones, exactly what the object's
+// conditions announced.
 package e2e
 
 import (
@@ -10,8 +11,13 @@ import (
 	"os"
 	"testing"
 
+	"github.com/dane-operator/dane-operator/test/acme"
+	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/lab"
 )
+
+// challenges is where cert-manager looks for the records of ACME challenges, of whichever test they are.
+var challenges *acme.Resolver
 
 // shared is the cluster with cert-manager, its approver included, and the operator; every test has a
 // namespace, a zone and a mail server of its own.
@@ -21,8 +27,17 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
+	if challenges, err = acme.StartResolver(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer challenges.Stop()
 	shared, err = lab.Start(context.Background(), lab.Options{
 		Namespace: "shared", Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
+		CertManager: kube.CertManagerOptions{Args: []string{
+			"--dns01-recursive-nameservers", challenges.Addr.String(),
+			"--dns01-recursive-nameservers-only", "--dns01-check-retry-period", "500ms",
+		}},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

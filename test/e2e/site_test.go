@@ -45,6 +45,9 @@ type site struct {
 	postfix    *judge.Postfix
 	checks     *judge.Log
 	stops      []func()
+	// algorithms are the lists of signature algorithms by which the judge that replays asks for a chain
+	// each; empty: openssl's own.
+	algorithms []string
 	// from is the revision that the Certificate had when a renewal was started last.
 	from int
 }
@@ -52,6 +55,12 @@ type site struct {
 // newSite starts everything but the operator's objects, with a primary of a make. Postfix serves the
 // Secret of that name. When the test ends, the operator runs and has nothing left to do for it.
 func newSite(t *testing.T, m servers.Make, secret string, edits ...func(*judge.PostfixOptions)) *site {
+	t.Helper()
+	return newSiteBeside(t, m, secret, nil, edits...)
+}
+
+// newSiteBeside is newSite with Secrets whose chains Postfix serves beside the first.
+func newSiteBeside(t *testing.T, m servers.Make, secret string, beside []string, edits ...func(*judge.PostfixOptions)) *site {
 	t.Helper()
 	own := *shared
 	own.Namespace = shared.Cluster.Namespace(t.Context(), t)
@@ -65,9 +74,12 @@ func newSite(t *testing.T, m servers.Make, secret string, edits ...func(*judge.P
 	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
 		Address: resolverAddress(t), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
 	})
-	options := judge.PostfixOptions{
-		Hostname: mx, Lag: reload,
-		Fetch: func() ([]byte, []byte) { return own.TLSSecret(context.Background(), secret) },
+	fetch := func(secret string) func() ([]byte, []byte) {
+		return func() ([]byte, []byte) { return own.TLSSecret(context.Background(), secret) }
+	}
+	options := judge.PostfixOptions{Hostname: mx, Lag: reload, Fetch: fetch(secret)}
+	for _, b := range beside {
+		options.Others = append(options.Others, fetch(b))
 	}
 	for _, edit := range edits {
 		edit(&options)
@@ -132,7 +144,10 @@ func (s *site) authoritative() []netip.AddrPort {
 
 func (s *site) port() int32 { return int32(s.postfix.Addr().Port()) }
 
-func (s *site) owner() string { return fmt.Sprintf("_%d._tcp.%s.", s.port(), mx) }
+func (s *site) owner() string { return ownerOf(mx, int(s.port())) }
+
+// ownerOf is where the TLSA records of a host and port stand.
+func ownerOf(host string, port int) string { return fmt.Sprintf("_%d._tcp.%s.", port, host) }
 
 // createZone makes the DNSZone.
 func (s *site) createZone() {

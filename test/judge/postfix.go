@@ -27,8 +27,9 @@ import (
 // PostfixOptions say what a Postfix serves.
 type PostfixOptions struct {
 	Hostname string
-	// Address to listen on; default 127.0.0.1.
+	// Address to listen on; default 127.0.0.1. Port is one of it; default a free one.
 	Address string
+	Port    uint16
 	// Lag is how long after a new certificate can be fetched it is served, as in a pod whose Secret
 	// the kubelet refreshes late.
 	Lag time.Duration
@@ -66,6 +67,9 @@ func StartPostfix(t testing.TB, o PostfixOptions) *Postfix {
 	}
 	n := 1 + len(o.Others)
 	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address), chains: make([][]byte, n), served: make([]string, n)}
+	if o.Port != 0 {
+		p.addr = netip.AddrPortFrom(p.addr.Addr(), o.Port)
+	}
 	p.configure(o)
 	p.keep()
 	p.start()
@@ -124,7 +128,8 @@ func freeAddr(t testing.TB, address string) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(address), servers.FreePort(t, address))
 }
 
-// configure writes the configuration. Every smtpd takes one connection, so that a certificate counts
+// configure writes the configuration. Where smtpd listens is in master.cf; in main.cf Postfix takes only
+// addresses that an interface has. Every smtpd takes one connection, so that a certificate counts
 // from the next connection on.
 func (p *Postfix) configure(o PostfixOptions) {
 	p.t.Helper()
@@ -139,9 +144,9 @@ func (p *Postfix) configure(o PostfixOptions) {
 	p.write("etc/main.cf", fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/spool
 data_directory = %[1]s/data
-inet_interfaces = %[2]s
+inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
-myhostname = %[3]s
+myhostname = %[2]s
 mydestination =
 alias_maps =
 smtpd_peername_lookup = no
@@ -155,7 +160,7 @@ smtpd_client_event_limit_exceptions = static:all
 maillog_file_prefixes = %[1]s
 maillog_file = %[1]s/log
 max_use = 1
-`, p.dir, p.addr.Addr(), o.Hostname))
+`, p.dir, o.Hostname))
 	p.write("etc/master.cf", fmt.Sprintf(`%s inet n - n - 20 smtpd
 postlog unix-dgram n - n - 1 postlogd
 anvil unix - - n - 1 anvil
