@@ -87,7 +87,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (1m).
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./internal/...
 
+conformance: ## Compare with the corpora of other implementations, and write the table of docs/conformance.md.
+	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
+
 clean: ## Remove what was built here.
 	rm -rf bin dist
 
-.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall fuzz bench clean
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall fuzz bench conformance clean
