@@ -36,6 +36,7 @@ func stalled(reason string) func(*v1alpha1.MailDomain) string {
 
 // TestDeletionTakesRecordsOut deletes a MailDomain: records first, then the gate, then the object.
 func TestDeletionTakesRecordsOut(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -75,6 +76,7 @@ func TestDeletionTakesRecordsOut(t *testing.T) {
 
 // TestDeletionRetain leaves the records.
 func TestDeletionRetain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -95,6 +97,7 @@ func TestDeletionRetain(t *testing.T) {
 
 // TestDeletionWithoutDNS holds the object, says so, and lets go by annotation.
 func TestDeletionWithoutDNS(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -138,6 +141,7 @@ func TestDeletionWithoutDNS(t *testing.T) {
 
 // TestTwoMailDomainsClaimOneHost lets the older one have it.
 func TestTwoMailDomainsClaimOneHost(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -163,6 +167,7 @@ func TestTwoMailDomainsClaimOneHost(t *testing.T) {
 
 // TestZoneOfAnotherNamespace needs a grant, and stops writing when it is revoked.
 func TestZoneOfAnotherNamespace(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	zoneSpace := s.lab.Cluster.Namespace(t.Context(), t)
 	s.lab.AbandonAfter(t, zoneSpace)
@@ -202,6 +207,7 @@ func (s *site) setGrants(z *v1alpha1.DNSZone, grants ...v1alpha1.ZoneGrant) {
 
 // TestForeignRecordsAreKept lists records of somebody else, and leaves them where they are.
 func TestForeignRecordsAreKept(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	foreign := strings.Repeat("ab", 32)
 	s.must(s.zone.Add(s.owner(mx) + " 2 IN TLSA 3 1 1 " + foreign))
@@ -227,6 +233,7 @@ func TestForeignRecordsAreKept(t *testing.T) {
 
 // TestSuspendedHoldsARenewal neither writes nor approves, says what is held up, and goes on afterwards.
 func TestSuspendedHoldsARenewal(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -279,6 +286,7 @@ func (s *site) suspend(on bool) {
 
 // TestServingSecretOfSomebodyElse is refused, and left as it is.
 func TestServingSecretOfSomebodyElse(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "live")
 	s.createZone()
 	s.address(mx)

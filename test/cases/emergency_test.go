@@ -35,6 +35,7 @@ func (s *site) edit(change func(*v1alpha1.MailDomain)) {
 // TestEmergency leaves a compromised key for the standby key at once, drops its record as soon as no
 // endpoint presents it, and never uses it again.
 func TestEmergency(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -79,6 +80,7 @@ func TestEmergency(t *testing.T) {
 // TestUnreachableEndpointHoldsRemoval keeps the old key's records for as long as nobody can say what
 // the endpoint presents, however long retireSafety is over, and says so.
 func TestUnreachableEndpointHoldsRemoval(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "none")
 	s.createZone()
 	s.address(mx)
@@ -128,8 +130,10 @@ func waitsInMessage(md *v1alpha1.MailDomain, kind, text string) string {
 // TestDeadline lets a held renewal go early where the user wants that, says for how long senders may
 // fail, and holds it where the user wants that.
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	for _, action := range []v1alpha1.DeadlineAction{v1alpha1.DeadlineHold, v1alpha1.DeadlineProceed} {
 		t.Run(string(action), func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, "example.test", "mx1-tls")
 			s.createZone()
 			s.address(mx)

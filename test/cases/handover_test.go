@@ -33,6 +33,7 @@ func verified(status metav1.ConditionStatus, reason string) func(*v1alpha1.MailD
 // TestHostOfOthersIsChecked lists a host without certificates: what it presents is compared with its
 // records, and nothing is written for it.
 func TestHostOfOthersIsChecked(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -60,6 +61,7 @@ func TestHostOfOthersIsChecked(t *testing.T) {
 
 // TestPortThatLeaves takes the records of a port out that the spec does not name any more.
 func TestPortThatLeaves(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -95,6 +97,7 @@ func TestPortThatLeaves(t *testing.T) {
 // TestCertificateThatLeavesTheSpec holds a renewal that waits at the gate until no cache has the records
 // of the host, although nothing names the Certificate any more.
 func TestCertificateThatLeavesTheSpec(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
@@ -139,6 +142,7 @@ func TestCertificateThatLeavesTheSpec(t *testing.T) {
 
 // TestHandOver moves a host and its Certificate from one MailDomain to another: the records stay.
 func TestHandOver(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)

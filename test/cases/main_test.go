@@ -32,6 +32,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
+	for _, f := range atEnd {
+		f()
+	}
 	if code != 0 {
 		fmt.Fprintln(os.Stderr, shared.Operator.Tail(40))
 	}
@@ -41,6 +44,9 @@ func run(m *testing.M) int {
 	}
 	return code
 }
+
+// atEnd is done when all tests are over.
+var atEnd []func()
 
 // patience is how long a test waits for what should take seconds.
 const patience = 2 * time.Minute

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ const idlePace = 30 * time.Second
 // TestNothingIsWrittenAtRest wants silence once all is done, for longer than the operator's idle pace,
 // so that what it does at that pace is seen: no status is written, and the zone's serial stays.
 func TestNothingIsWrittenAtRest(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	z := s.createZone()
 	s.address(mx)
@@ -57,6 +59,7 @@ func TestNothingIsWrittenAtRest(t *testing.T) {
 
 // TestHandEditIsMended brings records back that somebody deleted, by compare-and-swap.
 func TestHandEditIsMended(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone(func(z *v1alpha1.DNSZone) { z.Spec.Propagation.Interval = "100ms" })
 	s.address(mx)
@@ -79,6 +82,7 @@ func TestHandEditIsMended(t *testing.T) {
 // TestServiceEndpoints probes every ready endpoint of a Service: the first publication waits for the
 // last of them.
 func TestServiceEndpoints(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.certificate("mx1", mx)
@@ -116,6 +120,18 @@ func TestServiceEndpoints(t *testing.T) {
 	}
 }
 
+// lent is given to a machine without a private address, and taken away when all tests are over.
+const lent = "10.213.77.1"
+
+var lend = sync.OnceValue(func() error {
+	out, err := exec.Command("ip", "addr", "replace", lent+"/32", "dev", "lo").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("this machine has no private address, and none could be lent to it (as root: ip addr add %s/32 dev lo): %w %s", lent, err, out)
+	}
+	atEnd = append(atEnd, func() { _ = exec.Command("ip", "addr", "del", lent+"/32", "dev", "lo").Run() })
+	return nil
+})
+
 // ownAddress is an address of this machine that is not a loopback one, which an EndpointSlice may not hold.
 func ownAddress(t *testing.T) string {
 	t.Helper()
@@ -129,11 +145,9 @@ func ownAddress(t *testing.T) string {
 			return prefix.Addr().String()
 		}
 	}
-	const lent = "10.213.77.1"
-	if out, err := exec.Command("ip", "addr", "replace", lent+"/32", "dev", "lo").CombinedOutput(); err != nil {
-		t.Fatalf("this machine has no private address, and none could be lent to it (as root: ip addr add %s/32 dev lo): %v %s", lent, err, out)
+	if err := lend(); err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = exec.Command("ip", "addr", "del", lent+"/32", "dev", "lo").Run() })
 	return lent
 }
 
@@ -150,6 +164,7 @@ func waitsWith(md *v1alpha1.MailDomain, kind, reason string) string {
 // TestTwoCertificatesTwoPorts publishes the keys of an ECDSA and an RSA certificate at both ports of
 // a host, and rolls one of them alone.
 func TestTwoCertificatesTwoPorts(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "ecdsa-tls")
 	s.createZone()
 	s.address(mx)
@@ -209,6 +224,7 @@ func keyOf(md *v1alpha1.MailDomain, certificate string) string {
 // TestStandbyKeyFollowsTheCertificate makes a standby key of the algorithm that the Certificate asks
 // for, and a new one when that changes.
 func TestStandbyKeyFollowsTheCertificate(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, "example.test", "mx1-tls")
 	s.createZone()
 	s.address(mx)
