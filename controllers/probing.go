@@ -28,6 +28,49 @@ type endpointProbe struct {
 	address string
 	port    int32
 	results []probe.Result
+	// chains are those of the results in DER, while the probe is kept between two looks at the host: a
+	// parsed certificate takes ten times as much memory.
+	chains [][][]byte
+}
+
+// kept is the probe as it is kept: with chains in DER.
+func (e endpointProbe) kept() endpointProbe {
+	out := e
+	out.results, out.chains = slices.Clone(e.results), nil
+	for i := range out.results {
+		out.chains = append(out.chains, derOf(out.results[i].Chain))
+		out.results[i].Chain = nil
+	}
+	return out
+}
+
+// parsed is a probe that was kept, with its chains.
+func (e endpointProbe) parsed() endpointProbe {
+	out := e
+	out.results, out.chains = slices.Clone(e.results), nil
+	for i, der := range e.chains {
+		out.results[i].Chain = chainOfDER(der)
+	}
+	return out
+}
+
+func derOf(chain []*x509.Certificate) [][]byte {
+	var out [][]byte
+	for _, c := range chain {
+		out = append(out, c.Raw)
+	}
+	return out
+}
+
+// chainOfDER parses a chain that was parsed before, so that it cannot fail.
+func chainOfDER(der [][]byte) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, text := range der {
+		if c, err := tlsa.ParseCertificate(text); err == nil {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // probeJob is one round of probing a host.
@@ -102,8 +145,11 @@ func (p *proberPool) connect(job probeJob, list endpointList) []endpointProbe {
 		wg.Go(func() {
 			probes[i] = endpointProbe{address: e.addr.Addr().String(), port: e.port}
 			for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
-				target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, KeyType: keyType, Trusted: list.trusted}
+				target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, KeyType: keyType, Proxy: proxyOf(job.server.Probe), Trusted: list.trusted}
 				result := p.prober.Probe(p.ctx, target)
+				for c := range result.Chain {
+					result.Chain[c] = tlsa.Intern(result.Chain[c])
+				}
 				probes[i].results = append(probes[i].results, result)
 				if result.Outcome == probe.Unreachable || result.Outcome == probe.Forbidden {
 					return
@@ -146,9 +192,10 @@ func presentedBy(e endpointProbe, names []string, now time.Time) ([]rollover.Pre
 }
 
 func presentedChain(e endpointProbe, chain []*x509.Certificate, names []string, now time.Time) rollover.Presented {
+	der := derOf(chain) // this outlives the round
 	return rollover.Presented{
 		Address: e.address, Port: e.port, SPKI: spkiOfChain(chain), Serial: serialOf(chain[0]),
-		Matches: func(record tlsa.Record) bool { return tlsa.Matches(record, chain, names, now) },
+		Matches: func(record tlsa.Record) bool { return tlsa.Matches(record, chainOfDER(der), names, now) },
 	}
 }
 
@@ -288,16 +335,24 @@ func protocolOf(port v1alpha1.MailServerPort) probe.Protocol {
 	case 465:
 		return probe.SMTPS
 	case 143:
-		return probe.Protocol(v1alpha1.ProtocolIMAP)
+		return probe.IMAP
 	case 993:
-		return probe.Protocol(v1alpha1.ProtocolIMAPS)
+		return probe.IMAPS
 	case 110:
-		return probe.Protocol(v1alpha1.ProtocolPOP3)
+		return probe.POP3
 	case 995:
-		return probe.Protocol(v1alpha1.ProtocolPOP3S)
+		return probe.POP3S
 	case 4190:
-		return probe.Protocol(v1alpha1.ProtocolManageSieve)
+		return probe.ManageSieve
 	default:
 		return probe.SMTP
 	}
+}
+
+// proxyOf is the PROXY header that a server wants.
+func proxyOf(spec v1alpha1.ProbeSpec) probe.ProxyProtocol {
+	if spec.ProxyProtocol == v1alpha1.ProxyProtocolDisabled {
+		return probe.NoProxy
+	}
+	return probe.ProxyProtocol(spec.ProxyProtocol)
 }

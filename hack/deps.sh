@@ -7,6 +7,8 @@ export PATH=$PATH:/usr/sbin:/sbin
 wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey:bind9-utils nsd:nsd unbound:unbound
 	knotd:knot knotc:knot pdns_server:pdns-server pdnsutil:pdns-server sqlite3:sqlite3
 	/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql:pdns-backend-sqlite3
+	dovecot:dovecot-core /usr/lib/dovecot/imap-login:dovecot-imapd /usr/lib/dovecot/pop3-login:dovecot-pop3d
+	/usr/lib/dovecot/managesieve-login:dovecot-managesieved
 	posttls-finger:postfix openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do

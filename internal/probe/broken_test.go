@@ -19,14 +19,14 @@ func TestBrokenConnections(t *testing.T) {
 		// text has ADDR where the address of the server stands.
 		text string
 	}{
-		{"closed instead of a greeting", (*peer).close, atGreeting, Unreachable, "ADDR: EOF"},
-		{"closed instead of a reply to EHLO", (*peer).close, atEHLO, Unreachable, "ADDR: EOF"},
-		{"closed instead of a reply to STARTTLS", (*peer).close, atSTARTTLS, Unreachable, "ADDR: EOF"},
+		{"closed instead of a greeting", (*peer).close, atGreeting, Unreachable, "ADDR: the server closed the connection" + mayWait},
+		{"closed instead of a reply to EHLO", (*peer).close, atEHLO, Unreachable, "ADDR: the server closed the connection"},
+		{"closed instead of a reply to STARTTLS", (*peer).close, atSTARTTLS, Unreachable, "ADDR: the server closed the connection"},
 		{"closed within the handshake", (*peer).close, atHandshake, HandshakeFailed, "the TLS handshake failed: EOF"},
 		{"closed when the chain is known", (*peer).close, atSecure, Presented, ""},
 		{"closed instead of a reply to QUIT", (*peer).close, atQUIT, Presented, ""},
-		{"closed within a line", func(p *peer) { p.say("220 half"); p.close() }, atGreeting, Unreachable, "ADDR: EOF"},
-		{"closed within a reply", func(p *peer) { p.say("250-half\r\n"); p.close() }, atEHLO, Unreachable, "ADDR: EOF"},
+		{"closed within a line", func(p *peer) { p.say("220 half"); p.close() }, atGreeting, Unreachable, "ADDR: the server closed the connection"},
+		{"closed within a reply", func(p *peer) { p.say("250-half\r\n"); p.close() }, atEHLO, Unreachable, "ADDR: the server closed the connection"},
 		{"reset instead of a reply to EHLO", (*peer).reset, atEHLO, Unreachable, "ADDR: read: connection reset by peer"},
 		{"reset instead of a reply to STARTTLS", (*peer).reset, atSTARTTLS, Unreachable, "ADDR: read: connection reset by peer"},
 		{"reset within the handshake", (*peer).reset, atHandshake, HandshakeFailed, "the TLS handshake failed: read: connection reset by peer"},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -65,14 +64,6 @@ const (
 	maxCertificate = 64 << 10
 )
 
-// failure is how a probe ended without a chain.
-type failure struct {
-	outcome Outcome
-	message string
-}
-
-func (f *failure) Error() string { return f.message }
-
 // Probe connects once. See Prober.
 func (d *Dialer) Probe(ctx context.Context, target Target) (result Result) {
 	result = Result{Target: target, Start: d.o.Clock.Now()}
@@ -91,7 +82,8 @@ func (d *Dialer) Probe(ctx context.Context, target Target) (result Result) {
 	case errors.As(err, &f):
 		result.Outcome, result.Message = f.outcome, f.message
 	default:
-		result.Outcome, result.Message = Unreachable, fmt.Sprintf("%s: %s", target.Addr, describe(err))
+		// Only the end of the context is left.
+		result.Outcome, result.Message = Unreachable, fmt.Sprintf("%s: %s", target.Addr, clean(err.Error()))
 	}
 	return result
 }
@@ -108,15 +100,32 @@ func (d *Dialer) collect(ctx context.Context, target Target) ([]*x509.Certificat
 	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
 	defer cancel()
 	release, err := d.takeTurn(ctx, target.Addr)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, &failure{Unreachable, fmt.Sprintf("%s: not probed: other probes of the address, one after the other, took all the time there is", target.Addr)}
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	chain, err := d.connect(ctx, talk, target)
-	var f *failure
-	if err != nil && ctx.Err() != nil && !errors.As(err, &f) {
-		// The connection was closed from this side, and the error says no more than that.
-		return nil, ctx.Err()
+	if errors.Is(err, errSilent) {
+		return d.confirm(ctx, talk, target)
+	}
+	return chain, err
+}
+
+// confirm finds out why a server ended a handshake without an alert when it was asked for a key type.
+// Dovecot does so where it has no such key, and any server does when it goes down. If it
+// does the same again, and in between shows a certificate to a client that takes any, it is the key.
+func (d *Dialer) confirm(ctx context.Context, talk dialogue, target Target) ([]*x509.Certificate, error) {
+	anyKey := target
+	anyKey.KeyType = AnyKey
+	if _, err := d.connect(ctx, talk, anyKey); err != nil {
+		return nil, &failure{HandshakeFailed, errSilent.Error() + ", and did not show any certificate either when it was tried again"}
+	}
+	chain, err := d.connect(ctx, talk, target)
+	if errors.Is(err, errSilent) {
+		return nil, &failure{NoSuchKeyType, noSuchKeyType}
 	}
 	return chain, err
 }
@@ -125,12 +134,20 @@ func (d *Dialer) collect(ctx context.Context, target Target) ([]*x509.Certificat
 func (d *Dialer) connect(ctx context.Context, talk dialogue, target Target) ([]*x509.Certificate, error) {
 	conn, err := d.o.Dial(ctx, "tcp", target.Addr.String())
 	if err != nil {
-		return nil, err
+		return nil, dialFailure(ctx, err, target)
 	}
 	defer conn.Close()                                      //nolint:errcheck // nothing is lost
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) //nolint:errcheck // unblocks what reads or writes
 	defer stop()
-	return talk(ctx, conn, d.o.HELO, tlsConfig(target))
+	ear := &hearing{Conn: conn}
+	if err := target.Proxy.send(ear); err != nil {
+		return nil, talkFailure(ctx, err, target, ear.heard)
+	}
+	chain, err := talk.run(ctx, ear, d.o.HELO, tlsConfig(target))
+	if err != nil {
+		return nil, talkFailure(ctx, err, target, ear.heard)
+	}
+	return chain, nil
 }
 
 // takeTurn waits until no other probe connects to the address, in whichever notation.
@@ -194,56 +211,4 @@ func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Con
 		}
 	}
 	return secure, chain, nil
-}
-
-// refusals are the alerts of a server that has nothing for the cipher suites and version asked for:
-// handshake_failure, protocol_version and insufficient_security. Any other says nothing of its keys.
-var refusals = []string{tls.AlertError(40).Error(), tls.AlertError(70).Error(), tls.AlertError(71).Error()}
-
-func handshakeFailure(ctx context.Context, err error, config *tls.Config) error {
-	// An alert from the server is told by the text alone: its type is not exported.
-	var op *net.OpError
-	alert := errors.As(err, &op) && op.Op == "remote error"
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &failure{HandshakeFailed, "the TLS handshake did not end in time"}
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case alert && config.CipherSuites != nil && slices.Contains(refusals, op.Err.Error()):
-		return &failure{NoSuchKeyType, "the server has no certificate with a key of this type, or speaks TLS 1.3 alone"}
-	case alert:
-		return &failure{HandshakeFailed, "the TLS handshake failed: " + clean(op.Error())}
-	}
-	return &failure{HandshakeFailed, "the TLS handshake failed: " + describe(err)}
-}
-
-// describe puts a network error into words that do not change from try to try.
-func describe(err error) string {
-	var op *net.OpError
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
-		return "no connection in time: the server is down, or the port is blocked on the way (many networks block port 25)"
-	case errors.As(err, &op):
-		return clean(op.Err.Error())
-	default:
-		return clean(err.Error())
-	}
-}
-
-func isTimeout(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) && n.Timeout()
-}
-
-// clean makes text from outside fit to be shown: printable ASCII, at most 512 bytes.
-func clean(text string) string {
-	out := make([]byte, 0, min(len(text), 512))
-	for i := 0; i < len(text) && len(out) < 512; i++ {
-		c := text[i]
-		if c < ' ' || c > '~' {
-			c = '?'
-		}
-		out = append(out, c)
-	}
-	return string(out)
 }

@@ -68,11 +68,11 @@ func FuzzReply(f *testing.F) {
 	f.Add([]byte("220 "+strings.Repeat("x", 1000)+"\n"), true)
 	f.Fuzz(func(t *testing.T, says []byte, endless bool) {
 		conn := &stream{says: says, endless: endless}
-		talk := newSMTPTalk(conn)
+		talk := newTalk(conn)
 		// Lines of what is said again and again go over from its end to its beginning.
 		again := bytes.Repeat(says, maxLine/max(1, len(says))+2)
 		for {
-			code, lines, err := talk.reply()
+			code, lines, err := smtpReply(talk)
 			if err != nil {
 				checkRefusal(t, err)
 				break

@@ -56,9 +56,9 @@ func TestImplicitTLSAgainstPlainText(t *testing.T) {
 func TestUnknownProtocol(t *testing.T) {
 	s := start(t, usual().startTLS)
 	target := s.target()
-	target.Protocol = "IMAP"
+	target.Protocol = "Gopher"
 	got := newDialer(Options{}).Probe(context.Background(), target)
-	if got.Outcome != Unreachable || got.Message != "protocol IMAP is not probed by this version" || s.connections() != 0 {
+	if got.Outcome != Unreachable || got.Message != "protocol Gopher is not probed by this version" || s.connections() != 0 {
 		t.Errorf("got %s: %s", got.Outcome, got.Message)
 	}
 }

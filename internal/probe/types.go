@@ -10,13 +10,19 @@ import (
 	"time"
 )
 
-// Protocol spoken by a server. The ones that end in S start with TLS.
+// Protocol spoken by a server. The ones that end in S start with TLS, the others use STARTTLS (STLS in
+// POP3). Submission is SMTP.
 type Protocol string
 
 // The protocols.
 const (
-	SMTP  Protocol = "SMTP"
-	SMTPS Protocol = "SMTPS"
+	SMTP        Protocol = "SMTP"
+	SMTPS       Protocol = "SMTPS"
+	IMAP        Protocol = "IMAP"
+	IMAPS       Protocol = "IMAPS"
+	POP3        Protocol = "POP3"
+	POP3S       Protocol = "POP3S"
+	ManageSieve Protocol = "ManageSieve"
 )
 
 // KeyType asks the server for a certificate with a key of that type.
@@ -36,6 +42,8 @@ type Target struct {
 	Addr     netip.AddrPort
 	Protocol Protocol
 	KeyType  KeyType
+	// Proxy is the PROXY header that is sent first.
+	Proxy ProxyProtocol
 	// Trusted says that the address comes from a Service of the cluster and not from DNS: the
 	// dial policy then admits private addresses.
 	Trusted bool
@@ -50,7 +58,7 @@ const (
 	Presented Outcome = "Presented"
 	// NoSuchKeyType: the server has no certificate with a key of the type asked for.
 	NoSuchKeyType Outcome = "NoSuchKeyType"
-	// NoTLS: the server answered and does not offer STARTTLS, or refused it.
+	// NoTLS: the server answered and does not offer STARTTLS, or refused it, or it cannot be said.
 	NoTLS Outcome = "NoTLS"
 	// HandshakeFailed: TLS began and failed.
 	HandshakeFailed Outcome = "HandshakeFailed"
