@@ -2,12 +2,8 @@ package zone
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 
-	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/miekg/dns"
 )
 
@@ -30,15 +26,11 @@ type Actor struct {
 
 // state belongs to the actor's goroutine alone.
 type state struct {
-	cfg     Config
-	closing bool
-	// queue holds changes by owner, order the owners by first arrival.
-	queue      map[string]queued
-	order      []string
-	publishing bool
-	// sweeps that were asked for and not begun, by owner.
-	sweeps   map[string][]func(Sweep)
-	sweeping bool
+	cfg        *Config
+	closing    bool
+	publishing publishing
+	// soon are the sweeps that somebody waits for, later the others.
+	soon, later sweeping
 	// checks that were asked for and not begun.
 	checks   []func(Health)
 	checking bool
@@ -46,23 +38,18 @@ type state struct {
 	busy int
 }
 
-type queued struct {
-	change Change
-	done   []func(Result)
-}
-
 // NewActor starts an actor for one zone; Close stops it.
 func NewActor(cfg Config, opts Options) *Actor {
 	opts = opts.withDefaults()
 	a := &Actor{opts: opts, know: newKnowledge(opts), bell: make(chan struct{}, 1), done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
-	go a.run(&state{cfg: normalized(cfg), queue: map[string]queued{}, sweeps: map[string][]func(Sweep){}})
+	go a.run(&state{cfg: normalized(cfg), publishing: newPublishing()})
 	return a
 }
 
-func normalized(cfg Config) Config {
+func normalized(cfg Config) *Config {
 	cfg.Zone = dns.CanonicalName(cfg.Zone)
-	return cfg
+	return &cfg
 }
 
 // post hands work to the goroutine; it says no after Close.
@@ -113,7 +100,8 @@ func (a *Actor) begin(s *state) {
 		return
 	}
 	a.beginPublish(s)
-	a.beginSweep(s)
+	a.beginSweep(s, &s.soon)
+	a.beginSweep(s, &s.later)
 	a.beginCheck(s)
 }
 
@@ -134,106 +122,14 @@ func (a *Actor) Configure(cfg Config) {
 	a.post(func(s *state) { s.cfg = normalized(cfg) })
 }
 
-// Publish implements Client. A change that is still queued is replaced by a later one for the same
-// owner: if they are equal both get the result of the one message, else the earlier ends with
-// Conflict, as it would have done after the later.
-func (a *Actor) Publish(c Change, done func(Result)) {
-	c.Owner = dns.CanonicalName(c.Owner)
-	c.Expect, c.Want = tlsa.Normalize(c.Expect), tlsa.Normalize(c.Want)
-	if !a.post(func(s *state) { a.enqueue(s, c, done) }) {
-		go done(a.stopped())
-	}
-}
-
-func (a *Actor) enqueue(s *state, c Change, done func(Result)) {
-	q, waiting := s.queue[c.Owner]
-	switch {
-	case !waiting:
-		s.order = append(s.order, c.Owner)
-	case !sameChange(q.change, c):
-		for _, earlier := range q.done {
-			earlier(Result{Class: Conflict, Retryable: true, At: a.opts.Clock.Now(),
-				Message: fmt.Sprintf("a later change of %s took the place of this one before it was sent", c.Owner)})
-		}
-		q.done = nil
-	}
-	s.queue[c.Owner] = queued{change: c, done: append(q.done, done)}
-}
-
-func sameChange(a, b Change) bool {
-	return a.TTL == b.TTL && slices.Equal(a.Expect, b.Expect) && slices.Equal(a.Want, b.Want)
-}
-
 func (a *Actor) stopped() Result {
 	return Result{Class: Unreachable, Retryable: true, At: a.opts.Clock.Now(), Message: "the operator stops managing this zone; nothing was sent"}
-}
-
-func (a *Actor) beginPublish(s *state) {
-	if s.publishing || len(s.order) == 0 {
-		return
-	}
-	n := min(len(s.order), BatchSize)
-	batch := make([]queued, n)
-	changes := make([]Change, n)
-	for i, owner := range s.order[:n] {
-		batch[i] = s.queue[owner]
-		changes[i] = batch[i].change
-		delete(s.queue, owner)
-	}
-	s.order = slices.Clone(s.order[n:])
-	s.publishing = true
-	cfg := s.cfg
-	a.beside(s, func() func(*state) {
-		results := commit(a.ctx, a.opts, cfg, changes)
-		return func(s *state) {
-			s.publishing = false
-			for i, q := range batch {
-				for _, done := range q.done {
-					done(results[i])
-				}
-			}
-		}
-	})
-}
-
-// Sweep implements Client.
-func (a *Actor) Sweep(owner string, done func(Sweep)) {
-	owner = dns.CanonicalName(owner)
-	if !a.post(func(s *state) { s.sweeps[owner] = append(s.sweeps[owner], done) }) {
-		go done(a.emptySweep())
-	}
-}
-
-// emptySweep is what a sweep ends with that was never made: nobody answered.
-func (a *Actor) emptySweep() Sweep {
-	now := a.opts.Clock.Now()
-	return Sweep{Start: now, End: now, Answers: []Answer{{Message: "the operator stops managing this zone"}}}
-}
-
-func (a *Actor) beginSweep(s *state) {
-	if s.sweeping || len(s.sweeps) == 0 {
-		return
-	}
-	waiting, cfg := s.sweeps, s.cfg
-	s.sweeps, s.sweeping = map[string][]func(Sweep){}, true
-	owners := slices.Sorted(maps.Keys(waiting))
-	a.beside(s, func() func(*state) {
-		made := a.know.sweep(a.ctx, cfg, owners)
-		return func(s *state) {
-			s.sweeping = false
-			for _, owner := range owners {
-				for _, done := range waiting[owner] {
-					done(made[owner])
-				}
-			}
-		}
-	})
 }
 
 // Addresses implements Client.
 func (a *Actor) Addresses(host string, done func(Address)) {
 	ok := a.post(func(s *state) {
-		cfg := s.cfg
+		cfg := *s.cfg
 		a.beside(s, func() func(*state) {
 			found := a.know.addresses(a.ctx, cfg, host)
 			return func(*state) { done(found) }
@@ -259,7 +155,7 @@ func (a *Actor) beginCheck(s *state) {
 	if s.checking || len(s.checks) == 0 {
 		return
 	}
-	waiting, cfg := s.checks, s.cfg
+	waiting, cfg := s.checks, *s.cfg
 	s.checks, s.checking = nil, true
 	a.beside(s, func() func(*state) {
 		health := a.know.check(a.ctx, cfg)
@@ -294,20 +190,13 @@ func (a *Actor) Close(ctx context.Context) {
 // shut ends what is queued.
 func (a *Actor) shut(s *state) {
 	s.closing = true
-	for _, owner := range s.order {
-		for _, done := range s.queue[owner].done {
-			done(a.stopped())
-		}
-	}
-	for _, waiting := range s.sweeps {
-		for _, done := range waiting {
-			done(a.emptySweep())
-		}
-	}
+	s.publishing.stop(a.stopped())
+	s.soon.stop(a.emptySweep())
+	s.later.stop(a.emptySweep())
 	for _, done := range s.checks {
 		done(a.noHealth())
 	}
-	s.queue, s.order, s.sweeps, s.checks = map[string]queued{}, nil, map[string][]func(Sweep){}, nil
+	s.checks = nil
 }
 
 var _ Client = (*Actor)(nil)

@@ -63,7 +63,7 @@ func (k *knowledge) addressesAt(ctx context.Context, cfg Config, t target, host 
 	if t.problem != "" {
 		return Address{Message: t.problem}
 	}
-	s := sweepSession(k.opts, t.endpoint)
+	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
 	defer s.close()
 	types := []uint16{dns.TypeA, dns.TypeAAAA}
 	replies := s.askAll(ctx, []*dns.Msg{query(cfg.Zone, dns.TypeDNSKEY), query(host, types[0]), query(host, types[1])})

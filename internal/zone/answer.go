@@ -45,6 +45,14 @@ func (r reading) data() []dns.RR {
 	return r.hops[len(r.hops)-1].set
 }
 
+// firstAlias is what the answer says of the name asked for when that is an alias: the CNAME there, or
+// the DNAME above it, and nothing of what follows.
+func (r reading) firstAlias() reading {
+	first := reading{final: r.alias, alias: r.alias, aliasAt: r.aliasAt, hops: r.hops[:1], authority: r.authority}
+	first.measure()
+	return first
+}
+
 // errNoAnswer is wrapped by the errors of readAnswer: the server gave no usable answer.
 var errNoAnswer = errors.New("no usable answer")
 

@@ -249,6 +249,39 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// While a message is in flight the owners of the next are looked at, and nothing more is sent.
+func TestNextMessageIsReadyAndWaits(t *testing.T) {
+	s := newFakeServer(t)
+	s.gate = make(chan struct{})
+	s.startTCP()
+	opts := quick()
+	opts.UpdateTimeout = 20 * time.Second
+	a := startActor(t, testConfig(s), opts)
+	results := make(chan Result, 2)
+	for i := range 2 {
+		a.Publish(first(i), func(r Result) { results <- r })
+		for s.inFlight.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for ready := 0; ready != 1; {
+		is := make(chan int)
+		a.post(func(s *state) { is <- len(s.publishing.ready) })
+		if ready = <-is; s.inFlight.Load() != 1 {
+			t.Fatalf("%d messages are in flight", s.inFlight.Load())
+		}
+	}
+	close(s.gate)
+	for range 2 {
+		if r := wait(t, results); r.Class != Applied {
+			t.Errorf("%s: %s", r.Class, r.Message)
+		}
+	}
+	if n := s.most.Load(); n != 1 || len(s.sent()) != 2 {
+		t.Errorf("%d of %d messages at once", n, len(s.sent()))
+	}
+}
+
 func TestQueuedChangeIsReplaced(t *testing.T) {
 	cases := []struct {
 		reason string

@@ -65,6 +65,7 @@ func probePrimary(ctx context.Context, opts Options, cfg Config) Result {
 		return Result{Class: ConfigError, Message: fmt.Sprintf("zone %s: %v", cfg.Zone, err), At: opts.Clock.Now()}
 	}
 	s := primarySession(opts, e)
+	s.turn = newTurn(opts, cfg.Zone, e)
 	defer s.close()
 	r := s.ask(ctx, probeMessage(cfg.Zone))[0]
 	o := classify(whoOf(cfg), r, opts.Clock.Now())
@@ -78,7 +79,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, t target) seen {
 		out.err = errors.New(t.problem)
 		return out
 	}
-	s := sweepSession(k.opts, t.endpoint)
+	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
 	defer s.close()
 	types := []uint16{dns.TypeSOA, dns.TypeDNSKEY, dns.TypeCDS}
 	var questions []*dns.Msg

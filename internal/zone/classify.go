@@ -23,6 +23,8 @@ type outcome struct {
 	prerequisite bool
 	// splittable says that one member of a batch may be the cause for all.
 	splittable bool
+	// unclear says that the server refused a query, and that its answer to an update tells more of why.
+	unclear bool
 }
 
 // who names the parties of a message for people.
@@ -65,7 +67,7 @@ func classifyRest(w who, m *dns.Msg) outcome {
 	switch m.Rcode {
 	case dns.RcodeServerFailure:
 		return outcome{class: ServerFailure, retryable: true, ambiguous: true, splittable: true, message: fmt.Sprintf(
-			"%s answered SERVFAIL to an update of %s: see its log for the zone %s (disk, journal, zone just loading)%s", w.server, w.subject(), w.zone, extra)}
+			"%s answered SERVFAIL to an update of %s: see its log for the zone %s (disk, journal, zone just loading; Knot: a bad update of another client at the same moment; PowerDNS with SQLite: the database is locked)%s", w.server, w.subject(), w.zone, extra)}
 	case dns.RcodeNotZone:
 		return outcome{class: NotInZone, splittable: true, message: fmt.Sprintf(
 			"%s says that %s is outside the zone %s (NOTZONE): compare spec.zone with the zone that the server is configured with%s", w.server, w.subject(), w.zone, extra)}
@@ -90,20 +92,20 @@ func classifyNotAuth(w who, m *dns.Msg, now time.Time) outcome {
 	switch t.Error {
 	case dns.RcodeBadSig:
 		return outcome{class: BadSecret, message: fmt.Sprintf(
-			"%s has a key %s with another secret (BADSIG): put the base64 text of the server's key file into the Secret that spec.update.tsigSecretSecretRef names", w.server, w.key)}
+			"%s has a key %s with another secret (BADSIG), and %s was not changed: put the base64 text of the server's key file into the Secret that spec.update.tsigSecretSecretRef names", w.server, w.key, w.subject())}
 	case dns.RcodeBadKey:
 		return badKey(w)
 	case dns.RcodeBadTime:
 		return outcome{class: ClockSkew, retryable: true, message: skewText(w, t, now)}
 	}
 	return outcome{class: BadKeyOrACL, message: fmt.Sprintf(
-		"%s refused the signature of key %s (TSIG error %s): compare algorithm and secret on both sides", w.server, w.key, rcodeText(int(t.Error)))}
+		"%s refused the signature of key %s under a change of %s (TSIG error %s): compare algorithm and secret on both sides", w.server, w.key, w.subject(), rcodeText(int(t.Error)))}
 }
 
 func badKey(w who) outcome {
 	if w.keyKnown {
 		return outcome{class: BadKeyOrACL, splittable: true, message: fmt.Sprintf(
-			"%s knows key %s and does not let it change %s (BADKEY to an update, not to a query): with Knot this is an acl that does not match; allow %s", w.server, w.key, w.subject(), grantText(w))}
+			"%s knows key %s and does not let it change %s (BADKEY to an update, not to a query): with Knot this is an acl that does not match (update-type, update-owner, update-owner-name); allow %s", w.server, w.key, w.subject(), grantText(w))}
 	}
 	return outcome{class: BadKeyOrACL, splittable: true, message: fmt.Sprintf(
 		"%s does not know key %s with this algorithm (BADKEY), or with Knot an acl does not match: configure the key on the server under exactly this name and algorithm, and allow %s", w.server, w.key, grantText(w))}
@@ -111,7 +113,7 @@ func badKey(w who) outcome {
 
 func unsignedHint(w who) string {
 	if w.key == "" {
-		return ", or it wants updates to be signed (Knot says NOTAUTH to unsigned ones)"
+		return ", or it wants updates to be signed (Knot says NOTAUTH to unsigned ones: set spec.update.tsigKeyName and tsigSecretSecretRef)"
 	}
 	return ""
 }
@@ -145,8 +147,17 @@ func refusedText(w who, m *dns.Msg) string {
 	if w.key == "" {
 		return fmt.Sprintf("%s refused an unsigned update of %s (REFUSED): set spec.update.tsigKeyName and tsigSecretSecretRef to a key that the server lets change TLSA at %s%s", w.server, w.subject(), owner, edeText(m))
 	}
-	return fmt.Sprintf("%s refused to let key %s change %s in the zone %s (REFUSED): allow it (BIND: update-policy { grant %s name %s TLSA; }; Knot: acl with action: update, update-type: TLSA, update-owner-name: %s; PowerDNS, which says REFUSED to a wrong key, secret or clock as well: metadata TSIG-ALLOW-DNSUPDATE %s and dnsupdate=yes), and see that the zone is not frozen%s",
+	if m.IsTsig() == nil {
+		return unsignedRefusalText(w, m)
+	}
+	return fmt.Sprintf("%s refused to let key %s change %s in the zone %s (REFUSED): allow it (BIND: update-policy { grant %s name %s TLSA; }; Knot: acl with action: update, update-type: TLSA, update-owner-name: %s; PowerDNS: metadata TSIG-ALLOW-DNSUPDATE %s of the zone, and the address of the operator in allow-dnsupdate-from), and see that the zone is not frozen (rndc thaw, knotc zone-thaw)%s",
 		w.server, w.key, w.subject(), w.zone, key, owner, owner, key, edeText(m))
+}
+
+// unsignedRefusalText is for REFUSED without a signature to a signed update. BIND and Knot sign theirs.
+func unsignedRefusalText(w who, m *dns.Msg) string {
+	return fmt.Sprintf("%s refused an update of %s that key %s signed, and did not sign its refusal (REFUSED): PowerDNS says so, and no more, to a key that it does not know under this name and algorithm, to another secret, and to a clock that is more than %d seconds off; compare name, algorithm and secret with pdnsutil list-tsig-keys, keep both clocks in step by NTP, and see that dnsupdate=yes is set and that allow-dnsupdate-from has the operator's address; another server refuses like this that is not the primary of the zone %s%s",
+		w.server, w.subject(), w.key, fudge, w.zone, edeText(m))
 }
 
 // skewText tells the difference of the clocks from the server's time in Other Data (RFC 8945 section
@@ -154,7 +165,7 @@ func refusedText(w who, m *dns.Msg) string {
 func skewText(w who, t *dns.TSIG, now time.Time) string {
 	octets, err := hex.DecodeString(t.OtherData)
 	if err != nil || len(octets) != 6 {
-		return fmt.Sprintf("the clocks of %s and of this machine differ by more than %d seconds (BADTIME): keep both in step by NTP", w.server, fudge)
+		return fmt.Sprintf("the clocks of %s and of this machine differ by more than %d seconds (BADTIME), and %s was not changed: keep both in step by NTP", w.server, fudge, w.subject())
 	}
 	var server int64
 	for _, o := range octets {
@@ -165,7 +176,7 @@ func skewText(w who, t *dns.TSIG, now time.Time) string {
 	if skew < 0 {
 		side = "behind"
 	}
-	return fmt.Sprintf("the clock of %s is %s %s this machine's; TSIG allows %d seconds (BADTIME): keep both in step by NTP", w.server, roughly(skew), side, fudge)
+	return fmt.Sprintf("the clock of %s is %s %s this machine's; TSIG allows %d seconds (BADTIME), and %s was not changed: keep both in step by NTP", w.server, roughly(skew), side, fudge, w.subject())
 }
 
 // roughly tells how long d is, and the same for a clock that drifts or a reply that took a little longer.
@@ -188,7 +199,7 @@ func roughly(d time.Duration) string {
 // classifySilence is for requests without a usable reply.
 func classifySilence(w who, err error) outcome {
 	out := outcome{class: Unreachable, retryable: true, ambiguous: true}
-	out.message = fmt.Sprintf("%s: %s", w.server, silenceText(err))
+	out.message = fmt.Sprintf("%s, the primary of the zone %s: %s", w.server, w.zone, silenceText(err))
 	if errors.Is(err, ErrConfig) {
 		out = outcome{class: ConfigError, message: fmt.Sprintf("zone %s: %v", w.zone, err)}
 	}
@@ -197,9 +208,12 @@ func classifySilence(w who, err error) outcome {
 
 // silenceText says in words why nothing usable came; it is the same for every attempt.
 func silenceText(err error) string {
+	var noTLS *noTLSError
 	switch {
 	case err == nil:
 		return "there was no reply"
+	case errors.As(err, &noTLS):
+		return noTLS.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "there was no reply in time: it is down, a firewall drops the packets, or it is overloaded"
 	case errors.Is(err, context.Canceled):

@@ -76,11 +76,11 @@ func TestEveryCallDuringCloseIsAnsweredOnce(t *testing.T) {
 // What was posted between the end of the queue and the end of the actor finds a usable state.
 func TestShutLeavesAUsableState(t *testing.T) {
 	a := NewActor(Config{Zone: testZone}, Options{Dial: offline})
-	s := &state{}
+	s := &state{cfg: &Config{Zone: testZone}}
 	a.shut(s)
 	a.enqueue(s, first(1), func(Result) {})
-	s.sweeps[ownerName(1)] = append(s.sweeps[ownerName(1)], func(Sweep) {})
-	if len(s.queue) != 1 || len(s.sweeps) != 1 {
+	s.soon.add(ownerName(1), func(Sweep) {})
+	if len(s.publishing.queue) != 1 || len(s.soon.order) != 1 {
 		t.Errorf("%+v", s)
 	}
 	a.Close(context.Background())

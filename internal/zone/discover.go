@@ -165,7 +165,7 @@ func (f *finder) firstAnswer(ctx context.Context, servers []netip.Addr) (*dns.Ms
 	said := "nothing"
 	for _, addr := range servers {
 		e := publicEndpoint(addr)
-		s := sweepSession(f.opts, e)
+		s := sweepSession(f.opts, f.zone, e)
 		r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
 		s.close()
 		switch {
@@ -274,7 +274,7 @@ func (f *finder) resolve(ctx context.Context, name string, qtype uint16) (*dns.M
 		for _, protocol := range []Protocol{UDP, TCP} {
 			m := query(name, qtype)
 			m.RecursionDesired = true
-			s := sweepSession(f.opts, endpoint{name: resolver, address: withPort(resolver), protocol: protocol})
+			s := sweepSession(f.opts, f.zone, endpoint{name: resolver, address: withPort(resolver), protocol: protocol})
 			r := s.ask(ctx, m)[0]
 			s.close()
 			if r.err != nil {

@@ -21,7 +21,7 @@ import (
 // fakeServer is an authoritative server with TSIG updates and online signing that can be made to
 // misbehave on the wire. It handles octets itself, so that it can send what no library would.
 type fakeServer struct {
-	t    *testing.T
+	t    testing.TB
 	zone string
 	addr string
 
@@ -107,7 +107,7 @@ const (
 	testSecret = "c2l4dGVlbiBvY3RldHMgb2Yga2V5IG1hdGVyaWFs"
 )
 
-func newFakeServer(t *testing.T) *fakeServer {
+func newFakeServer(t testing.TB) *fakeServer {
 	t.Helper()
 	s := &fakeServer{t: t, zone: testZone, sets: map[setKey][]dns.RR{}, keys: map[string]string{testKey: testSecret}, keyAlgo: dns.HmacSHA256, serial: 1}
 	s.dnskey = &dns.DNSKEY{
@@ -341,7 +341,7 @@ func macOf(t *dns.TSIG) string {
 	return t.MAC
 }
 
-func pack(t *testing.T, m *dns.Msg) []byte {
+func pack(t testing.TB, m *dns.Msg) []byte {
 	out, err := m.Pack()
 	if err != nil {
 		t.Error(err)

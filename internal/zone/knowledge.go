@@ -14,11 +14,15 @@ import (
 const dnsPort = 53
 
 // knowledge is what an actor keeps from one round to the next: the servers found by delegation, the
-// signatures already checked, and the DNSKEY set seen last. Losing it costs work and nothing else: when
+// signatures already checked, what the primary just showed, and the DNSKEY set seen last. Losing it costs work and nothing else: when
 // the keys changed is kept by the caller.
 type knowledge struct {
 	opts  Options
 	cache *dnssec.Cache
+	// memory of what the primary showed.
+	memory *memory
+	// packets says whether the primary answers them.
+	packets packetPath
 
 	mu    sync.Mutex
 	found found
@@ -30,7 +34,7 @@ type knowledge struct {
 }
 
 func newKnowledge(opts Options) *knowledge {
-	return &knowledge{opts: opts, cache: dnssec.NewCache()}
+	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory()}
 }
 
 // keysFrom trusts the DNSKEY RRset of one server's own answer. The error is for people.

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -30,6 +31,8 @@ const maxUDP = 1232
 type link struct {
 	conn   net.Conn
 	packet bool
+	// in is what was read of a stream and not looked at.
+	in     *bufio.Reader
 	signer *signer
 	clock  clock.PassiveClock
 	newID  func() uint16
@@ -146,20 +149,45 @@ func (l *link) readReplies(ctx context.Context, msgs []*dns.Msg, waiting map[uin
 	return nil
 }
 
+// readStream reads one message. The server's patience is counted from when there is nothing left of what
+// came together.
 func (l *link) readStream(ctx context.Context) ([]byte, error) {
+	if wire, ok := l.buffered(); ok {
+		return wire, nil
+	}
 	wait, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	stop := l.obey(wait)
 	defer stop()
 	var size [2]byte
-	if _, err := io.ReadFull(l.conn, size[:]); err != nil {
+	if _, err := io.ReadFull(l.in, size[:]); err != nil {
 		return nil, silence(ctx, wait, err)
 	}
 	wire := make([]byte, binary.BigEndian.Uint16(size[:]))
-	if _, err := io.ReadFull(l.conn, wire); err != nil {
+	if _, err := io.ReadFull(l.in, wire); err != nil {
 		return nil, silence(ctx, wait, err)
 	}
 	return wire, nil
+}
+
+// buffered is the next message, if all of it has come already.
+func (l *link) buffered() ([]byte, bool) {
+	if l.in.Buffered() < 2 {
+		return nil, false
+	}
+	size, err := l.in.Peek(2)
+	if err != nil {
+		return nil, false
+	}
+	n := int(binary.BigEndian.Uint16(size))
+	if l.in.Buffered() < 2+n {
+		return nil, false
+	}
+	wire := make([]byte, 2+n)
+	if _, err := io.ReadFull(l.in, wire); err != nil {
+		return nil, false
+	}
+	return wire[2:], true
 }
 
 // queryTries is how often a query is sent in a packet before its answer is given up; an update is

@@ -26,6 +26,9 @@ type Options struct {
 	// Rand makes message IDs; the default is the system's secure source.
 	Rand func() uint16
 
+	// Ceiling of queries a second for each name server, shared by the actors of all zones. Default: none.
+	Ceiling *Ceiling
+
 	// DialTimeout is for connecting to the primary. Default 5s.
 	DialTimeout time.Duration
 	// UpdateTimeout is how long the primary may take over one message. BIND has been seen to stall

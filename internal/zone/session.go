@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bufio"
 	"context"
 	"time"
 
@@ -15,6 +16,8 @@ type session struct {
 	// dialTimeout and patience as in link.
 	dialTimeout, patience time.Duration
 	link                  *link
+	// turn is what questions wait for; nil for those of an update.
+	turn *turn
 }
 
 // primarySession is for updates and their read-backs.
@@ -22,19 +25,50 @@ func primarySession(opts Options, e endpoint) *session {
 	return &session{opts: opts, endpoint: e, dialTimeout: opts.DialTimeout, patience: opts.UpdateTimeout}
 }
 
-// sweepSession is for questions that must not wait long.
-func sweepSession(opts Options, e endpoint) *session {
-	return &session{opts: opts, endpoint: e, dialTimeout: opts.QueryTimeout, patience: opts.QueryTimeout}
+// sweepSession is for questions that must not wait long once it is their turn.
+func sweepSession(opts Options, zone string, e endpoint) *session {
+	return &session{opts: opts, endpoint: e, dialTimeout: opts.QueryTimeout, patience: opts.QueryTimeout, turn: newTurn(opts, zone, e)}
 }
 
-// ask sends messages and gathers their replies, in order.
+func newTurn(opts Options, zone string, e endpoint) *turn {
+	if opts.Ceiling == nil {
+		return nil
+	}
+	return &turn{ceiling: opts.Ceiling, address: e.address, zone: zone}
+}
+
+// ask sends messages, when it is their turn, and gathers their replies, in order. After one that was not
+// answered no more are sent.
 func (s *session) ask(ctx context.Context, msgs ...*dns.Msg) []reply {
-	if err := s.open(ctx); err != nil {
-		out := make([]reply, len(msgs))
-		for i := range out {
-			out[i].err = err
+	out := make([]reply, 0, len(msgs))
+	for len(out) < len(msgs) {
+		n := s.turn.portion(len(msgs) - len(out))
+		if !s.turn.take(n) {
+			// No connection is held meanwhile: others may need it, and servers end idle ones.
+			s.close()
+			if err := s.turn.wait(ctx, n); err != nil {
+				return fill(out, len(msgs), err)
+			}
 		}
-		return out
+		out = append(out, s.askNow(ctx, msgs[len(out):len(out)+n])...)
+		if err := out[len(out)-1].err; err != nil {
+			return fill(out, len(msgs), err)
+		}
+	}
+	return out
+}
+
+// fill gives the rest of n replies an error.
+func fill(out []reply, n int, err error) []reply {
+	for len(out) < n {
+		out = append(out, reply{err: err})
+	}
+	return out
+}
+
+func (s *session) askNow(ctx context.Context, msgs []*dns.Msg) []reply {
+	if err := s.open(ctx); err != nil {
+		return fill(nil, len(msgs), err)
 	}
 	out := s.link.exchange(ctx, msgs)
 	for _, r := range out {
@@ -96,7 +130,7 @@ func (s *session) open(ctx context.Context) error {
 		return explain(ctx, err)
 	}
 	s.link = &link{
-		conn: conn, packet: s.endpoint.protocol == UDP, signer: s.endpoint.signer,
+		conn: conn, in: bufio.NewReaderSize(conn, streamBudget), packet: s.endpoint.protocol == UDP, signer: s.endpoint.signer,
 		clock: s.opts.Clock, newID: s.opts.Rand, patience: s.patience,
 	}
 	return nil

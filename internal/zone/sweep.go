@@ -13,12 +13,12 @@ const maxServersAtOnce = 16
 
 // sweep asks every server for the TLSA RRsets of the owners: one connection a server, all questions
 // on their way at once. A server that is silent holds up nothing but its own answer.
-func (k *knowledge) sweep(ctx context.Context, cfg Config, owners []string) map[string]Sweep {
+func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []string) map[string]Sweep {
 	start := k.opts.Clock.Now()
 	// The discovery error is among the targets.
 	list, _ := k.targets(ctx, cfg)
 	answers := make([][]Answer, len(list))
-	each(len(list), func(i int) { answers[i] = k.sweepServer(ctx, cfg, list[i], owners) })
+	each(len(list), func(i int) { answers[i] = k.sweepServer(ctx, cfg, later, list[i], owners) })
 	end := k.opts.Clock.Now()
 	out := make(map[string]Sweep, len(owners))
 	for i, owner := range owners {
@@ -46,7 +46,7 @@ func each(n int, f func(int)) {
 }
 
 // sweepServer asks one server for the zone's keys and all owners.
-func (k *knowledge) sweepServer(ctx context.Context, cfg Config, t target, owners []string) []Answer {
+func (k *knowledge) sweepServer(ctx context.Context, cfg Config, later bool, t target, owners []string) []Answer {
 	blank := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Message: t.problem}
 	if t.Addr.IsValid() {
 		blank.Address = t.Addr.String()
@@ -62,26 +62,46 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, t target, owner
 	for _, owner := range owners {
 		questions = append(questions, query(owner, dns.TypeTLSA))
 	}
-	s := sweepSession(k.opts, t.endpoint)
+	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
+	if s.turn != nil {
+		s.turn.later = later
+	}
 	defer s.close()
 	replies := s.askAll(ctx, questions)
 	keys, keyErr := k.keysFrom(cfg, replies[0])
 	for i, owner := range owners {
-		k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
+		got := k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
+		if t.primary {
+			k.remember(cfg, owner, got, out[i].Signed)
+		}
 	}
 	return out
 }
 
-// judge fills in what one reply says.
-func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, keyErr error, a *Answer) {
+// remember notes what the primary shows, for a change that may follow. That the zone's keys sign it says
+// that the owner is in the zone.
+func (k *knowledge) remember(cfg Config, owner string, got reading, signed bool) {
+	seen := stored{problem: outcome{class: OwnerIsAlias}}
+	if signed && got.alias == "" {
+		seen = stored{records: records(got.data()), ttl: answerTTL(got), synthesized: got.synthesized}
+	}
+	k.memory.note(cfg, k.opts.Clock.Now(), owner, seen)
+}
+
+// judge fills in what one reply says, and returns its reading.
+func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, keyErr error, a *Answer) reading {
 	if r.err != nil {
 		a.Message = "no answer: " + silenceText(r.err)
-		return
+		return reading{}
 	}
 	got, err := readAnswer(cfg.Zone, owner, dns.TypeTLSA, r.msg)
-	if err != nil {
+	switch {
+	case got.alias != "":
+		// Where it leads out of the zone, readAnswer says so by its error.
+		got, a.Alias = got.firstAlias(), got.alias
+	case err != nil:
 		a.Message = err.Error()
-		return
+		return got
 	}
 	now := k.opts.Clock.Now()
 	a.Reachable = true
@@ -89,12 +109,13 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 	a.SignatureExpires, a.SignatureValidity = firstExpiry(r.msg, now), longestValidity(r.msg)
 	if keyErr != nil {
 		a.Message = unsignedText(keyErr)
-		return
+		return got
 	}
 	expires, err := validate(keys, got, dns.TypeTLSA, now)
 	if err != nil {
 		a.Message = unsignedText(err)
-		return
+		return got
 	}
 	a.Signed, a.SignatureExpires = true, expires
+	return got
 }

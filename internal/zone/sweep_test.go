@@ -53,10 +53,10 @@ func TestWhatOneServerSays(t *testing.T) {
 			s.dnskey, s.signer = other.dnskey, other.signer
 			s.set(s.dnskey)
 		}, true, false, "matches a trust anchor"},
-		{"an alias out of the zone is no answer", func(s *fakeServer) {
+		{"an alias out of the zone is an answer of its own", func(s *fakeServer) {
 			delete(s.sets, setKey{ownerName(1), dns.TypeTLSA})
 			s.rr(ownerName(1) + " 60 CNAME other.elsewhere.")
-		}, false, false, "alias"},
+		}, true, true, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
@@ -90,14 +90,32 @@ func TestWhatOneServerSays(t *testing.T) {
 	}
 }
 
-func TestTTLIsTheLongestOfTheHops(t *testing.T) {
-	s := newFakeServer(t)
-	s.rr(ownerName(1) + " 7200 CNAME tlsa." + testZone)
-	s.set(rrs("tlsa."+testZone, []tlsa.Record{record(1)}, 10*time.Minute)...)
-	s.startTCP()
-	a := sweepOf(t, startActor(t, testConfig(s), quick()), ownerName(1)).Answers[0]
-	if !a.Signed || a.TTL != 2*time.Hour || a.CacheTTL != 2*time.Hour || !slices.Equal(a.Records, []tlsa.Record{record(1)}) {
-		t.Errorf("%+v", a)
+// TestAliasIsToldByItself: a sweep says where an alias leads and how long it may be cached, and leaves
+// what the server adds for its target to a sweep of the target.
+func TestAliasIsToldByItself(t *testing.T) {
+	rows := []struct {
+		reason, alias, leads string
+		unsigned, signed     bool
+	}{
+		{"a CNAME within the zone", ownerName(1) + " 7200 CNAME tlsa." + testZone, "tlsa." + testZone, false, true},
+		{"a CNAME out of the zone", ownerName(1) + " 7200 CNAME _25._tcp.mx.elsewhere.", "_25._tcp.mx.elsewhere.", false, true},
+		{"a CNAME to itself", ownerName(1) + " 7200 CNAME " + ownerName(1), ownerName(1), false, true},
+		{"a CNAME whose signature is missing", ownerName(1) + " 7200 CNAME tlsa." + testZone, "tlsa." + testZone, true, false},
+	}
+	for _, row := range rows {
+		t.Run(row.reason, func(t *testing.T) {
+			s := newFakeServer(t)
+			s.rr(row.alias)
+			s.set(rrs("tlsa."+testZone, []tlsa.Record{record(1)}, 10*time.Minute)...)
+			if row.unsigned {
+				s.signer = nil
+			}
+			s.startTCP()
+			a := sweepOf(t, startActor(t, testConfig(s), quick()), ownerName(1)).Answers[0]
+			if !a.Reachable || a.Signed != row.signed || a.Alias != row.leads || len(a.Records) > 0 || a.TTL != 2*time.Hour || a.CacheTTL != 2*time.Hour {
+				t.Errorf("%+v", a)
+			}
+		})
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -97,13 +99,48 @@ func connectNow(ctx context.Context, dial DialFunc, e endpoint, timeout time.Dur
 		network = "udp"
 	}
 	conn, err := dial(ctx, network, e.address)
-	if err != nil || e.protocol != TLS {
-		return conn, err
+	if err != nil {
+		return nil, err
+	}
+	conn = acking(conn)
+	if e.protocol != TLS {
+		return conn, nil
 	}
 	secure := tls.Client(conn, e.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
+		return nil, tlsError(err)
 	}
 	return secure, nil
+}
+
+// noTLSError is a handshake that met a server which speaks no TLS there.
+type noTLSError struct{ err error }
+
+func (e *noTLSError) Error() string {
+	return fmt.Sprintf("it does not answer TLS at this port (%s): name the one that takes DNS over TLS, often 853, or set spec.update.protocol to TCP", whyNoTLS(e.err))
+}
+
+func (e *noTLSError) Unwrap() error { return e.err }
+
+func whyNoTLS(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no reply in time"
+	}
+	return cleanText(err.Error())
+}
+
+// tlsError says what a failed handshake means: a server that speaks no TLS closes the connection, or waits
+// for the rest of what it takes for a long message.
+func tlsError(err error) error {
+	var record tls.RecordHeaderError
+	for _, silent := range []error{io.EOF, syscall.ECONNRESET, context.DeadlineExceeded} {
+		if errors.Is(err, silent) {
+			return &noTLSError{silent}
+		}
+	}
+	if errors.As(err, &record) {
+		return &noTLSError{record}
+	}
+	return fmt.Errorf("TLS: %w", err)
 }

@@ -153,11 +153,15 @@ type Answer struct {
 	Reachable bool
 	// Signed says that the answer validates; meaningless when DNSSEC is not required.
 	Signed bool
-	// Records is the RRset it gave, normalized; empty for a denial.
+	// Records is the RRset it gave, normalized; empty for a denial, and for an alias.
 	Records []tlsa.Record
-	// TTL is the maximum over the hops of served TTL; it is what the publisher's TTL is compared with.
+	// Alias is where the CNAME at the owner, or the DNAME above it, leads; empty without one. The
+	// answer is that of the alias alone then: what the server adds for the target may be of another
+	// zone, so the target is asked for by itself.
+	Alias string
+	// TTL of the RRset as served; it is what the publisher's TTL is compared with.
 	TTL time.Duration
-	// CacheTTL is the maximum over the hops of max(served TTL, RRSIG original TTL).
+	// CacheTTL is the maximum of served TTL and RRSIG original TTL.
 	CacheTTL time.Duration
 	// SignatureExpires is when the first RRSIG of the answer runs out; zero without one.
 	SignatureExpires time.Time
@@ -172,7 +176,7 @@ type Answer struct {
 	Primary bool
 }
 
-// Sweep is one round of asking every authoritative address directly for one owner. Its fields are those of the rule's type of the same name.
+// Sweep is one round of asking every authoritative address directly for one owner.
 type Sweep struct {
 	Start, End time.Time
 	Answers    []Answer

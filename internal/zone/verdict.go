@@ -9,20 +9,20 @@ import (
 )
 
 // conflict says that the primary shows something else than the plan was made for.
-func (w *writer) conflict(m *member) outcome {
+func conflict(w who, m *member) outcome {
 	return outcome{class: Conflict, retryable: true, message: fmt.Sprintf(
 		"%s shows %s at %s where %s was expected: somebody else changed them; nothing was overwritten",
-		w.who.server, countText(m.last.records), m.change.Owner, countText(tlsa.Normalize(m.change.Expect)))}
+		w.server, countText(m.last.records), m.change.Owner, countText(m.change.Expect))}
 }
 
 // notStored says what became of an update that was acknowledged, by what shows.
 func (w *writer) notStored(m *member) outcome {
 	o := outcome{class: NotStored, retryable: true}
-	want := tlsa.Normalize(m.change.Want)
+	want := m.change.Want
 	at := fmt.Sprintf("%s said NOERROR and shows", w.who.server)
 	switch {
 	case m.last.sameAs(m.before):
-		o.message = fmt.Sprintf("%s the old records at %s: it ignored the update; see its log, and look for a CNAME at the name, for an update policy that drops records without a word, and for a signer behind it that is late", at, m.change.Owner)
+		o.message = fmt.Sprintf("%s the old records at %s: it ignored the update; see its log, and look for a CNAME at the name, for an update policy that drops records without a word (PowerDNS: lua-dnsupdate-policy-script)%s, and for a signer behind it that is late", at, m.change.Owner, unsignedPolicyHint(w.who))
 	case slices.Equal(m.last.records, want):
 		o.message = fmt.Sprintf("%s the records of %s with TTL %s instead of %s: set spec.tlsa.ttl to what the server allows (BIND: max-zone-ttl)", at, m.change.Owner, ttlText(m.last.ttl), ttlText(m.change.TTL))
 	case len(m.last.records) < len(want) && subset(m.last.records, want):
@@ -48,6 +48,14 @@ func (w *writer) tooLarge(m *member, size, limit int) outcome {
 	return outcome{class: Malformed, message: fmt.Sprintf(
 		"the update of %s was not sent: %s before and %s after it take %d octets, and a message to %s holds %d at most; remove the records at the name that hold whole certificates or keys (matching type 0)",
 		m.change.Owner, countText(m.last.own()), countText(m.change.Want), size, w.who.server, limit)}
+}
+
+// unsignedPolicyHint names what such a policy drops most.
+func unsignedPolicyHint(w who) string {
+	if w.key == "" {
+		return ", above all of updates without a key (set spec.update.tsigKeyName and tsigSecretSecretRef)"
+	}
+	return fmt.Sprintf(" or does not know key %s", w.key)
 }
 
 func subset(some, all []tlsa.Record) bool {

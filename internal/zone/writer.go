@@ -8,18 +8,16 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-
-	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // maxSplits is how many messages one commit may spend on halving batches that the server fails at:
 // enough to isolate a few of fifty. When there are more of them, one message a member takes fewer.
 const maxSplits = 40
 
-// member is one change on its way through a commit.
+// member is one change on its way to the primary.
 type member struct {
 	change Change
-	// before is what stood there when the change was first looked at, last what was seen last.
+	// before is what stood there when the change was sent, last what was seen last.
 	before, last stored
 	result       *Result
 }
@@ -28,36 +26,55 @@ func (m *member) step() step {
 	return step{owner: m.change.Owner, expect: m.last.own(), want: m.change.Want, ttl: m.change.TTL}
 }
 
-// writer carries out one commit: it reads what stands, sends what differs, and reads it back.
+// end settles a member once and for all.
+func (m *member) end(o outcome, now time.Time) {
+	m.result = &Result{Class: o.class, Message: o.message, Retryable: o.retryable, At: now}
+	if o.class == Applied || o.class == Unchanged {
+		m.result.Message, m.result.Retryable = "", false
+	}
+	if m.last.known() {
+		m.result.Current, m.result.CurrentKnown = m.last.records, true
+	}
+}
+
+// settled says how a change ends that there is nothing to send for, by what stands at its owner.
+func settled(w who, m *member) (outcome, bool) {
+	switch {
+	case !m.last.known():
+		return m.last.problem, true
+	case m.last.shows(m.change):
+		return outcome{class: Unchanged}, true
+	case !slices.Equal(m.last.records, m.change.Expect):
+		return conflict(w, m), true
+	}
+	return outcome{}, false
+}
+
+// writer speaks with the primary of one zone: it looks what stands, sends what differs, and reads it
+// back.
 type writer struct {
-	opts    Options
+	opts Options
+	// session is nil with a configuration that cannot be used: problem says why.
 	session *session
+	packets *packetPath
+	problem outcome
 	who     who
 	splits  int
 	// silent is what is left unsent ends with once the server has let an update wait in vain: each
 	// further one would take as long.
 	silent *outcome
+	// acknowledged members wait to be read back.
+	acknowledged []*member
 }
 
-// commit carries out changes of different owners of one zone. Results are in the order of changes.
-func commit(ctx context.Context, opts Options, cfg Config, changes []Change) []Result {
-	members := make([]*member, len(changes))
-	for i, c := range changes {
-		members[i] = &member{change: c}
-	}
-	w := &writer{opts: opts, who: whoOf(cfg)}
+func newWriter(opts Options, cfg Config, packets *packetPath) *writer {
+	w := &writer{opts: opts, who: whoOf(cfg), packets: packets}
 	if e, err := primaryEndpoint(cfg); err != nil {
-		w.finish(members, outcome{class: ConfigError, message: fmt.Sprintf("zone %s: %v", cfg.Zone, err)})
+		w.problem = outcome{class: ConfigError, message: fmt.Sprintf("zone %s: %v", cfg.Zone, err)}
 	} else {
 		w.session = primarySession(opts, e)
-		defer w.session.close()
-		w.run(ctx, members)
 	}
-	out := make([]Result, len(members))
-	for i, m := range members {
-		out[i] = *m.result
-	}
-	return out
+	return w
 }
 
 func whoOf(cfg Config) who {
@@ -68,27 +85,47 @@ func whoOf(cfg Config) who {
 	return w
 }
 
-func (w *writer) run(ctx context.Context, members []*member) {
-	var inside []*member
-	for _, m := range members {
-		if dns.IsSubDomain(w.who.zone, m.change.Owner) {
-			inside = append(inside, m)
-			continue
-		}
-		w.end(m, outcome{class: NotInZone, message: fmt.Sprintf("%s is not below the zone %s: nothing was sent", m.change.Owner, w.who.zone)})
+func (w *writer) close() {
+	if w.session != nil {
+		w.session.close()
 	}
-	w.read(ctx, inside)
-	w.explainRefusal(ctx, inside)
-	var wanted []*member
-	for _, m := range inside {
+}
+
+// look says what stands at the owners of changes, at the primary.
+func look(ctx context.Context, opts Options, cfg Config, packets *packetPath, changes []Change) []stored {
+	w := newWriter(opts, cfg, packets)
+	defer w.close()
+	members := make([]*member, len(changes))
+	var inside []*member
+	for i, c := range changes {
+		members[i] = &member{change: c}
 		switch {
-		case !m.last.known():
-			w.end(m, m.last.problem)
-		case m.last.shows(m.change):
-			w.end(m, outcome{class: Unchanged})
-		case !slices.Equal(m.last.records, tlsa.Normalize(m.change.Expect)):
-			w.end(m, w.conflict(m))
+		case w.session == nil:
+			members[i].last.problem = w.problem
+		case !dns.IsSubDomain(cfg.Zone, c.Owner):
+			members[i].last.problem = outcome{class: NotInZone, message: fmt.Sprintf("%s is not below the zone %s: nothing was sent", c.Owner, cfg.Zone)}
 		default:
+			inside = append(inside, members[i])
+		}
+	}
+	w.look(ctx, inside)
+	w.explainRefusal(ctx, inside)
+	out := make([]stored, len(members))
+	for i, m := range members {
+		out[i] = m.last
+	}
+	return out
+}
+
+// write sends what is to be written for members that were looked at. Afterwards each has a result or is
+// acknowledged.
+func (w *writer) write(ctx context.Context, members []*member) {
+	var wanted []*member
+	for _, m := range members {
+		// The change may be another one than at the look.
+		if o, settled := settled(w.who, m); settled {
+			w.end(m, o)
+		} else {
 			wanted = append(wanted, m)
 		}
 	}
@@ -98,34 +135,49 @@ func (w *writer) run(ctx context.Context, members []*member) {
 	}
 }
 
-// explainRefusal tells a server that refuses queries from one that does not serve the zone at all:
-// to the former an update is NOERROR or REFUSED, to the latter NOTAUTH.
+// explainRefusal has an update that changes nothing tell why queries were refused: to a server that
+// refuses queries it is NOERROR or REFUSED, to one that does not serve the zone at all NOTAUTH, and to
+// PowerDNS REFUSED when the signature is not accepted.
 func (w *writer) explainRefusal(ctx context.Context, members []*member) {
-	refused := slices.ContainsFunc(members, func(m *member) bool { return m.last.problem.class == NotPermitted })
-	if !refused {
+	if !slices.ContainsFunc(members, func(m *member) bool { return m.last.problem.unclear }) {
 		return
 	}
 	r := w.session.askAll(ctx, []*dns.Msg{probeMessage(w.who.zone)})[0]
-	if o := classify(w.who, r, w.opts.Clock.Now()); o.class == NotPrimary {
-		for _, m := range members {
-			if m.last.problem.class == NotPermitted {
-				m.last.problem = o
-			}
+	for _, m := range members {
+		about := w.who
+		about.owner = m.change.Owner
+		o := classify(about, r, w.opts.Clock.Now())
+		tells := o.class == NotPrimary || o.class == NotPermitted
+		if m.last.problem.unclear && tells && o.class != m.last.problem.class {
+			m.last.problem = o
 		}
 	}
 }
 
-// read looks at the owners of the members, at the primary.
-func (w *writer) read(ctx context.Context, members []*member) {
-	if len(members) == 0 {
-		return
-	}
-	owners := make([]string, len(members))
+// look sees what stands at the owners of the members, and whether it is their place. Records that are
+// expected are asked for with their signatures, which tell the zone and a wildcard.
+func (w *writer) look(ctx context.Context, members []*member) {
+	questions := make([]asked, len(members))
 	for i, m := range members {
-		owners[i] = m.change.Owner
+		questions[i] = aboutTLSA(m.change.Owner, len(m.change.Expect) > 0)
 	}
-	for i, s := range readPrimary(ctx, w.session, w.who, w.opts.Clock.Now, owners) {
-		members[i].last = s
+	w.ask(ctx, questions)
+	w.place(ctx, questions)
+	for i, m := range members {
+		m.last = questions[i].stored(w.who)
+	}
+}
+
+// reread sees what stands at owners that were looked at before. What a wildcard may hide is asked for
+// with the signatures.
+func (w *writer) reread(ctx context.Context, members []*member) {
+	questions := make([]asked, len(members))
+	for i, m := range members {
+		questions[i] = aboutTLSA(m.change.Owner, len(m.change.Want) == 0 || m.before.synthesized)
+	}
+	w.ask(ctx, questions)
+	for i, m := range members {
+		m.last = questions[i].stored(w.who)
 	}
 }
 
@@ -152,7 +204,7 @@ func (w *writer) send(ctx context.Context, members []*member) {
 	o := classify(about, r, w.opts.Clock.Now())
 	switch {
 	case o.class == Applied:
-		w.readBack(ctx, members)
+		w.acknowledged = append(w.acknowledged, members...)
 	case o.prerequisite:
 		w.afterPrerequisite(ctx, members, o)
 	case o.ambiguous || r.err != nil:
@@ -222,16 +274,19 @@ func (w *writer) afterDoubt(ctx context.Context, members []*member, o outcome) {
 // else, or cannot be read: how the update ended (o) is then in doubt, whatever keeps them from being
 // read. It returns those that are as they were.
 func (w *writer) settle(ctx context.Context, members []*member, o outcome) []*member {
-	w.read(ctx, members)
+	w.look(ctx, members)
 	var left []*member
 	for _, m := range members {
 		switch {
+		case o.prerequisite && m.last.problem.class == OwnerIsAlias:
+			// Nothing was carried out, and this is why.
+			w.end(m, m.last.problem)
 		case !m.last.known():
 			w.end(m, w.unread(m, o))
 		case m.last.shows(m.change):
 			w.end(m, outcome{class: Applied})
-		case !slices.Equal(m.last.records, tlsa.Normalize(m.change.Expect)):
-			w.end(m, w.conflict(m))
+		case !slices.Equal(m.last.records, m.change.Expect):
+			w.end(m, conflict(w.who, m))
 		default:
 			left = append(left, m)
 		}
@@ -239,12 +294,13 @@ func (w *writer) settle(ctx context.Context, members []*member, o outcome) []*me
 	return left
 }
 
-// readBack makes sure that NOERROR was meant. A server that still shows the old RRset may only be
-// late; anything else than old or new is final.
-func (w *writer) readBack(ctx context.Context, members []*member) {
+// readBack makes sure that NOERROR was meant, for the members that it was said of. A server that still
+// shows the old RRset may only be late; anything else than old or new is final.
+func (w *writer) readBack(ctx context.Context) {
+	members := w.acknowledged
 	pause := 20 * time.Millisecond
 	for waited := time.Duration(0); ; waited, pause = waited+pause, 2*pause {
-		w.read(ctx, members)
+		w.reread(ctx, members)
 		var late []*member
 		for _, m := range members {
 			switch {
@@ -260,7 +316,12 @@ func (w *writer) readBack(ctx context.Context, members []*member) {
 				w.end(m, w.notStored(m))
 			}
 		}
-		if len(late) == 0 || !w.wait(ctx, pause) {
+		if len(late) == 0 {
+			return
+		}
+		// Others may need the connection meanwhile.
+		w.session.close()
+		if !w.wait(ctx, pause) {
 			w.finish(late, outcome{class: Unreachable, retryable: true, message: silenceText(ctx.Err())})
 			return
 		}
@@ -290,14 +351,4 @@ func (w *writer) finish(members []*member, o outcome) {
 	}
 }
 
-// end settles a member once and for all.
-func (w *writer) end(m *member, o outcome) {
-	r := &Result{Class: o.class, Message: o.message, Retryable: o.retryable, At: w.opts.Clock.Now()}
-	if r.Class == Applied || r.Class == Unchanged {
-		r.Message, r.Retryable = "", false
-	}
-	if w.session != nil && m.last.known() && dns.IsSubDomain(w.who.zone, m.change.Owner) {
-		r.Current, r.CurrentKnown = m.last.records, true
-	}
-	m.result = r
-}
+func (w *writer) end(m *member, o outcome) { m.end(o, w.opts.Clock.Now()) }
