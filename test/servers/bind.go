@@ -3,6 +3,7 @@ package servers
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -90,6 +91,15 @@ func (b *bind) zoneStatement(p *Primary) string {
 	if len(grants) == 0 {
 		grants = []string{fmt.Sprintf("grant %s wildcard *.%s TLSA;", updateKeyName, p.Zone)}
 	}
-	return before + fmt.Sprintf("zone %q {\n  type primary;\n  check-names ignore;\n  file \"zone.db\";\n  %s\n  update-policy { %s grant %s zonesub ANY; };\n};\n",
-		p.Zone, policy, strings.Join(grants, " "), AdminName)
+	grants = append(slices.Clone(grants), fmt.Sprintf("grant %s zonesub ANY;", AdminName))
+	return before + fmt.Sprintf(`zone %q {
+  type primary;
+  file "zone.db";
+  check-names ignore;
+  %s
+  update-policy {
+    %s
+  };
+};
+`, p.Zone, policy, strings.Join(grants, "\n    "))
 }

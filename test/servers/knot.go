@@ -25,8 +25,22 @@ func (k knot) control(p *Primary, args ...string) (string, error) {
 	return p.run("knotc", "", append([]string{"-s", filepath.Join(p.dir, "knot.sock")}, args...)...)
 }
 
+// Refuses returns what Knot has against a configuration with these grants, which is not used.
+func (p *Primary) Refuses(grants ...string) error {
+	p.t.Helper()
+	tried := &Primary{daemon: p.daemon, Zone: p.Zone, options: p.options, transferKey: p.transferKey, adminKey: p.adminKey, TSIGSecret: p.TSIGSecret}
+	tried.options.Grants = grants
+	path := p.file("tried.conf", knot{}.text(tried))
+	_, err := p.run("knotc", "", "-c", path, "conf-check")
+	return err
+}
+
 // configure writes knot.conf.
 func (k knot) configure(p *Primary) {
+	p.file("knot.conf", k.text(p))
+}
+
+func (k knot) text(p *Primary) string {
 	remotes, notify := "", make([]string, 0, len(p.secondaries))
 	for i, s := range p.secondaries {
 		id := fmt.Sprintf("secondary%d", i)
@@ -36,7 +50,7 @@ func (k knot) configure(p *Primary) {
 	if remotes != "" {
 		remotes = "remote:\n" + remotes
 	}
-	p.file("knot.conf", fmt.Sprintf(`server:
+	return fmt.Sprintf(`server:
     listen: %[1]s@%[2]d
     rundir: %[3]q
     udp-workers: 1
@@ -60,7 +74,7 @@ key:
     algorithm: hmac-sha256
     secret: %[10]q
 %[11]s%[12]s`, p.addr.Addr(), p.addr.Port(), p.dir, updateKeyName, p.options.TSIGAlgorithm, p.TSIGSecret,
-		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, k.zoneSections(p, notify)))
+		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, k.zoneSections(p, notify))
 }
 
 func (k knot) zoneSections(p *Primary, notify []string) string {

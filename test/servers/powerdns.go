@@ -74,6 +74,10 @@ func (d powerDNS) util(p *Primary, args ...string) (string, error) {
 
 // settings are pdns.conf. Metadata is not cached, so that a test's change of it counts at once.
 func (d powerDNS) settings(p *Primary) string {
+	script := fmt.Sprintf("lua-dnsupdate-policy-script=%s/policy.lua\n", p.dir)
+	if p.options.WithoutPolicy {
+		script = ""
+	}
 	return fmt.Sprintf(`launch=gsqlite3
 gsqlite3-database=%[1]s/pdns.sqlite3
 gsqlite3-dnssec=yes
@@ -83,17 +87,17 @@ socket-dir=%[1]s
 primary=yes
 dnsupdate=yes
 allow-dnsupdate-from=127.0.0.0/8
-lua-dnsupdate-policy-script=%[1]s/policy.lua
-allow-axfr-ips=
+%[4]sallow-axfr-ips=
 only-notify=
 daemon=no
 guardian=no
 write-pid=no
 version-string=anonymous
+default-soa-edit-signed=INCREMENT-WEEKS
 domain-metadata-cache-ttl=0
 zone-metadata-cache-ttl=0
 zone-cache-refresh-interval=0
-`, p.dir, p.addr.Addr(), p.addr.Port())
+`, p.dir, p.addr.Addr(), p.addr.Port(), script)
 }
 
 // policy is who may write what. With such a script PowerDNS asks nothing else, not even whether a key
@@ -104,6 +108,9 @@ func (d powerDNS) policy(p *Primary) string {
 		grants = []string{fmt.Sprintf("update:getQType() == pdns.TLSA and update:getQName():isPartOf(newDN(%q))", p.Zone)}
 	}
 	return fmt.Sprintf(`function updatepolicy(update)
+  if update:getTsigName():countLabels() == 0 then
+    return false
+  end
   local key = update:getTsigName():toString()
   if key == "%[1]s." then
     return true

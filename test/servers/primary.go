@@ -49,6 +49,10 @@ type Options struct {
 	// NSEC3 proves absence by hashes instead of names.
 	NSEC3 bool
 
+	// WithoutPolicy is for PowerDNS alone: no policy script, so that its metadata decides who may write, and
+	// whoever may, may write everything.
+	WithoutPolicy bool
+
 	// What follows is for BIND alone.
 
 	// MaxZoneTTL limits the TTLs of an unsigned zone, in seconds.
@@ -204,6 +208,20 @@ func (p *Primary) Control(args ...string) string {
 	return out
 }
 
+// Grant gives the operator's key other rights (Options.Grants), as an administrator does while the server
+// runs. PowerDNS reads its policy when it starts, and is started again.
+func (p *Primary) Grant(grants ...string) {
+	p.t.Helper()
+	p.options.Grants = grants
+	if p.Make != PowerDNS {
+		p.brand.renotify(p)
+		return
+	}
+	p.Stop()
+	p.file("policy.lua", powerDNS{}.policy(p))
+	p.Start()
+}
+
 // notify makes the primary tell its secondaries of the zone now.
 func (p *Primary) notify() {
 	p.t.Helper()
@@ -230,6 +248,12 @@ func (p *Primary) Update(commands ...string) {
 	p.t.Helper()
 	p.nsupdate(p.TSIGName, p.options.TSIGAlgorithm, p.TSIGSecret, commands)
 }
+
+// AdminSecret is the secret of the key AdminName (HMAC-SHA256), for tests that write updates themselves.
+func (p *Primary) AdminSecret() string { return p.adminKey }
+
+// TransferKey is the key that secondaries fetch the zone with, and that may write nothing.
+func (p *Primary) TransferKey() (name, secret string) { return transferKeyName + ".", p.transferKey }
 
 // Admin changes the zone as its administrator would, who may write everything.
 func (p *Primary) Admin(commands ...string) {

@@ -48,18 +48,6 @@ func TestMixedCaseOwners(t *testing.T) {
 	r.eventuallyGreen(mixed, 3)
 }
 
-func TestFrozenZone(t *testing.T) {
-	r := newRig(t, servers.Options{}).start(zone.Options{})
-	r.primary.Control("freeze", apex)
-	change := zone.Change{Owner: mx1, Want: []tlsa.Record{record(1)}}
-	got := r.publish(change)
-	if got.Class != zone.NotPermitted || !got.CurrentKnown || !strings.Contains(got.Message, "see that the zone is not frozen") || !strings.Contains(got.Message, mx1) {
-		t.Errorf("got %s: %s", got.Class, got.Message)
-	}
-	r.primary.Control("thaw", apex)
-	r.mustPublish(change)
-}
-
 // interposed is a connection that does something before the first update goes out.
 type interposed struct {
 	net.Conn

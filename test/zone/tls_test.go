@@ -69,10 +69,3 @@ func TestUpdatesOverEveryTransport(t *testing.T) {
 		}
 	}
 }
-
-func TestAlgorithmsOnBIND(t *testing.T) {
-	for i, algorithm := range []string{"hmac-sha1", "hmac-sha224", "hmac-sha384", "hmac-sha512"} {
-		r := newRig(t, servers.Options{Unsigned: true, TSIGAlgorithm: algorithm}).start(zone.Options{})
-		r.mustPublish(zone.Change{Owner: owner(i), Want: []tlsa.Record{record(i)}})
-	}
-}

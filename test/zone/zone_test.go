@@ -1,5 +1,5 @@
-// Package zone_test runs the zone actor against real name servers: BIND as the primary that signs,
-// BIND and NSD as secondaries.
+// Package zone_test runs the zone actor against real name servers: BIND, Knot and PowerDNS as primaries
+// that sign, BIND, NSD and Knot as secondaries.
 package zone_test
 
 import (
@@ -39,8 +39,22 @@ type rig struct {
 
 func newRig(t *testing.T, o servers.Options) *rig {
 	t.Helper()
-	r := &rig{t: t, primary: servers.StartBINDPrimary(t, o)}
+	return newRigOf(t, servers.BIND, o)
+}
+
+// newRigOf is newRig with a primary of another make.
+func newRigOf(t *testing.T, m servers.Make, o servers.Options) *rig {
+	t.Helper()
+	r := &rig{t: t, primary: servers.StartPrimary(t, m, o)}
 	r.config = configOf(t, r.primary)
+	return r
+}
+
+// withEverySecondary adds a BIND, an NSD and a Knot.
+func (r *rig) withEverySecondary() *rig {
+	r.withSecondaries()
+	knot := servers.StartKnotSecondary(r.t, r.primary, "")
+	r.secondaries, r.config.Static = append(r.secondaries, knot), append(r.config.Static, knot.Addr)
 	return r
 }
 
@@ -99,6 +113,22 @@ func (r *rig) mustPublish(c zone.Change) {
 	if got := r.publish(c); got.Class != zone.Applied {
 		r.t.Fatalf("publish %s: %s: %s", c.Owner, got.Class, got.Message)
 	}
+}
+
+// insist is mustPublish that tries again what may be tried again: PowerDNS with SQLite says SERVFAIL to an
+// update while it notes that its secondaries were told of the one before.
+func (r *rig) insist(c zone.Change) {
+	r.t.Helper()
+	servers.Eventually(r.t, "the change is made", func() error {
+		got := r.publish(c)
+		switch {
+		case got.Class == zone.Applied || got.Class == zone.Unchanged:
+			return nil
+		case !got.Retryable:
+			r.t.Fatalf("publish %s: %s: %s", c.Owner, got.Class, got.Message)
+		}
+		return fmt.Errorf("%s: %s", got.Class, got.Message)
+	})
 }
 
 func (r *rig) sweep(owner string) zone.Sweep {
