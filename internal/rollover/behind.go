@@ -34,14 +34,29 @@ func (r *run) faults(o *ownerRun) []Fault {
 	return slices.Compact(out)
 }
 
+// silent are the servers at fault that gave no answer of their own.
+func (o *ownerRun) silent() []Fault {
+	return slices.DeleteFunc(slices.Clone(o.Behind), func(f Fault) bool {
+		return !slices.ContainsFunc(o.last.Answers, func(a Answer) bool { return a.Address == f.Address && !a.Reachable })
+	})
+}
+
 // problem says what is wrong with the answer of one address; empty when nothing is.
 func (r *run) problem(o *ownerRun, a Answer) string {
 	p := r.f.Policy
-	switch {
-	case !a.Reachable:
+	if !a.Reachable {
+		if a.Alias != "" {
+			return a.Message
+		}
 		return "gives no authoritative answer"
-	case p.DNSSECRequired && !a.Signed && len(a.Records) > 0:
+	}
+	switch {
+	case p.DNSSECRequired && !a.Signed && (len(a.Records) > 0 || a.Alias != ""):
 		return "gives an answer that does not validate"
+	case o.split():
+		return splitProblem(a)
+	case a.Alias != "":
+		return ""
 	case !slices.Equal(a.Records, o.Records):
 		return "shows other records"
 	case len(o.Records) > 0 && a.TTL != p.TTL:

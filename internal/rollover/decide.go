@@ -15,6 +15,7 @@ func Decide(f Facts) Decision {
 		r.owners = append(r.owners, r.openOwner(o))
 	}
 	r.keys = trackKeys(r.f, r.publishedPorts())
+	r.forgetFormer()
 	r.account()
 	r.retire()
 	r.publish()
@@ -30,8 +31,8 @@ type run struct {
 	owners []ownerRun
 	keys   []tracked
 	// parameters are the combinations that we answer for: those of the policy, and those that a
-	// record of one of our keys has. Combinations of foreign and additional records alone are not
-	// waited for.
+	// record of one of our keys has, be it of a set that has left the policy. Combinations of foreign
+	// and additional records alone are not waited for, unless they set ours aside (see lacks).
 	parameters map[tlsa.Parameters]bool
 
 	deployed             []string
@@ -53,7 +54,12 @@ type ownerRun struct {
 	primary      []tlsa.Record
 	primaryTTL   time.Duration
 	primaryKnown bool
+	// ends are the names at which servers say that the records stand.
+	ends []string
 }
+
+// split says that the servers do not agree on where the records stand.
+func (o *ownerRun) split() bool { return len(o.ends) > 1 }
 
 func (r *run) openOwner(o Owner) ownerRun {
 	out := ownerRun{facts: o, last: o.Last}
@@ -64,6 +70,9 @@ func (r *run) openOwner(o Owner) ownerRun {
 	out.removing = r.f.Policy.Removing || o.Removing
 	out.Versions = prune(fold(o, r.f.Policy), r.f.Policy, r.now)
 	out.primary, out.primaryTTL, out.primaryKnown = primaryAnswer(out.last)
+	if out.ends = out.last.Ends(); len(out.ends) == 1 {
+		out.End = out.ends[0]
+	}
 	return out
 }
 
@@ -73,14 +82,14 @@ func primaryAnswer(s *Sweep) ([]tlsa.Record, time.Duration, bool) {
 	if s == nil {
 		return nil, 0, false
 	}
-	if i := slices.IndexFunc(s.Answers, func(a Answer) bool { return a.Primary }); i >= 0 {
+	if i := slices.IndexFunc(s.Answers, func(a Answer) bool { return a.Primary && a.Alias == "" }); i >= 0 {
 		a := s.Answers[i]
 		return a.Records, a.TTL, a.Reachable
 	}
 	var first *Answer
 	for i := range s.Answers {
 		a := &s.Answers[i]
-		if !a.Reachable {
+		if !a.Reachable || a.Alias != "" {
 			continue
 		}
 		if first != nil && (!slices.Equal(first.Records, a.Records) || first.TTL != a.TTL) {
@@ -93,21 +102,6 @@ func primaryAnswer(s *Sweep) ([]tlsa.Record, time.Duration, bool) {
 	}
 	return first.Records, first.TTL, true
 }
-
-// account collects the combinations that we answer for.
-func (r *run) account() {
-	r.parameters = map[tlsa.Parameters]bool{}
-	for _, p := range r.f.Policy.Parameters {
-		r.parameters[p] = true
-	}
-	for _, t := range r.keys {
-		for _, record := range t.Records {
-			r.parameters[record.Parameters] = true
-		}
-	}
-}
-
-func (r *run) accounted(p tlsa.Parameters) bool { return r.parameters[p] }
 
 // fresh says whether the newest sweep of an owner is young enough to act on. One of the future was
 // made before the clock was set back, and says nothing of how old it is.
@@ -210,7 +204,7 @@ func (r *run) untrust() (time.Time, bool) {
 			return time.Time{}, false
 		}
 		for _, v := range o.Versions {
-			if !v.holdsAny(o.facts.Written) {
+			if !v.holdsAny(o.facts.Leaving()) {
 				continue
 			}
 			if v.Open {

@@ -71,6 +71,9 @@ func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, str
 		return WaitCompromised, key + " is listed in compromisedKeys and is never deployed", none
 	}
 	if o := r.unseenOwner(); o != nil {
+		if known && r.now.Before(at) && r.hasGrownOld(o) {
+			return WaitCaches, key + " waits until no cache holds records without it", at
+		}
 		r.needSweep = true
 		return WaitSweep, named(key+" waits until every name server has answered for "+o.Name, o.Behind), none
 	}
@@ -85,14 +88,29 @@ func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, str
 		return WaitPropagation, key + " waits until no name server serves older records", none
 	case r.now.Before(at):
 		return WaitCaches, key + " waits until no cache holds records without it", at
-	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
-		return WaitDNSSEC, key + " waits until the zone is Secure: " + r.f.DNSSEC.Message, none
-	case r.f.DNSSEC.KeysChanging:
-		return WaitKeysChanging, key + " waits until the change of the zone's DNSKEY or DS records is over", none
-	case r.signaturesTooShort():
-		return WaitSignatures, key + " waits until the zone's signatures are renewed: they run out too soon", none
 	}
-	return WaitNone, "", none
+	code, message := r.unproved(key)
+	return code, message, none
+}
+
+// hasGrownOld says whether an owner's newest sweep was complete and is too old to act on: while a key
+// waits for caches, a fresh one brings nothing nearer.
+func (r *run) hasGrownOld(o *ownerRun) bool {
+	return o.last != nil && !o.last.End.After(r.now) && allReachable(*o.last)
+}
+
+// unproved says what of DNSSEC holds a key back.
+func (r *run) unproved(key string) (WaitCode, string) {
+	p := r.f.Policy
+	switch {
+	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
+		return WaitDNSSEC, key + " waits until the zone is Secure: " + r.f.DNSSEC.Message
+	case r.f.DNSSEC.KeysChanging:
+		return WaitKeysChanging, key + " waits until the change of the zone's DNSKEY or DS records is over"
+	case r.signaturesTooShort():
+		return WaitSignatures, key + " waits until the zone's signatures are renewed: they run out too soon"
+	}
+	return WaitNone, ""
 }
 
 // unseenOwner is an owner that no fresh and complete sweep has looked at; nil when there is none.
@@ -128,6 +146,8 @@ func (r *run) unpublished(key string) (WaitCode, string) {
 		switch {
 		case o.removing || !o.everPublished():
 			// Nobody has a record of it that a key could not match.
+		case o.split():
+			return WaitPropagation, splitText(o, key+" waits until")
 		case o.Write || r.changeWanted(o):
 			return WaitUpdate, key + " waits until its records are written to " + o.Name
 		case !o.InSync:

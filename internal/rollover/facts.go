@@ -134,10 +134,17 @@ type Answer struct {
 	Signed bool
 	// Records is the RRset it gave, normalized; empty for a denial.
 	Records []tlsa.Record
-	// TTL is the maximum over the hops of served TTL; it is what the publisher's TTL is compared with.
+	// Alias is where the answer leads when it is an alias (CNAME, DNAME) and no more. The answers for
+	// that name stand beside it in the sweep; where it could not be followed it is not Reachable, and
+	// Message says why.
+	Alias string
+	// End is the name at which the records stand, where aliases lead there; empty for the owner itself.
+	End string
+	// TTL of the TLSA RRset as served; it is what the publisher's TTL is compared with.
 	TTL time.Duration
-	// CacheTTL is the maximum over the hops of max(served TTL, RRSIG original TTL).
-	CacheTTL time.Duration
+	// CacheTTL is the maximum over the hops of max(served TTL, RRSIG original TTL); AliasTTL is the
+	// same over the aliases alone.
+	CacheTTL, AliasTTL time.Duration
 	// SignatureExpires is when the first RRSIG of the answer runs out; zero without one.
 	SignatureExpires time.Time
 	// SignatureValidity is how long the zone signs for: the longest time from inception to
@@ -151,10 +158,22 @@ type Answer struct {
 	Primary bool
 }
 
-// Sweep is one round of asking every authoritative address directly for one owner.
+// Sweep is one round of asking every authoritative address directly for one owner, and those of the
+// names that its aliases lead to.
 type Sweep struct {
 	Start, End time.Time
 	Answers    []Answer
+}
+
+// Peer is another host or port whose records stand at the same name, by an alias: what is written
+// there, its endpoints must match too.
+type Peer struct {
+	Host string
+	Port int32
+	// Round is the newest probe round of its host; nil before the first.
+	Round *ProbeRound
+	// Vouched says that the user vouches for its endpoints.
+	Vouched bool
 }
 
 // Owner is one TLSA owner name of the host.
@@ -177,6 +196,9 @@ type Owner struct {
 	// Written are the records that the operator has published here, as kept in status: what else
 	// stands at the name is foreign.
 	Written []tlsa.Record
+	// Shared are the records that the Peers want at the name.
+	Shared []tlsa.Record
+	Peers  []Peer
 	// Removing says that this owner alone is taken out of DNS: its port has left the spec.
 	Removing bool
 	// HandedOver says that another MailDomain writes here now: what stands is left as it is, and what
@@ -333,6 +355,9 @@ type Unsafe struct {
 // OwnerDecision is what is wanted at one owner.
 type OwnerDecision struct {
 	Name string
+	// End is where the records are written: the name that the owner's aliases lead to; empty for the
+	// owner itself, and while the name servers do not agree.
+	End string
 	// Records that should stand there, foreign ones that are kept included; normalized.
 	Records []tlsa.Record
 	// Foreign are those among the served records that are neither ours nor additional.

@@ -33,6 +33,8 @@ type tracked struct {
 	before *KeyState
 	// presented says that an endpoint presented it in the newest round.
 	presented bool
+	// gone says that its records may go: it is remembered for what caches may hold of it alone.
+	gone bool
 }
 
 // trackKeys joins the keys that objects hold with those that are remembered.
@@ -40,11 +42,13 @@ type tracked struct {
 func trackKeys(f Facts, ports []int32) []tracked {
 	var out []tracked
 	for _, k := range f.Keys {
-		out = append(out, track(f, k.ID, &k, ports))
+		before := slices.IndexFunc(f.States, func(s KeyState) bool { return s.isOf(k) })
+		out = append(out, track(f, before, &k, ports))
 	}
-	for _, s := range f.States {
-		if !slices.ContainsFunc(f.Keys, func(k Key) bool { return k.ID == s.ID }) {
-			out = append(out, track(f, s.ID, nil, ports))
+	for i, s := range f.States {
+		held := slices.ContainsFunc(f.Keys, s.isOf)
+		if !held && !slices.ContainsFunc(out, func(t tracked) bool { return t.ID == s.ID }) {
+			out = append(out, track(f, i, nil, ports))
 		}
 	}
 	out = slices.DeleteFunc(out, func(t tracked) bool { return forgettable(f, t) })
@@ -56,16 +60,23 @@ func trackKeys(f Facts, ports []int32) []tracked {
 
 var roles = []string{roleCurrent, roleNext, rolePrevious}
 
-// track gives one key its role, and counts the probe rounds without it.
-func track(f Facts, id string, held *Key, ports []int32) tracked {
+// isOf says whether a state is that of a key. A key gets another name when a parameter set that depends
+// on its certificate comes or goes; the serial number then tells.
+func (s KeyState) isOf(k Key) bool {
+	return s.ID == k.ID || s.SPKI == k.SPKI && s.Serial != "" && s.Serial == k.Serial
+}
+
+// track gives one key its role, and counts the probe rounds without it. before is the index of its state,
+// below 0 for none.
+func track(f Facts, before int, held *Key, ports []int32) tracked {
 	t := tracked{}
-	if i := slices.IndexFunc(f.States, func(s KeyState) bool { return s.ID == id }); i >= 0 {
-		before := f.States[i]
-		t.KeyState, t.before = before, &before
+	if before >= 0 {
+		state := f.States[before]
+		t.KeyState, t.before = state, &state
 	}
 	if held != nil {
+		t.Records = tlsa.Normalize(append(formerRecords(t.KeyState, *held), held.Records...))
 		t.ID, t.SPKI, t.Certificate, t.stage = held.ID, held.SPKI, held.Certificate, held.Stage
-		t.Records = held.Records
 		if held.Serial != "" {
 			t.Serial, t.NotAfter = held.Serial, held.NotAfter
 		}
@@ -128,7 +139,7 @@ func (t *tracked) compromised(p Policy) bool { return p.Compromised[t.SPKI] }
 
 // wanted says whether the records of a key belong into DNS. Those of a compromised key that was
 // never served do not.
-func (t *tracked) wanted(p Policy) bool { return t.Deployed || !t.compromised(p) }
+func (t *tracked) wanted(p Policy) bool { return !t.gone && (t.Deployed || !t.compromised(p)) }
 
 // visibility says what caches may know of a key's records.
 func (r *run) visibility(t *tracked) string {

@@ -43,13 +43,6 @@ type dueAnswer struct {
 	due time.Time
 }
 
-// cachedAnswer is an answer that the longest-lived cache of the world holds.
-type cachedAnswer struct {
-	answerSet
-	port  int32
-	until time.Time
-}
-
 // ownerMemory is what the operator has stored of one owner.
 type ownerMemory struct {
 	versions []Version
@@ -89,6 +82,11 @@ type world struct {
 	rounds   []ProbeRound
 	round    *ProbeRound
 	deployed int
+	// others are the keys that live elsewhere, foreign those whose records somebody else writes.
+	others, foreign map[string]bool
+	// forgotten are the records that stood when the status was lost: they are foreign to the operator until
+	// it wants them again.
+	forgotten map[tlsa.Record]bool
 	// broken is the first violation that any second has seen.
 	broken string
 }
@@ -96,7 +94,7 @@ type world struct {
 func ownerAt(port int32) string { return fmt.Sprintf("_%d._tcp.mx1.example.com.", port) }
 
 func newWorld(policy Policy, lags []time.Duration, endpoints int, standby bool) *world {
-	w := &world{now: time.Unix(1_000_000, 0), policy: policy, cached: map[string]cachedAnswer{}, standbyOn: standby, ports: []int32{25}}
+	w := &world{now: time.Unix(1_000_000, 0), policy: policy, cached: map[string]cachedAnswer{}, standbyOn: standby, ports: []int32{25}, others: map[string]bool{}, foreign: map[string]bool{}, forgotten: map[tlsa.Record]bool{}}
 	for i, lag := range lags {
 		w.servers = append(w.servers, &nameServer{name: fmt.Sprintf("ns%d", i), lag: lag, serves: map[string]answerSet{}, pending: map[string]dueAnswer{}})
 	}
@@ -111,19 +109,6 @@ func newWorld(policy Policy, lags []time.Duration, endpoints int, standby bool) 
 func (w *world) newKey() string {
 	w.keys++
 	return fmt.Sprintf("%064x", w.keys)
-}
-
-// recordsOf are the records of a key: the data of a made-up digest carries its name.
-func recordsOfKey(key string, params []tlsa.Parameters) []tlsa.Record {
-	var out []tlsa.Record
-	for _, p := range params {
-		data := key
-		if p.MatchingType == tlsa.MatchingSHA512 {
-			data = key + key
-		}
-		out = append(out, tlsa.Record{Parameters: p, Data: data})
-	}
-	return tlsa.Normalize(out)
 }
 
 // advance lets time pass, one second after the other.
@@ -142,35 +127,6 @@ func (w *world) advance(d time.Duration) {
 			}
 		}
 		w.check()
-	}
-}
-
-// remember keeps an answer in the caches: as long as they may, and as long again in what stands behind
-// them (RFC 7671 section 8.1 says two TTLs), be its TTL never so short.
-func (w *world) remember(port int32, a answerSet) {
-	if len(a.records) > 0 {
-		w.cached[fmt.Sprint(port, a.id())] = cachedAnswer{a, port, w.now.Add(2 * max(a.ttl, w.policy.TTLFloor))}
-	}
-}
-
-// check notes the first cached answer that some endpoint's key does not match, combination by combination.
-func (w *world) check() {
-	for id, c := range w.cached {
-		if w.now.After(c.until) {
-			delete(w.cached, id)
-			continue
-		}
-		for _, key := range w.endpoints {
-			combinations := map[tlsa.Parameters]bool{}
-			for _, r := range c.records {
-				combinations[r.Parameters] = combinations[r.Parameters] || strings.HasPrefix(r.Data, key)
-			}
-			for p, matched := range combinations {
-				if !matched && w.broken == "" {
-					w.broken = fmt.Sprintf("a cache may hold %s for port %d until %s, which for %s does not match key %s", c.id(), c.port, c.until.Sub(w.now), p, key)
-				}
-			}
-		}
 	}
 }
 
@@ -228,7 +184,7 @@ func (w *world) probe(unreachable bool) {
 				r.Presented = append(r.Presented, Presented{Address: "a", Port: port, Unreachable: true, Message: "refused"})
 				continue
 			}
-			r.Presented = append(r.Presented, Presented{Address: fmt.Sprint(i), Port: port, SPKI: key, Matches: func(t tlsa.Record) bool { return strings.HasPrefix(t.Data, key) }})
+			r.Presented = append(r.Presented, Presented{Address: fmt.Sprint(i), Port: port, SPKI: key, Serial: serialOfKey(key), Matches: func(t tlsa.Record) bool { return keyOf(t) == key }})
 		}
 	}
 	w.advance(time.Second)
@@ -245,11 +201,22 @@ func (w *world) facts() Facts {
 	}
 	add := func(key string, stage KeyStage) {
 		if key != "" && !slices.ContainsFunc(f.Keys, func(k Key) bool { return k.ID == key }) {
-			f.Keys = append(f.Keys, Key{ID: key, SPKI: key, Certificate: "mx1", Stage: stage, Records: recordsOfKey(key, w.policy.Parameters)})
+			k := Key{ID: key, SPKI: key, Certificate: "mx1", Stage: stage, Records: recordsOfKey(key, w.policy.Parameters)}
+			if stage == StageDeployed || stage == StageIssued {
+				k.Serial = serialOfKey(key)
+			}
+			if stage == StageDeployed {
+				k.NotAfter = w.now // a deadline is reached as soon as it counts
+			}
+			f.Keys = append(f.Keys, k)
 		}
 	}
 	add(w.secret, StageDeployed)
-	add(w.requested, StageRequested)
+	waiting := StageRequested
+	if w.policy.Strategy == Stage {
+		waiting = StageIssued
+	}
+	add(w.requested, waiting)
 	if w.standbyOn {
 		add(w.standby, StageStandby)
 	}
@@ -289,8 +256,22 @@ func (w *world) step(die crash) Decision {
 func (w *world) forgetProcess() { w.seen, w.rounds, w.round = map[string]*seenOwner{}, nil, nil }
 
 func (w *world) forgetAll() {
+	for _, s := range w.servers {
+		for _, a := range s.serves {
+			w.forget(a)
+		}
+		for _, a := range s.pending {
+			w.forget(a.answerSet)
+		}
+	}
 	w.memory = operatorMemory{owners: map[string]ownerMemory{}}
 	w.forgetProcess()
+}
+
+func (w *world) forget(a answerSet) {
+	for _, r := range a.records {
+		w.forgotten[r] = true
+	}
 }
 
 func (w *world) store(d Decision) {
@@ -298,6 +279,9 @@ func (w *world) store(d Decision) {
 	for _, o := range d.Owners {
 		before := w.memory.owners[o.Name].written
 		written := slices.Clone(o.Own)
+		for _, r := range o.Own {
+			delete(w.forgotten, r)
+		}
 		for _, v := range o.Versions {
 			for _, r := range v.Records {
 				if slices.Contains(before, r) {
@@ -320,10 +304,15 @@ func (w *world) act(d Decision) {
 	if w.standbyOn && (w.standby == "" || w.standby == w.secret) {
 		w.standby = w.newKey()
 	}
-	if w.requested != "" && slices.Contains(d.Deploy, w.requested) {
-		w.secret, w.requested = w.requested, ""
-		w.deployed++
+	if w.requested != "" && (slices.Contains(d.Deploy, w.requested) || w.policy.Strategy == Follow) {
+		w.handOver()
 	}
+}
+
+// handOver puts the requested key into the Secret that servers mount.
+func (w *world) handOver() {
+	w.secret, w.requested = w.requested, ""
+	w.deployed++
 }
 
 // update is compare-and-swap at the primary; the secondaries follow each after its lag.

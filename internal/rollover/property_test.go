@@ -1,6 +1,7 @@
 package rollover
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -10,17 +11,13 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-var (
-	p311 = tlsa.Parameters{Usage: 3, Selector: 1, MatchingType: 1}
-	p312 = tlsa.Parameters{Usage: 3, Selector: 1, MatchingType: 2}
-)
-
 // labPolicy is a policy with short times.
 func labPolicy() Policy {
 	return Policy{
 		Strategy: Gate, Parameters: []tlsa.Parameters{p311}, TTL: 30 * time.Second,
 		PublishSafety: 5 * time.Second, RetireSafety: 20 * time.Second, DNSSECRequired: true, Sweeps: 2,
 		SweepFreshness: 15 * time.Second, TTLFloor: 2 * time.Second, UnknownHistory: 10 * time.Minute,
+		Compromised: map[string]bool{},
 	}
 }
 
@@ -46,7 +43,9 @@ func TestInvariantHoldsInRandomHistories(t *testing.T) {
 	deployed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
-		t.Repeat(w.actions())
+		actions := w.actions()
+		maps.Copy(actions, w.edits())
+		t.Repeat(actions)
 		deployed += w.deployed
 	})
 	if deployed == 0 {
@@ -101,13 +100,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"lose status": func(*rapid.T) { w.forgetAll() },
-		"foreign": func(t *rapid.T) {
-			owner := ownerAt(rapid.SampledFrom(w.ports).Draw(t, "port"))
-			foreign := recordsOfKey(w.newKey(), w.policy.Parameters[:1])
-			if have := w.servers[0].serves[owner]; len(have.records) > 0 && len(have.records) < 8 && !w.policy.Removing {
-				w.update(owner, have.records, answerSet{tlsa.Normalize(append(foreign, have.records...)), have.ttl})
-			}
-		},
+		"foreign":     func(t *rapid.T) { w.meddle(t) },
 	}
 }
 
@@ -140,6 +133,9 @@ func TestRolloverFinishesOnceFaultsStop(t *testing.T) {
 			w.step(crash(rapid.IntRange(0, 3).Draw(t, "crash")))
 			if rapid.IntRange(0, 5).Draw(t, "renew") == 0 {
 				w.renew()
+			}
+			if rapid.IntRange(0, 7).Draw(t, "edit") == 0 {
+				w.policy.Parameters = rapid.SampledFrom([][]tlsa.Parameters{{p311}, {p312}, {p311, p312}}).Draw(t, "sets")
 			}
 			w.advance(time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds")) * time.Second)
 			w.mustBeSafe(t)

@@ -11,16 +11,18 @@ import (
 
 // publish decides for every owner what should stand there, and whether it may be written now.
 func (r *run) publish() {
-	own := r.ownRecords()
 	for i := range r.owners {
 		o := &r.owners[i]
 		if !o.removing {
-			o.Own = r.withoutUnready(o, own)
+			o.Own = r.ownRecords(o)
 		}
 		o.Foreign = r.foreign(o)
-		o.Records = o.Own
+		o.Records = o.ours()
+		if o.removing {
+			o.Records = kept(o)
+		}
 		if !r.foreignMayGo(o) {
-			o.Records = tlsa.Normalize(append(slices.Clone(o.Own), o.Foreign...))
+			o.Records = tlsa.Normalize(append(slices.Clone(o.Records), o.Foreign...))
 		}
 		o.Expect = o.primary
 		if o.last != nil {
@@ -30,32 +32,6 @@ func (r *run) publish() {
 		r.warnAbout(o)
 		r.decideWrite(o)
 	}
-}
-
-// ownRecords are the records that we answer for.
-func (r *run) ownRecords() []tlsa.Record {
-	own := slices.Clone(r.f.Policy.Additional)
-	for i := range r.keys {
-		if r.keys[i].wanted(r.f.Policy) {
-			own = append(own, r.keys[i].Records...)
-		}
-	}
-	own = slices.DeleteFunc(own, tlsa.IsEmptyDigest)
-	return tlsa.Normalize(own)
-}
-
-// withoutUnready leaves out what would add a combination that some key which may be presented has no
-// record of: clients that know that combination alone would refuse it (RFC 7671 section 8). It is added
-// when the last such key has gone; one that stands already stays.
-func (r *run) withoutUnready(o *ownerRun, own []tlsa.Record) []tlsa.Record {
-	has := func(records []tlsa.Record, p tlsa.Parameters) bool {
-		return slices.ContainsFunc(records, func(k tlsa.Record) bool { return k.Parameters == p })
-	}
-	return slices.DeleteFunc(slices.Clone(own), func(k tlsa.Record) bool {
-		return !has(o.primary, k.Parameters) && slices.ContainsFunc(r.keys, func(t tracked) bool {
-			return t.Deployed && len(t.Records) > 0 && !has(t.Records, k.Parameters)
-		})
-	})
 }
 
 // foreign are the records at an owner that are neither wanted by us nor were ever written by us.
@@ -69,15 +45,15 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 		}
 	}
 	return slices.DeleteFunc(tlsa.Normalize(served), func(k tlsa.Record) bool {
-		return slices.Contains(o.Own, k) || slices.Contains(o.facts.Written, k)
+		return slices.Contains(o.ours(), k) || slices.Contains(o.facts.Written, k)
 	})
 }
 
 // foreignMayGo says whether foreign records are to be taken out, and nothing can need them: a fresh
 // look at every endpoint of the port has found chains that our own records match. What is deleted
-// are our own records alone.
+// are our own records alone. They stay at a name that aliases lead to: others may lead there too.
 func (r *run) foreignMayGo(o *ownerRun) bool {
-	if !r.f.Policy.RemoveForeign || o.removing || len(o.Foreign) == 0 {
+	if !r.f.Policy.RemoveForeign || o.removing || len(o.Foreign) == 0 || o.End != "" || len(o.facts.Peers) > 0 {
 		return false
 	}
 	if r.f.Policy.ProbeDisabled {
@@ -118,10 +94,20 @@ func (r *run) decideWrite(o *ownerRun) {
 	if o.facts.HandedOver {
 		return
 	}
+	if o.split() {
+		r.needSweep = true
+		r.wait(WaitPropagation, o.Name, splitText(o, "nothing is written until"), time.Time{})
+		return
+	}
+	if r.f.Policy.DNSSECRequired && !o.removing && o.unprovedAlias() {
+		r.needSweep = true
+		r.wait(WaitPropagation, o.Name, named("nothing is written to "+o.End+" until the alias of "+o.Name+" validates", o.Behind), time.Time{})
+		return
+	}
 	if !o.primaryKnown || !r.fresh(o) {
 		r.needSweep = true
 		if r.changeWanted(o) {
-			r.wait(WaitSweep, o.Name, "the name servers have to be asked for "+o.Name, time.Time{})
+			r.wait(WaitSweep, o.Name, named("the name servers have to be asked for "+o.Name, o.silent()), time.Time{})
 		}
 		return
 	}
@@ -146,12 +132,12 @@ func (r *run) changeWanted(o *ownerRun) bool {
 
 // plan adds the version that is about to be written, so that it is stored before the update is sent.
 func (r *run) plan(o *ownerRun) {
-	p := r.f.Policy
+	ttl := max(r.f.Policy.TTL, o.aliasTTL())
 	i := slices.IndexFunc(o.Versions, func(v Version) bool {
-		return !v.Unknown && v.TTL == p.TTL && slices.Equal(v.Records, o.Records)
+		return !v.Unknown && v.TTL == ttl && slices.Equal(v.Records, o.Records)
 	})
 	if i < 0 {
-		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: p.TTL, FirstSeen: r.now, Planned: true})
+		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: ttl, FirstSeen: r.now, Planned: true})
 		i = len(o.Versions) - 1
 	}
 	v := &o.Versions[i]
@@ -193,19 +179,28 @@ func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
 	default:
 		return WaitCertificate, "no certificate has been issued yet"
 	}
-	if r.f.Policy.ProbeDisabled {
+	for _, peer := range r.withPeers(o) {
+		if code, message := r.unready(peer, o.ours()); code != WaitNone {
+			return code, message
+		}
+	}
+	return WaitNone, ""
+}
+
+// unready says what of a host and port keeps records from being published for the first time.
+func (r *run) unready(peer Peer, records []tlsa.Record) (WaitCode, string) {
+	round := peer.Round
+	switch {
+	case peer.Vouched:
 		return WaitNone, ""
-	}
-	round := r.f.LastRound
-	if round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness {
+	case round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness:
 		r.needProbe = true
-		return WaitServers, "the endpoints of " + r.f.Host + " have to be probed before the first publication"
-	}
-	if !round.knows(o.facts.Port) {
-		return WaitServers, "the first publication waits until every endpoint could be probed: " + firstProblem(*round, o.facts.Port)
+		return WaitServers, "the endpoints of " + peer.Host + " have to be probed before the first publication"
+	case !round.knows(peer.Port):
+		return WaitServers, "the first publication waits until every endpoint could be probed: " + firstProblem(*round, peer.Port)
 	}
 	for _, p := range round.Presented {
-		if p.Port == o.facts.Port && !r.matchesAll(p, o.Own) {
+		if p.Port == peer.Port && !r.matchesAll(p, records) {
 			return WaitServers, fmt.Sprintf("the first publication waits until %s port %d presents a certificate of this MailDomain; it presents key %s", p.Address, p.Port, short(p.SPKI))
 		}
 	}
@@ -219,12 +214,14 @@ func (r *run) holds(stages ...KeyStage) bool {
 
 // worseBlocked refuses a set that a chain does not match which matches what is served now.
 func (r *run) worseBlocked(o *ownerRun) (WaitCode, string) {
-	if r.f.LastRound == nil {
-		return WaitNone, ""
-	}
-	for _, p := range r.f.LastRound.Presented {
-		if p.Port == o.facts.Port && r.matchesAll(p, o.primary) && !r.matchesAll(p, o.Records) {
-			return WaitEndpoints, fmt.Sprintf("%s port %d presents key %s, which the new records would not match", p.Address, p.Port, short(p.SPKI))
+	for _, peer := range r.withPeers(o) {
+		if peer.Round == nil {
+			continue
+		}
+		for _, p := range peer.Round.Presented {
+			if p.Port == peer.Port && r.matchesAll(p, o.primary) && !r.matchesAll(p, o.Records) {
+				return WaitEndpoints, fmt.Sprintf("%s port %d presents key %s, which the new records would not match", p.Address, p.Port, short(p.SPKI))
+			}
 		}
 	}
 	return WaitNone, ""

@@ -15,7 +15,10 @@ func (r *run) retire() {
 			kept = append(kept, t)
 			continue
 		}
-		if !r.removable(&t) {
+		if r.removable(&t) {
+			t.gone, t.Records = true, r.lastWitness(&t)
+		}
+		if !t.gone || len(t.Records) > 0 {
 			kept = append(kept, t)
 		}
 	}

@@ -29,6 +29,8 @@ type scene struct {
 	round     *ProbeRound
 	unread    bool
 	lost      bool
+	// through changes what a sweep of the servers says, as an alias on the way to them does.
+	through func(Sweep) Sweep
 }
 
 // shower is a name server. Unless it is stuck it shows at once what is written to the primary, the
@@ -54,6 +56,8 @@ type remembered struct {
 	last     *Sweep
 	// removing, handedOver, heldBack and refused are handed on.
 	removing, handedOver, heldBack, refused bool
+	shared                                  []tlsa.Record
+	peers                                   []Peer
 }
 
 // presenter is an endpoint; it presents a chain that has these records.
@@ -115,7 +119,49 @@ func digest(name string) string { return (strings.Repeat(fmt.Sprintf("%x", name)
 
 // key is a key of Certificate mx1 with the records of the policy.
 func (s *scene) key(name string, stage KeyStage) Key {
-	return Key{ID: digest(name), SPKI: digest(name), Certificate: "mx1", Stage: stage, Records: recordsOfKey(digest(name), s.policy.Parameters)}
+	k := Key{ID: digest(name), SPKI: digest(name), Certificate: "mx1", Stage: stage, Records: recordsOfKey(digest(name), s.policy.Parameters)}
+	if stage == StageIssued || stage == StageDeployed {
+		k.Serial = name // a request has no certificate yet
+	}
+	return k
+}
+
+// matches says whether a chain with this key matches a record: one of its key, whichever sets are wanted,
+// or one that was made for it.
+func (k Key) matches(r tlsa.Record) bool {
+	ofKey := r.Usage == tlsa.UsageDANEEE && r.Selector == tlsa.SelectorSPKI
+	return ofKey && strings.HasPrefix(r.Data, k.SPKI) || slices.Contains(k.Records, r)
+}
+
+// wants edits the parameter sets: the objects' keys have the records of the new ones.
+func (s *scene) wants(params ...tlsa.Parameters) {
+	s.policy.Parameters = params
+	for i := range s.keys {
+		s.keys[i].Records = recordsOfKey(s.keys[i].SPKI, params)
+	}
+	for _, e := range s.endpoints {
+		e.key.Records = append(slices.Clone(e.key.Records), recordsOfKey(e.key.SPKI, params)...)
+	}
+}
+
+// showsExactly wants the primary to show these records at the first owner.
+func (s *scene) showsExactly(lists ...[]tlsa.Record) {
+	s.Helper()
+	want := tlsa.Normalize(slices.Concat(lists...))
+	if have := s.servers[0].shows[firstOwner].records; !slices.Equal(have, want) {
+		s.Errorf("the primary shows %v, want %v", have, want)
+	}
+}
+
+// warned wants a warning that has the words.
+func (s *scene) warned(d Decision, words ...string) {
+	s.Helper()
+	for _, w := range d.Owners[0].Warnings {
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(w, word) }) {
+			return
+		}
+	}
+	s.Errorf("no warning says %q: %q", words, d.Owners[0].Warnings)
 }
 
 // hold puts a key at a stage, in place of the one of its name.
@@ -176,12 +222,15 @@ func (s *scene) look() {
 		for _, n := range s.servers {
 			sweep.Answers = append(sweep.Answers, s.answer(n, o.name))
 		}
+		if s.through != nil {
+			sweep = s.through(sweep)
+		}
 		o.sweeps = append(o.sweeps, sweep)
 		o.last = &sweep
 	}
 	round := ProbeRound{Start: s.now, End: s.now, Complete: true}
 	for _, e := range s.endpoints {
-		p := Presented{Address: e.address, Port: e.port, SPKI: e.key.SPKI, Matches: func(r tlsa.Record) bool { return slices.Contains(e.key.Records, r) }}
+		p := Presented{Address: e.address, Port: e.port, SPKI: e.key.SPKI, Matches: func(r tlsa.Record) bool { return e.key.matches(r) }}
 		if e.down != "" {
 			p, round.Complete = Presented{Address: e.address, Port: e.port, Unreachable: true, Message: e.down}, false
 		}
@@ -201,6 +250,7 @@ func (s *scene) decide() Decision {
 		f.Owners = append(f.Owners, Owner{
 			Name: o.name, Port: o.port, Versions: o.versions, Known: len(o.versions) > 0, StatusLost: s.lost, Sweeps: o.sweeps, Last: o.last,
 			Written: o.written, Removing: o.removing, HandedOver: o.handedOver, HeldBack: o.heldBack, Refused: o.refused,
+			Shared: o.shared, Peers: o.peers,
 		})
 	}
 	d := Decide(f)

@@ -88,7 +88,6 @@ var changingTraps = []trap{
 		}
 	}},
 	{"19 the issuer changes and nobody says so", func(t *testing.T) {
-		p211 := tlsa.Parameters{Usage: 2, Selector: 1, MatchingType: 1}
 		s := newScene(t)
 		s.policy.Strategy, s.policy.Parameters = Stage, []tlsa.Parameters{p211}
 		chain := func(serial, issuer string, stage KeyStage) Key {

@@ -18,7 +18,7 @@ type trap struct {
 }
 
 func TestTraps(t *testing.T) {
-	for _, list := range [][]trap{waitingTraps, publishingTraps, changingTraps, endingTraps} {
+	for _, list := range [][]trap{waitingTraps, publishingTraps, changingTraps, endingTraps, setTraps, agilityTraps, severalTraps} {
 		for _, trap := range list {
 			t.Run(trap.name, trap.try)
 		}

@@ -28,8 +28,10 @@ func fold(o Owner, p Policy) []Version {
 	return versions
 }
 
+// anyReachable says whether some address answered. One that tells of an alias alone says nothing of
+// the records.
 func anyReachable(s Sweep) bool {
-	return slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Reachable })
+	return slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Reachable && a.Alias == "" })
 }
 
 // unknownHistory stands for what may have been in DNS before the operator first looked (trap 27).
@@ -61,8 +63,9 @@ func restartSoak(versions []Version, s Sweep, p Policy) []Version {
 func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
 	seen := map[int]bool{}
 	for _, a := range s.Answers {
-		// What the user excepted may show what it likes; he has been told what that means.
-		if !a.Reachable || a.Ignored {
+		// What the user excepted may show what it likes; he has been told what that means. An alias is
+		// part of the answers at its end.
+		if !a.Reachable || a.Ignored || a.Alias != "" {
 			continue
 		}
 		i := slices.IndexFunc(versions, func(v Version) bool {
@@ -144,7 +147,8 @@ func (v Version) holdsAny(records []tlsa.Record) bool {
 }
 
 // lacks says whether v belongs to P(k): it is not empty, and for some combination that we account
-// for it holds no association of the key. A version with nothing of the key at all lacks it too.
+// for it holds no association of the key. A version with nothing of the key at all lacks it too. A
+// SHA-512 of whomever counts where it sets records of ours aside (RFC 7671 section 9).
 func lacks(v Version, records []tlsa.Record, accounted func(tlsa.Parameters) bool) bool {
 	if v.Unknown {
 		return true
@@ -156,7 +160,9 @@ func lacks(v Version, records []tlsa.Record, accounted func(tlsa.Parameters) boo
 		return true
 	}
 	for _, r := range v.Records {
-		if !accounted(r.Parameters) {
+		w, strong := weaker(r.Parameters)
+		setsOursAside := strong && accounted(w) && hasSet(v.Records, w)
+		if !accounted(r.Parameters) && !setsOursAside {
 			continue
 		}
 		has := slices.ContainsFunc(records, func(k tlsa.Record) bool {

@@ -36,7 +36,7 @@ func ParseChain(text []byte) ([]*x509.Certificate, error) {
 		if block.Type != "CERTIFICATE" || len(block.Bytes) > maxDER || len(chain) == maxChain {
 			return nil, fmt.Errorf("%w: want at most %d certificates of at most 64 KiB", ErrPEM, maxChain)
 		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
+		certificate, err := ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d of the chain: %w", len(chain)+1, err)
 		}
