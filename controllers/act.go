@@ -1,7 +1,10 @@
 package controllers
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,9 +23,6 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
-
-// zoneSweep is short for what a sweep of the zone gives.
-type zoneSweep = zone.Sweep
 
 // gateFieldManager owns the gate annotation on Certificates, and nothing else.
 const gateFieldManager = "dane-operator-gate"
@@ -82,16 +82,21 @@ func (r *MailDomainReconciler) gatedCertificates(ctx context.Context, md *v1alph
 	return list.Items, nil
 }
 
-// publish queues the updates that are wanted. Their outcome wakes the MailDomain again.
+// publish queues the updates that are wanted, each at the zone that the owner's aliases lead to. Their
+// outcome wakes the MailDomain again.
 func (r *MailDomainReconciler) publish(run *domainRun, h *hostRun) {
 	for _, o := range h.decision.Owners {
-		if !o.Write || !r.observer.beginPublish(h.key, o.Name, run.now) {
+		at := h.ends[o.Name]
+		if !o.Write || at.end != o.End || at.client == nil || !r.observer.beginPublish(h.key, o.Name, run.now) {
 			continue
 		}
 		name := o.Name
-		change := zone.Change{Owner: name, Expect: o.Expect, Want: o.Records, TTL: h.facts.Policy.TTL}
-		h.entry.client.Publish(change, func(result zone.Result) {
+		change := zone.Change{Owner: cmp.Or(at.end, name), Expect: o.Expect, Want: o.Records, TTL: h.facts.Policy.TTL}
+		at.client.Publish(change, func(result zone.Result) {
 			r.observer.endPublish(h.key, name, result, r.Clock.Now())
+			if !r.startSweep(h, name) {
+				r.observer.wake(h.key.domain)
+			}
 		})
 	}
 }
@@ -210,7 +215,7 @@ func (r *MailDomainReconciler) keepStandby(ctx context.Context, run *domainRun, 
 	fits := false
 	if len(c.standbySPKI) > 0 {
 		standby = tlsa.SPKISHA256(c.standbySPKI)
-		key, err := parsePrivateKey(c.standby.Data[corev1.TLSPrivateKeyKey])
+		key, err := x509.ParsePKIXPublicKey(c.standbySPKI)
 		fits = err == nil && fitsWish(key, crt.Spec.PrivateKey)
 	}
 	inUse := standby == tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)
@@ -230,7 +235,15 @@ func (r *MailDomainReconciler) renewStandby(ctx context.Context, run *domainRun,
 		return fmt.Errorf("the Secret %s/%s exists and is not the operator's (label %s is missing): rename or delete it, so that the standby key of Certificate %s can be kept there",
 			c.standby.Namespace, c.standby.Name, v1alpha1.RoleLabel, c.certificate.Name)
 	}
-	err := r.standby.renew(ctx, c.certificate, c.standby)
+	existing := c.standby
+	if existing != nil && existing.Data == nil { // remembered without its data
+		now, err := r.keys.secret(ctx, existing.Namespace, existing.Name)
+		if err != nil || now == nil || now.ResourceVersion != existing.ResourceVersion {
+			return err // it has changed since: the next look sees how
+		}
+		existing = now
+	}
+	err := r.standby.renew(ctx, c.certificate, existing)
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
 		return nil
@@ -269,18 +282,32 @@ func (r *MailDomainReconciler) swapKey(ctx context.Context, run *domainRun, c *c
 	if secret.Labels[cmapi.IsNextPrivateKeySecretLabelKey] != "true" || !metav1.IsControlledBy(secret, crt) {
 		return fmt.Errorf("Secret %s/%s, named by status.nextPrivateKeySecretName of Certificate %s, is not cert-manager's: the standby key was not put there", secret.Namespace, secret.Name, crt.Name) //nolint:revive,staticcheck // begins with a kind
 	}
-	have, err := spkiOfPrivateKey(secret.Data[corev1.TLSPrivateKeyKey])
-	if err == nil && tlsa.SPKISHA256(have) == standby {
-		return nil
+	key, err := r.standbyKey(ctx, crt, standby)
+	if err != nil || key == nil || bytes.Equal(key, secret.Data[corev1.TLSPrivateKeyKey]) {
+		return err
 	}
 	updated := secret.DeepCopy()
-	updated.Data[corev1.TLSPrivateKeyKey] = c.standby.Data[corev1.TLSPrivateKeyKey]
+	updated.Data[corev1.TLSPrivateKeyKey] = key
 	if err := r.Update(ctx, updated); err != nil {
 		return ignoreConflict(client.IgnoreNotFound(err))
 	}
 	r.event(run.md, crt, corev1.EventTypeNormal, "StandbyKeyUsed", "UseStandbyKey",
 		"the renewal of Certificate %s goes on with the standby key %s", crt.Name, shortKey(standby))
 	return nil
+}
+
+// standbyKey reads the private half of a standby key; nil when another key has taken its place: the next
+// look sees which.
+func (r *MailDomainReconciler) standbyKey(ctx context.Context, crt *cmapi.Certificate, standby string) ([]byte, error) {
+	secret, err := r.keys.secret(ctx, crt.Namespace, standbySecretName(crt.Name))
+	if err != nil || secret == nil {
+		return nil, err
+	}
+	text := secret.Data[corev1.TLSPrivateKeyKey]
+	if spki, err := spkiOfPrivateKey(text); err != nil || tlsa.SPKISHA256(spki) != standby {
+		return nil, nil //nolint:nilerr // see above
+	}
+	return text, nil
 }
 
 // shortKey is enough of a key's digest for a person to know it by.

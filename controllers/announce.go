@@ -55,8 +55,8 @@ func (r *MailDomainReconciler) announceKeys(run *domainRun, before, after *v1alp
 	for _, k := range after.Keys {
 		was, known := old[k.SPKISHA256]
 		delete(old, k.SPKISHA256)
-		if known && was == k.Role {
-			continue
+		if known && was == k.Role || before.Hostname == "" && k.Role == v1alpha1.RoleCurrent {
+			continue // what was served before the host was ours is no news
 		}
 		r.event(run.md, nil, corev1.EventTypeNormal, "KeyIs"+string(k.Role), "Roll", "%s: key %s of Certificate %s is %s now", after.Hostname, shortKey(k.SPKISHA256), k.Certificate, k.Role)
 	}

@@ -11,7 +11,6 @@ import (
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,7 +33,8 @@ type certificateFacts struct {
 	issued *corev1.Secret
 	// serving is the Secret that the server mounts, with strategy Stage.
 	serving *corev1.Secret
-	// standby is the Secret of the standby key, with strategy Gate.
+	// standby is the Secret of the standby key, with strategy Gate; without its data where the public half
+	// is remembered.
 	standby *corev1.Secret
 	// standbySPKI is the public key of the standby key (DER); empty when there is none.
 	standbySPKI []byte
@@ -48,13 +48,15 @@ type certificateFacts struct {
 type keyReader struct {
 	cached client.Reader
 	live   client.Reader
-	// unindexed says that cached is the API server itself, which knows no indexes.
-	unindexed bool
+	// standbys remembers the public halves of standby keys; nil remembers none.
+	standbys *standbyMemory
+	// named is, when cached is the API server itself, the cache: it names the requests to ask for.
+	named client.Reader
 }
 
 // direct is a reader that asks the API server for everything.
 func (r keyReader) direct() keyReader {
-	return keyReader{cached: r.live, live: r.live, unindexed: true}
+	return keyReader{cached: r.live, live: r.live, named: r.cached}
 }
 
 // read gathers what is known of one Certificate. A Certificate that does not exist is reported by
@@ -89,17 +91,10 @@ func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alph
 
 // requests of a Certificate, oldest first.
 func (r keyReader) requests(ctx context.Context, crt *cmapi.Certificate) ([]cmapi.CertificateRequest, error) {
-	var list cmapi.CertificateRequestList
-	options := []client.ListOption{client.InNamespace(crt.Namespace)}
-	if !r.unindexed {
-		options = append(options, client.MatchingFields{requestIndex: crt.Name})
+	if r.named != nil {
+		return r.liveRequests(ctx, crt)
 	}
-	if err := r.cached.List(ctx, &list, options...); err != nil {
-		return nil, fmt.Errorf("list CertificateRequests of Certificate %s/%s: %w", crt.Namespace, crt.Name, err)
-	}
-	owned := slices.DeleteFunc(list.Items, func(cr cmapi.CertificateRequest) bool { return !metav1.IsControlledBy(&cr, crt) })
-	slices.SortFunc(owned, func(a, b cmapi.CertificateRequest) int { return revision(&a) - revision(&b) })
-	return owned, nil
+	return ownedRequests(ctx, r.cached, crt, client.MatchingFields{requestIndex: crt.Name})
 }
 
 // revision of a request, as cert-manager counts the issuances of a Certificate.
@@ -215,6 +210,13 @@ func (r keyReader) readStage(ctx context.Context, b *keyBuilder, ref v1alpha1.Ce
 // readStandby finds the standby key.
 func (r keyReader) readStandby(ctx context.Context, b *keyBuilder) {
 	crt := b.facts.certificate
+	if known, spki, ok := r.standbys.recall(ctx, r.cached, crt); ok {
+		if known != nil {
+			b.facts.standby, b.facts.standbySPKI = known, spki
+			b.spki(rollover.StageStandby, spki)
+		}
+		return
+	}
 	secret, err := r.secret(ctx, crt.Namespace, standbySecretName(crt.Name))
 	if err != nil {
 		b.problem("standby Secret %s cannot be read: %v", standbySecretName(crt.Name), err)
@@ -231,6 +233,7 @@ func (r keyReader) readStandby(ctx context.Context, b *keyBuilder) {
 	}
 	b.facts.standbySPKI = spki
 	b.spki(rollover.StageStandby, spki)
+	r.standbys.remember(secret, spki)
 }
 
 // secret reads a Secret live; nil when it does not exist.

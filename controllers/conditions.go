@@ -287,7 +287,7 @@ func secureFinding(run *domainRun, h *hostRun) finding {
 	if h.notManaged {
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonNotManaged, ""}
 	}
-	d := dnssecFacts(h.entry)
+	d := h.dnssecFacts()
 	switch d.State {
 	case dnssec.Secure:
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonSecure, ""}
@@ -329,7 +329,7 @@ func (h *hostRun) historyUnknown() bool {
 
 // progressFinding: a key is being changed. A standby key that is published is not a rollover.
 func progressFinding(_ *domainRun, h *hostRun) finding {
-	if !h.decided {
+	if !h.decided || h.refused != nil {
 		return finding{metav1.ConditionFalse, v1alpha1.ReasonNoRollover, ""}
 	}
 	arriving := slices.ContainsFunc(h.facts.Keys, func(k rollover.Key) bool {

@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
@@ -57,10 +56,18 @@ func (b *decisionBoard) get(name types.NamespacedName) (gateDecision, bool) {
 	return d, ok
 }
 
+// forget drops what was decided for a MailDomain that is gone, and wakes the requests that it held: nobody
+// else tells them.
 func (b *decisionBoard) forget(name types.NamespacedName) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	d := b.decisions[name]
 	delete(b.decisions, name)
+	b.mu.Unlock()
+	for _, h := range d.hosts {
+		for _, certificate := range h.certificates {
+			b.wake(name.Namespace, certificate)
+		}
+	}
 }
 
 // put stores what was decided and wakes the requests that wait for it.
@@ -95,7 +102,7 @@ func gateOf(run *domainRun, h *hostRun) hostGate {
 	case run.md.Spec.Suspend:
 		g.closed = "the MailDomain is suspended"
 	case h.refused != nil:
-		g.closed, g.abstains = h.refused.message, h.refused.reason == v1alpha1.ReasonHostOwnedElsewhere
+		g.closed, g.abstains = h.refused.message, h.ownedElsewhere()
 	case !h.decided:
 		g.closed = "the zone of " + h.server.Hostname + " is not ready"
 	default:

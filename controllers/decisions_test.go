@@ -151,3 +151,20 @@ func TestEmergencyIsDue(t *testing.T) {
 		}
 	}
 }
+
+// A MailDomain that is gone holds nothing any more. Its requests learn that from the board alone.
+func TestForgottenDecisionWakesItsRequests(t *testing.T) {
+	run := &domainRun{md: &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "example"}}}
+	run.hosts = []*hostRun{gateHostRun("mx1.example.test", []string{"ecdsa", "rsa"}, keyA)}
+	b := newDecisionBoard()
+	b.put(run)
+	var woken []string
+	b.wake = func(namespace, certificate string) { woken = append(woken, namespace+"/"+certificate) }
+	b.forget(run.key())
+	if want := []string{"mail/ecdsa", "mail/rsa"}; !slices.Equal(woken, want) {
+		t.Errorf("woken: %v, want %v", woken, want)
+	}
+	if _, ok := b.get(run.key()); ok {
+		t.Error("the decision is still there")
+	}
+}

@@ -35,7 +35,7 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	}
 	r.decisions.put(run)
 	wait := 5 * time.Second
-	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() }) {
+	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
 		wait = r.observe(run)
 	}
 	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}, nil
@@ -70,7 +70,7 @@ func (h *hostRun) takenOut() bool {
 			return false
 		}
 		for _, v := range o.Versions {
-			if v.Open && containsAny(v.Records, h.written) {
+			if v.Open && containsAny(v.Records, h.facts.Owners[i].Leaving()) {
 				return false
 			}
 		}

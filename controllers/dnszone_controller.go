@@ -34,9 +34,9 @@ type DNSZoneReconciler struct {
 	// anchors are the operator's trust anchors, resolvers its recursive servers.
 	anchors   []dnssec.Anchor
 	resolvers []string
-	// wake enqueues a DNSZone; wakeDomains the MailDomains that may use it.
+	// wake enqueues a DNSZone; wakeDomains the MailDomains that it concerns, by its name and its zone.
 	wake        func(types.NamespacedName)
-	wakeDomains func()
+	wakeDomains func(z types.NamespacedName, zone string)
 }
 
 const (
@@ -50,8 +50,7 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	z := &v1alpha1.DNSZone{}
 	if err := r.Get(ctx, req.NamespacedName, z); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.zones.remove(ctx, req.NamespacedName)
-			r.wakeDomains()
+			r.wakeDomains(req.NamespacedName, r.zones.remove(ctx, req.NamespacedName))
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("read DNSZone %s: %w", req.NamespacedName, err)
@@ -97,7 +96,7 @@ func (r *DNSZoneReconciler) configure(z *v1alpha1.DNSZone, config zone.Config) z
 		}
 	})
 	if changed {
-		r.wakeDomains()
+		r.wakeDomains(name, config.Zone)
 	}
 	entry, _ := r.zones.get(name)
 	return entry
@@ -118,7 +117,7 @@ func (r *DNSZoneReconciler) disable(ctx context.Context, z *v1alpha1.DNSZone, pr
 		}}
 	})
 	if changed {
-		r.wakeDomains()
+		r.wakeDomains(client.ObjectKeyFromObject(z), z.Spec.Zone)
 	}
 	if old != nil {
 		old.Close(ctx)
@@ -159,7 +158,7 @@ func (r *DNSZoneReconciler) looked(name types.NamespacedName, begun zoneEntry, h
 		r.wake(name)
 	}
 	if changed {
-		r.wakeDomains()
+		r.wakeDomains(name, begun.config.Zone)
 	}
 }
 

@@ -118,7 +118,7 @@ func (b *zoneBed) restart() {
 			b.clients = append(b.clients, made)
 			return made
 		},
-		wake: func(types.NamespacedName) {}, wakeDomains: func() { b.wakes++ },
+		wake: func(types.NamespacedName) {}, wakeDomains: func(types.NamespacedName, string) { b.wakes++ },
 	}
 }
 

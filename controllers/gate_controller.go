@@ -84,7 +84,11 @@ func (r *GateReconciler) domainsOf(ctx context.Context, cr *cmapi.CertificateReq
 	if err := r.List(ctx, &list, client.InNamespace(cr.Namespace), client.MatchingFields{certificateIndex: certificate}); err != nil {
 		return nil, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", cr.Namespace, certificate, err)
 	}
+	isGate := slices.ContainsFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Name == cr.Annotations[v1alpha1.GateAnnotation] })
 	out := slices.DeleteFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Spec.Rollover.Strategy != v1alpha1.StrategyGate })
+	if isGate {
+		return out, nil
+	}
 	former := &v1alpha1.MailDomain{}
 	err := r.keeper.live.Get(ctx, types.NamespacedName{Namespace: cr.Namespace, Name: cr.Annotations[v1alpha1.GateAnnotation]}, former)
 	switch {

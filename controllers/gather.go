@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -29,10 +30,23 @@ func (run *domainRun) key() types.NamespacedName {
 // gather reads everything that the decisions for a MailDomain rest on, and decides. It writes nothing.
 func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDomain) (*domainRun, error) {
 	run := &domainRun{md: md, now: r.Clock.Now()}
-	w, err := readWorld(ctx, r.Client, md)
+	r.addHosts(run)
+	w, err := readWorld(ctx, r.Client, md, run.writtenNames())
 	if err != nil {
 		return nil, err
 	}
+	for _, h := range run.hosts {
+		if err := r.gatherHost(ctx, run, w, h); err != nil {
+			return nil, err
+		}
+	}
+	run.shareEnds()
+	return run, nil
+}
+
+// addHosts adds the hosts of the spec to a run, and those that have left it and still have records.
+func (r *MailDomainReconciler) addHosts(run *domainRun) {
+	md := run.md
 	deleting := !md.DeletionTimestamp.IsZero()
 	for i := range md.Spec.MailServers {
 		server := md.Spec.MailServers[i]
@@ -48,12 +62,18 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 			run.hosts = append(run.hosts, h)
 		}
 	}
+}
+
+// writtenNames are the TLSA owners of all hosts and the names that their aliases lead to.
+func (run *domainRun) writtenNames() []string {
+	var out []string
 	for _, h := range run.hosts {
-		if err := r.gatherHost(ctx, run, w, h); err != nil {
-			return nil, err
+		for _, owner := range h.ownerNames() {
+			out = append(out, cmp.Or(h.endOf(owner), owner))
 		}
 	}
-	return run, nil
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (r *MailDomainReconciler) newHost(md *v1alpha1.MailDomain, server v1alpha1.MailServer) *hostRun {
@@ -86,9 +106,13 @@ func formerServer(s *v1alpha1.MailServerStatus) v1alpha1.MailServer {
 func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w *world, h *hostRun) error {
 	h.notManaged = len(h.server.Certificates) == 0 && !h.removing
 	h.place(run.md, w)
-	if err := r.readCertificates(ctx, run, h, r.keys); err != nil || h.refused != nil {
+	if h.refused == nil {
+		r.settleEnds(run.md, w, h)
+	}
+	if err := r.readCertificates(ctx, run, h, r.keys); err != nil || h.refused != nil && !h.refusedEnd {
 		return err
 	}
+	h.route = r.route(run.md.Namespace, w, h)
 	entry, ok := r.zones.get(types.NamespacedName{Namespace: h.zone.Namespace, Name: h.zone.Name})
 	h.entry = entry
 	if !ok || entry.client == nil {

@@ -27,9 +27,17 @@ type hostRun struct {
 	notManaged bool
 	// refused says why the host may not be written; nil when it may.
 	refused *refusal
-	zone    *v1alpha1.DNSZone
-	entry   zoneEntry
-	certs   []*certificateFacts
+	// refusedEnd says that it may not because of where an alias leads: it is looked at all the same.
+	refusedEnd bool
+	// ends says where each owner is written, by the owner's name.
+	ends map[string]ending
+	// linked are the zones beside its own that answers for its owners come through.
+	linked []linkedZone
+	// route finds the zone to ask for a name that an alias leads to.
+	route func(name string) (station, string)
+	zone  *v1alpha1.DNSZone
+	entry zoneEntry
+	certs []*certificateFacts
 	// missing are the names of Certificates that do not exist.
 	missing []string
 	view    hostView
@@ -80,13 +88,22 @@ func policyOf(md *v1alpha1.MailDomain, z *v1alpha1.DNSZone, h *hostRun, s settin
 		ProbeDisabled:  h.server.Probe.Mode == v1alpha1.ProbeDisabled,
 		Suspended:      md.Spec.Suspend,
 		Removing:       h.removing,
-		Sweeps:         int(cmp.Or(z.Spec.Propagation.Sweeps, 3)),
 		SweepFreshness: max(3*interval, 15*time.Second),
-		Delay:          z.Spec.Propagation.Delay.Or(5 * time.Minute),
-		TTLFloor:       z.Spec.Propagation.TTLFloor.Or(5 * time.Minute),
 		UnknownHistory: s.unknownHistory,
 	}
+	heed(&p, z)
+	for _, l := range h.linked {
+		heed(&p, l.zone)
+	}
 	return p, nil
+}
+
+// heed takes what a zone says of its servers into account: of several zones the most careful.
+func heed(p *rollover.Policy, z *v1alpha1.DNSZone) {
+	of := z.Spec.Propagation
+	p.Sweeps = max(p.Sweeps, int(cmp.Or(of.Sweeps, 3)))
+	p.Delay = max(p.Delay, of.Delay.Or(5*time.Minute))
+	p.TTLFloor = max(p.TTLFloor, of.TTLFloor.Or(5*time.Minute))
 }
 
 func parametersOf(md *v1alpha1.MailDomain) ([]tlsa.Parameters, error) {
@@ -139,13 +156,16 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	if err != nil {
 		return rollover.Facts{}, err
 	}
+	if h.refused != nil {
+		policy.Suspended = true
+	}
 	if h.notManaged {
 		// Looked at, and never written: the rule says how it is and is asked for nothing else.
 		policy.Suspended, policy.RemoveForeign, policy.Additional = true, false, nil
 	}
 	f := rollover.Facts{
 		Now: now, Host: h.server.Hostname, Policy: policy, KeysComplete: true,
-		Rounds: h.view.rounds, LastRound: h.view.last, DNSSEC: dnssecFacts(h.entry),
+		Rounds: h.view.rounds, LastRound: h.view.last, DNSSEC: h.dnssecFacts(),
 	}
 	for _, c := range h.certs {
 		f.Keys = append(f.Keys, c.keys...)
@@ -160,6 +180,31 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	}
 	f.Owners = ownersOf(h, lost, now)
 	return f, nil
+}
+
+// dnssecFacts says how the chain of trust is of the zones that answers for the host come through: the
+// worst of them, by name where there are several.
+func (h *hostRun) dnssecFacts() rollover.DNSSEC {
+	worst := dnssecFacts(h.entry)
+	if len(h.linked) == 0 {
+		return worst
+	}
+	worst.Message = "zone " + h.zone.Spec.Zone + ": " + worst.Message
+	for _, l := range h.linked {
+		d := dnssecFacts(l.entry)
+		d.Message = "zone " + l.zone.Spec.Zone + ": " + d.Message
+		d.KeysChanging = d.KeysChanging || worst.KeysChanging
+		if trust(d.State) >= trust(worst.State) {
+			d.State, d.Message = worst.State, worst.Message
+		}
+		worst = d
+	}
+	return worst
+}
+
+// trust ranks the states of a zone: with one that is not Secure nothing is published.
+func trust(s dnssec.State) int {
+	return slices.Index([]dnssec.State{dnssec.Bogus, dnssec.Insecure, dnssec.Indeterminate, dnssec.Secure}, s)
 }
 
 func dnssecFacts(e zoneEntry) rollover.DNSSEC {
@@ -178,4 +223,10 @@ func (h *hostRun) hasRecords() bool {
 // managed says whether the host is ours to write.
 func (h *hostRun) managed() bool {
 	return !h.notManaged && h.refused == nil && h.decided
+}
+
+// ownedElsewhere says that the host belongs to another MailDomain, which has the say. That a name which
+// its aliases lead to belongs to another gives that one no say over its keys.
+func (h *hostRun) ownedElsewhere() bool {
+	return h.refused != nil && h.refused.reason == v1alpha1.ReasonHostOwnedElsewhere && !h.refusedEnd
 }

@@ -16,7 +16,6 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
 // MailDomainReconciler keeps the records, keys and requests of MailDomains in step.
@@ -41,7 +40,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	md := &v1alpha1.MailDomain{}
 	if err := r.Get(ctx, req.NamespacedName, md); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.observer.forget(req.NamespacedName, nil)
+			r.observer.forget(req.NamespacedName, nil, r.Clock.Now())
 			r.decisions.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
@@ -62,7 +61,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return r.finishDeletion(ctx, run)
 	}
 	if r.needsFinalizer(run) {
-		return ctrl.Result{RequeueAfter: retrySoon}, r.addFinalizer(ctx, md)
+		return ctrl.Result{RequeueAfter: retrySoon}, r.addFinalizer(ctx, run.md)
 	}
 	if err := r.act(ctx, run); err != nil {
 		return ctrl.Result{}, err
@@ -174,71 +173,92 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 	names := map[string]bool{}
 	for _, h := range run.hosts {
 		names[h.key.host] = true
-		if h.decided && h.refused == nil {
+		switch {
+		case h.decided && h.refusedEnd:
+			wait = min(wait, r.observeEnds(run, h))
+		case h.decided && h.refused == nil:
 			wait = min(wait, r.observeHost(run, h))
-		} else if !h.notManaged {
+		case !h.notManaged:
 			// What refuses the host is watched; a zone that is not loaded yet is looked for again.
 			wait = min(wait, 5*time.Second)
 		}
 	}
-	r.observer.forget(client.ObjectKeyFromObject(run.md), names)
+	r.observer.forget(client.ObjectKeyFromObject(run.md), names, run.now)
 	return max(wait, retrySoon)
 }
 
 // observeHost starts what is due for one host.
 func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Duration {
-	interval := max(h.zone.Spec.Propagation.Interval.Or(10*time.Second), 100*time.Millisecond)
-	idle := min(max(30*interval, 30*time.Second), time.Hour)
-	wait := idle
-	for _, o := range h.decision.Owners {
+	p := paceOf(run.now, h)
+	if !r.observer.settle(h.key, p, run.now) {
+		return p.soak // it is woken when it is let in
+	}
+	wait := p.idle
+	for i, o := range h.decision.Owners {
 		seen := h.view.owners[o.Name]
 		r.observer.noteSync(h.key, o.Name, o.InSync, run.now)
-		pace := idle
-		if !h.notManaged && (h.inMotion() || o.Write || !o.InSync) {
-			pace = interval
-		}
-		due := dueIn(run.now, lastSweepEnd(seen), pace)
+		due := p.due(run.now, lastSweepEnd(seen), p.owners[i])
 		if due <= 0 {
 			r.startSweep(h, o.Name)
-			due = pace // the answer wakes us earlier
+			due = p.due(run.now, run.now, p.owners[i]) // an answer that is new wakes us earlier
 		}
 		wait = min(wait, max(due, retrySoon))
 		if o.Write {
-			wait = min(wait, max(seen.retryAt.Sub(run.now), interval))
+			wait = min(wait, max(seen.retryAt.Sub(run.now), p.interval))
 		}
 	}
-	wait = min(wait, r.observeEndpoints(run, h, interval, idle))
+	wait = min(wait, r.observeEndpoints(run, h, p))
 	if next := h.decision.Next; !next.IsZero() && !h.notManaged {
 		wait = min(wait, max(next.Sub(run.now), retrySoon))
+		if ahead := next.Add(-p.ahead()).Sub(run.now); ahead > 0 {
+			wait = min(wait, max(ahead, retrySoon))
+		}
 	}
 	return wait
 }
 
-func (r *MailDomainReconciler) startSweep(h *hostRun, owner string) {
-	if r.observer.beginSweep(h.key, owner) {
-		h.entry.client.Sweep(owner, func(s zoneSweep) { r.observer.endSweep(h.key, owner, s) })
+// observeEnds looks at the owners of a host that is refused because of where an alias leads: it may be
+// made to lead elsewhere.
+func (r *MailDomainReconciler) observeEnds(run *domainRun, h *hostRun) time.Duration {
+	const pace = 15 * time.Second
+	for _, o := range h.decision.Owners {
+		if dueIn(run.now, lastSweepEnd(h.view.owners[o.Name]), pace) <= 0 {
+			r.startSweep(h, o.Name)
+		}
 	}
+	return 5 * time.Second
 }
 
-func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, interval, idle time.Duration) time.Duration {
-	if h.server.Probe.Mode == v1alpha1.ProbeDisabled {
-		return idle
+// startSweep begins a sweep of an owner, whose end wakes the MailDomain. It says no while one is under way.
+func (r *MailDomainReconciler) startSweep(h *hostRun, owner string) bool {
+	begun := r.observer.beginSweep(h.key, owner)
+	if begun {
+		p := &pursuit{route: h.route}
+		home := station{name: client.ObjectKeyFromObject(h.zone), client: h.entry.client}
+		p.follow(home, owner, 0, func(t trail) { r.observer.endSweep(h.key, owner, t) })
 	}
-	pace := idle
-	if !h.notManaged && (h.inMotion() || h.decision.NeedProbe || !h.decision.Published) {
-		pace = interval
+	return begun
+}
+
+func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, p pace) time.Duration {
+	if h.server.Probe.Mode == v1alpha1.ProbeDisabled {
+		return p.idle
 	}
 	var last time.Time
 	if h.view.last != nil {
 		last = h.view.last.End
 	}
-	due := dueIn(run.now, last, pace)
+	every := p.endpoints
+	if h.view.stirred {
+		every = p.interval
+	}
+	due := p.due(run.now, last, every)
 	if due <= 0 {
 		r.probes.start(probeJob{
 			key: h.key, server: h.server, domain: run.md.Spec.Domain, zone: h.entry.client,
 			dnssec: run.md.Spec.DNSSEC != v1alpha1.DNSSECIgnored,
 		})
-		due = pace
+		due = p.due(run.now, run.now, every)
 	}
 	return max(due, retrySoon)
 }
@@ -255,46 +275,4 @@ func lastSweepEnd(o ownerObservation) time.Time {
 		return last.End
 	}
 	return time.Time{}
-}
-
-// inMotion says whether the host waits for something that sweeps and probes can bring nearer.
-func (h *hostRun) inMotion() bool {
-	if h.decision.NeedSweep || h.decision.NeedProbe || h.removing {
-		return true
-	}
-	return h.versionsClosing() || h.keysMoving()
-}
-
-// versionsClosing says whether some server may still show an older answer.
-func (h *hostRun) versionsClosing() bool {
-	return slices.ContainsFunc(h.decision.Owners, func(o rollover.OwnerDecision) bool {
-		open := 0
-		for _, v := range o.Versions {
-			if v.Open {
-				open++
-			}
-		}
-		return open > 1
-	})
-}
-
-// keysMoving says whether a key is on its way in or out. Two Current keys of one Certificate mean
-// that the new one was handed to the servers, and not every endpoint has taken it yet.
-func (h *hostRun) keysMoving() bool {
-	current := map[string]int{}
-	for _, k := range h.decision.Keys {
-		switch v1alpha1.KeyRole(k.Role) {
-		case v1alpha1.RolePrevious:
-			return true
-		case v1alpha1.RoleNext:
-			if k.Visibility != string(v1alpha1.VisibilityOmnipresent) {
-				return true
-			}
-		case v1alpha1.RoleCurrent:
-			if current[k.Certificate]++; current[k.Certificate] > 1 {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -32,15 +32,19 @@ func portOfOwner(owner string) (int32, bool) {
 	return int32(port), true //nolint:gosec // 16 bits
 }
 
-// ownedElsewhereRefusal says that a host belongs to another MailDomain. One of another namespace is
-// not named: its existence is none of this tenant's business.
+// ownedElsewhereRefusal says that a host belongs to another MailDomain.
 func ownedElsewhereRefusal(host, namespace, other string) *refusal {
-	owner := "a MailDomain of another namespace"
-	if strings.HasPrefix(other, namespace+"/") {
-		owner = "MailDomain " + other
-	}
 	return &refusal{v1alpha1.ReasonHostOwnedElsewhere, fmt.Sprintf(
-		"%s belongs to %s, which is older and names certificates for it: list the host without certificates here, or take it out there", host, owner)}
+		"%s belongs to %s, which is older and names certificates for it: list the host without certificates here, or take it out there", host, ownerText(namespace, other))}
+}
+
+// ownerText names a MailDomain to people of a namespace. One of another namespace is not named: its
+// existence is none of this tenant's business.
+func ownerText(namespace, other string) string {
+	if strings.HasPrefix(other, namespace+"/") {
+		return "MailDomain " + other
+	}
+	return "a MailDomain of another namespace"
 }
 
 // referenceNames are the names that a sender accepts in a certificate with usage 2: the TLSA base

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +20,10 @@ type hostKey struct {
 // ownerObservation is what was seen of one TLSA owner since the last stored decision.
 type ownerObservation struct {
 	sweeps []rollover.Sweep
-	// last is the newest sweep, kept after it was handed to the rule.
-	last *rollover.Sweep
+	// last is the newest sweep, kept after it was handed to the rule, and zones are the DNSZones whose
+	// servers were asked in it.
+	last  *rollover.Sweep
+	zones []types.NamespacedName
 	// stale says that an update came after the newest sweep, which thus says nothing any more.
 	stale bool
 	// sweeping and publishing say that an answer is awaited.
@@ -52,27 +55,39 @@ type hostObservation struct {
 	probes []endpointProbe
 	// probing says that a round is under way.
 	probing bool
+	// stirred says that the endpoints have changed since the newest round began.
+	stirred bool
+	// resting says that the host waits for nothing: what is seen anew matters only if it differs.
+	resting bool
 }
 
 // observer keeps what sweeps and probes have seen until a decision that rests on it is stored. It
 // is a cache of the outside world and nothing more: losing it costs time, never safety.
 type observer struct {
-	mu    sync.Mutex
-	hosts map[hostKey]*hostObservation
+	mu sync.Mutex
+	// hosts of each MailDomain by their names.
+	hosts map[types.NamespacedName]map[string]*hostObservation
 	// wake enqueues the MailDomain.
 	wake func(types.NamespacedName)
+	// moving bounds the hosts that are looked at often.
+	moving *admission
 }
 
 func newObserver(wake func(types.NamespacedName)) *observer {
-	return &observer{hosts: map[hostKey]*hostObservation{}, wake: wake}
+	return &observer{hosts: map[types.NamespacedName]map[string]*hostObservation{}, wake: wake, moving: newAdmission(maxMoving, wake)}
 }
 
 // host returns the observation of a host; the caller holds the lock.
 func (o *observer) host(key hostKey) *hostObservation {
-	h, ok := o.hosts[key]
+	of, ok := o.hosts[key.domain]
+	if !ok {
+		of = map[string]*hostObservation{}
+		o.hosts[key.domain] = of
+	}
+	h, ok := of[key.host]
 	if !ok {
 		h = &hostObservation{owners: map[string]*ownerObservation{}}
-		o.hosts[key] = h
+		of[key.host] = h
 	}
 	return h
 }
@@ -88,14 +103,28 @@ func (o *observer) owner(key hostKey, owner string) *ownerObservation {
 }
 
 // forget drops what is known of the hosts of a MailDomain but those named.
-func (o *observer) forget(domain types.NamespacedName, keep map[string]bool) {
+func (o *observer) forget(domain types.NamespacedName, keep map[string]bool, now time.Time) {
+	for _, host := range o.drop(domain, keep) {
+		o.moving.leave(hostKey{domain: domain, host: host}, now)
+	}
+}
+
+// drop is forget; it returns the names of the hosts dropped.
+func (o *observer) drop(domain types.NamespacedName, keep map[string]bool) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for key := range o.hosts {
-		if key.domain == domain && !keep[key.host] {
-			delete(o.hosts, key)
+	var dropped []string
+	of := o.hosts[domain]
+	for host := range of {
+		if !keep[host] {
+			delete(of, host)
+			dropped = append(dropped, host)
 		}
 	}
+	if len(of) == 0 {
+		delete(o.hosts, domain)
+	}
+	return dropped
 }
 
 // hostView is a copy of an observation, safe to use without the lock.
@@ -105,20 +134,30 @@ type hostView struct {
 	last    *rollover.ProbeRound
 	probes  []endpointProbe
 	probing bool
+	stirred bool
 }
 
 func (o *observer) view(key hostKey) hostView {
+	v, kept := o.copyOf(key)
+	for _, e := range kept {
+		v.probes = append(v.probes, e.parsed())
+	}
+	return v
+}
+
+// copyOf is the view without its probes, and those as they are kept.
+func (o *observer) copyOf(key hostKey) (hostView, []endpointProbe) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h := o.host(key)
-	v := hostView{owners: map[string]ownerObservation{}, last: h.last, probes: h.probes, probing: h.probing}
+	v := hostView{owners: map[string]ownerObservation{}, last: h.last, probing: h.probing, stirred: h.stirred}
 	v.rounds = append(v.rounds, h.rounds...)
 	for name, w := range h.owners {
 		c := *w
 		c.sweeps = append([]rollover.Sweep(nil), w.sweeps...)
 		v.owners[name] = c
 	}
-	return v
+	return v, h.probes
 }
 
 // consumed drops what the view held: the decision that rests on it is stored.
@@ -126,12 +165,25 @@ func (o *observer) consumed(key hostKey, v hostView) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	h := o.host(key)
-	h.rounds = h.rounds[min(len(v.rounds), len(h.rounds)):]
+	h.rounds = slices.Clone(h.rounds[min(len(v.rounds), len(h.rounds)):])
 	for name, seen := range v.owners {
 		if w, ok := h.owners[name]; ok {
-			w.sweeps = w.sweeps[min(len(seen.sweeps), len(w.sweeps)):]
+			w.sweeps = slices.Clone(w.sweeps[min(len(seen.sweeps), len(w.sweeps)):])
 		}
 	}
+}
+
+// settle notes whether the host waits for nothing that is seen, and says whether it may be looked at: one
+// that moves, and is not about to do what cannot wait, has to be let in.
+func (o *observer) settle(key hostKey, p pace, now time.Time) bool {
+	o.mu.Lock()
+	o.host(key).resting = p.resting()
+	o.mu.Unlock()
+	if p.resting() {
+		o.moving.leave(key, now)
+		return true
+	}
+	return p.imminent || o.moving.enter(key, now)
 }
 
 // beginSweep says whether a sweep may be started now, and notes that it is.
@@ -146,13 +198,18 @@ func (o *observer) beginSweep(key hostKey, owner string) bool {
 	return true
 }
 
-func (o *observer) endSweep(key hostKey, owner string, sweep zone.Sweep) {
-	seen := ruleSweep(sweep)
+func (o *observer) endSweep(key hostKey, owner string, found trail) {
+	seen := found.sweep
 	o.mu.Lock()
 	w := o.owner(key, owner)
 	w.sweeping = false
+	if o.host(key).resting && !w.stale && sameSweep(w.last, &seen) && slices.Equal(w.zones, found.zones) {
+		w.last = &seen
+		o.mu.Unlock()
+		return
+	}
 	w.sweeps = append(w.sweeps, seen)
-	w.last, w.stale = &seen, false
+	w.last, w.zones, w.stale = &seen, found.zones, false
 	o.mu.Unlock()
 	o.wake(key.domain)
 }
@@ -170,7 +227,7 @@ func (o *observer) beginPublish(key hostKey, owner string, now time.Time) bool {
 }
 
 // endPublish notes how an update ended. After a failure the next try waits longer each time, up to
-// five minutes; a success or a conflict calls for a sweep at once.
+// five minutes. Either way a sweep is called for at once: it shows what stands now.
 func (o *observer) endPublish(key hostKey, owner string, result zone.Result, now time.Time) {
 	o.mu.Lock()
 	w := o.owner(key, owner)
@@ -185,7 +242,6 @@ func (o *observer) endPublish(key hostKey, owner string, result zone.Result, now
 	}
 	w.stale = true
 	o.mu.Unlock()
-	o.wake(key.domain)
 }
 
 // backoff is 1s, 2s, 4s … and at most five minutes.
@@ -205,14 +261,33 @@ func (o *observer) beginProbe(key hostKey) bool {
 	if h.probing {
 		return false
 	}
-	h.probing = true
+	h.probing, h.stirred = true, false
 	return true
 }
 
-func (o *observer) endProbe(key hostKey, round rollover.ProbeRound, probes []endpointProbe) {
+// stir notes that endpoints of a MailDomain's hosts have changed: they are probed soon.
+func (o *observer) stir(domain types.NamespacedName) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, h := range o.hosts[domain] {
+		h.stirred = true
+	}
+}
+
+func (o *observer) endProbe(key hostKey, round rollover.ProbeRound, found []endpointProbe) {
+	var probes []endpointProbe
+	for _, e := range found {
+		probes = append(probes, e.kept())
+	}
 	o.mu.Lock()
 	h := o.host(key)
 	h.probing = false
+	if h.resting && h.last != nil && h.last.Complete == round.Complete && sameProbes(h.probes, probes) {
+		// What is known of the chains stays, with the time of the newest round.
+		h.last = &rollover.ProbeRound{Start: round.Start, End: round.End, Presented: h.last.Presented, Complete: round.Complete}
+		o.mu.Unlock()
+		return
+	}
 	h.rounds = append(h.rounds, round)
 	h.last = &round
 	h.probes = probes
@@ -231,13 +306,4 @@ func (o *observer) noteSync(key hostKey, owner string, inSync bool, now time.Tim
 	case w.outOfSyncSince.IsZero():
 		w.outOfSyncSince = now
 	}
-}
-
-// ruleSweep is the zone's sweep in the words of the rule.
-func ruleSweep(s zone.Sweep) rollover.Sweep {
-	out := rollover.Sweep{Start: s.Start, End: s.End}
-	for _, a := range s.Answers {
-		out.Answers = append(out.Answers, rollover.Answer(a))
-	}
-	return out
 }

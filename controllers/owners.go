@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -52,13 +53,20 @@ func (h *hostRun) formerPorts() []int32 {
 	var out []int32
 	for _, v := range h.previous.Versions {
 		port, ok := portOfOwner(v.Owner)
-		wanted := slices.ContainsFunc(h.server.Ports, func(p v1alpha1.MailServerPort) bool { return p.Port == port })
+		wanted := slices.ContainsFunc(h.server.Ports, func(p v1alpha1.MailServerPort) bool { return p.Port == port || h.sameEnd(v.Owner, p.Port) })
 		if ok && !wanted && !slices.Contains(out, port) && containsAny(storedRecords(v.Records), h.written) {
 			out = append(out, port)
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+// sameEnd says whether an owner is an alias of the name that the records of a port stand at.
+func (h *hostRun) sameEnd(owner string, port int32) bool {
+	wanted := ownerName(h.server.Hostname, port)
+	end := h.endOf(owner)
+	return end != "" && end == cmp.Or(h.endOf(wanted), wanted)
 }
 
 func containsAny(records, of []tlsa.Record) bool {

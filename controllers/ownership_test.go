@@ -183,8 +183,9 @@ func TestReadWorldKnowsWhoTookOverAHostThatLeft(t *testing.T) {
 		WithObjects(&mine, &heir, &stranger, &zone).
 		WithObjects(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "mail"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}).
 		WithIndex(&v1alpha1.MailDomain{}, hostIndex, func(o client.Object) []string { return hostnames(o.(*v1alpha1.MailDomain)) }).
+		WithIndex(&v1alpha1.MailDomain{}, endIndex, aliasEnds).
 		Build()
-	w, err := readWorld(t.Context(), api, &mine)
+	w, err := readWorld(t.Context(), api, &mine, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -215,3 +215,26 @@ func TestRoundOfAServiceNamesPortsWithoutEndpoints(t *testing.T) {
 		})
 	}
 }
+
+// TestKeptProbesLoseNothing wants a probe to say the same after it was kept.
+func TestKeptProbesLoseNothing(t *testing.T) {
+	chain := chainOf(t, 7)
+	e := endpointProbe{address: "192.0.2.1", port: 25, results: []probe.Result{
+		{Outcome: probe.Presented, Chain: chain}, {Outcome: probe.NoSuchKeyType, Message: "no RSA"},
+	}}
+	kept := e.kept()
+	if kept.results[0].Chain != nil || e.results[0].Chain == nil {
+		t.Error("a probe that is kept has to leave its parsed chain behind, and the probe as it was")
+	}
+	back := kept.parsed()
+	if len(back.results) != 2 || len(back.results[0].Chain) != len(chain) || !back.results[0].Chain[0].Equal(chain[0]) || back.results[1].Message != "no RSA" {
+		t.Errorf("a probe that was kept says %+v", back.results)
+	}
+	presented, complete := presentedBy(back, nil, paceNow)
+	if !complete || len(presented) != 1 || presented[0].Serial != serialOf(chain[0]) {
+		t.Errorf("presented %+v, complete %t", presented, complete)
+	}
+	if other := (endpointProbe{address: "192.0.2.1", port: 25, results: []probe.Result{{Outcome: probe.Presented, Chain: chainOf(t, 8)}, e.results[1]}}); sameProbes([]endpointProbe{kept}, []endpointProbe{other.kept()}) {
+		t.Error("another certificate is taken for the same")
+	}
+}

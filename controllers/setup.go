@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,6 +77,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	if err := addEventIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
 	var domains, zones, requests wakeup
 	registry := newZoneRegistry()
 	obs := newObserver(domains.add)
@@ -87,7 +91,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	r := &MailDomainReconciler{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder,
 		settings: settings{unknownHistory: o.UnknownHistory},
-		keys:     keyReader{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
+		keys:     keyReader{cached: mgr.GetClient(), live: mgr.GetAPIReader(), standbys: newStandbyMemory()},
 		standby:  standbyStore{client: mgr.GetClient(), random: rand.Reader},
 		zones:    registry, observer: obs, probes: pool, decisions: board, keeper: keeper,
 	}
@@ -97,13 +101,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	z := &DNSZoneReconciler{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder, zones: registry,
 		newClient: o.NewZoneClient, anchors: o.Anchors, resolvers: o.Resolvers, wake: zones.add,
-		wakeDomains: func() { wakeAllDomains(mgr.GetClient(), &domains) },
+		wakeDomains: func(z types.NamespacedName, zone string) { wakeDomains(mgr.GetClient(), &domains, z, zone) },
 	}
-	if err := z.setup(mgr, &zones); err != nil {
+	if err := z.setup(mgr, &zones, o); err != nil {
 		return fmt.Errorf("set up the DNSZone controller: %w", err)
 	}
 	g := &GateReconciler{Client: mgr.GetClient(), Clock: o.Clock, events: recorder, keeper: keeper}
-	if err := g.setup(mgr, &requests); err != nil {
+	if err := g.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
 	return mgr.Add(&outside{registry: registry, pool: pool})
@@ -134,13 +138,18 @@ func (o *outside) NeedLeaderElection() bool { return true }
 
 var _ manager.LeaderElectionRunnable = (*outside)(nil)
 
-func wakeAllDomains(reader client.Reader, domains *wakeup) {
-	var list v1alpha1.MailDomainList
-	if err := reader.List(context.Background(), &list); err != nil {
-		return // the periodic look finds it
-	}
-	for i := range list.Items {
-		domains.add(client.ObjectKeyFromObject(&list.Items[i]))
+// wakeDomains enqueues the MailDomains that a DNSZone concerns: those that name it or were written to
+// it, and those with a host below its zone.
+func wakeDomains(reader client.Reader, domains *wakeup, z types.NamespacedName, zone string) {
+	apex := strings.TrimSuffix(zone, ".")
+	for _, fields := range []client.MatchingFields{{zoneIndex: z.String()}, {zoneIndex: apex}, {hostIndex: apex}} {
+		var list v1alpha1.MailDomainList
+		if err := reader.List(context.Background(), &list, fields, client.UnsafeDisableDeepCopy); err != nil {
+			return // the periodic look finds it
+		}
+		for i := range list.Items {
+			domains.add(client.ObjectKeyFromObject(&list.Items[i]))
+		}
 	}
 }
 
@@ -164,25 +173,27 @@ func (r *MailDomainReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) 
 		Watches(&v1alpha1.MailDomain{}, handler.EnqueueRequestsFromMapFunc(neighbours(c))).
 		Watches(&cmapi.Certificate{}, handler.EnqueueRequestsFromMapFunc(domainsOfCertificate(c))).
 		Watches(&cmapi.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(domainsOfRequest(c))).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(domainsOfNamespace(c))).
+		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(domainsOfService(c, r.observer))).
 		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(domainsOfSecret(c))).
 		WatchesRawSource(wake.source()).
 		Complete(r)
 }
 
-func (r *DNSZoneReconciler) setup(mgr ctrl.Manager, wake *wakeup) error {
+func (r *DNSZoneReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {
 	secret := &metav1.PartialObjectMetadata{}
 	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.DNSZone{}).
 		Named("dnszone").
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers/4, 1)}).
 		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(zonesOfSecret(mgr.GetClient()))).
 		WatchesRawSource(wake.source()).
 		Complete(r)
 }
 
-func (r *GateReconciler) setup(mgr ctrl.Manager, wake *wakeup) error {
+func (r *GateReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {
 	return ctrl.NewControllerManagedBy(mgr).For(&cmapi.CertificateRequest{}).
 		Named("certificaterequest-gate").
+		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers, 1)}).
 		WatchesRawSource(wake.source()).
 		Complete(r)
 }

@@ -100,7 +100,7 @@ func (r *MailDomainReconciler) copyServing(ctx context.Context, run *domainRun, 
 // included: what is copied is served by all of them.
 func (r *MailDomainReconciler) othersAllow(ctx context.Context, run *domainRun, h *hostRun, ref v1alpha1.CertificateReference, id string) (bool, error) {
 	for _, other := range run.hosts {
-		if other == h || !mounts(&other.server, ref) || other.refused != nil && other.refused.reason == v1alpha1.ReasonHostOwnedElsewhere {
+		if other == h || !mounts(&other.server, ref) || other.ownedElsewhere() {
 			continue
 		}
 		if !other.managed() || !slices.Contains(other.decision.Deploy, id) {

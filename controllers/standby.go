@@ -101,14 +101,14 @@ func keyWish(want *cmapi.CertificatePrivateKey) (cmapi.PrivateKeyAlgorithm, int)
 }
 
 // fitsWish says whether a key is what the Certificate asks for now.
-func fitsWish(key crypto.Signer, want *cmapi.CertificatePrivateKey) bool {
+func fitsWish(key crypto.PublicKey, want *cmapi.CertificatePrivateKey) bool {
 	algorithm, size := keyWish(want)
 	switch k := key.(type) {
-	case *rsa.PrivateKey:
+	case *rsa.PublicKey:
 		return algorithm == cmapi.RSAKeyAlgorithm && k.N.BitLen() == size
-	case *ecdsa.PrivateKey:
+	case *ecdsa.PublicKey:
 		return algorithm == cmapi.ECDSAKeyAlgorithm && k.Curve.Params().BitSize == size
-	case ed25519.PrivateKey:
+	case ed25519.PublicKey:
 		return algorithm == cmapi.Ed25519KeyAlgorithm
 	default:
 		return false

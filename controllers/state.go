@@ -98,12 +98,16 @@ func parametersIn(records []tlsa.Record) []tlsa.Parameters {
 }
 
 func keyStatus(k rollover.KeyState) v1alpha1.KeyStatus {
-	return v1alpha1.KeyStatus{
+	out := v1alpha1.KeyStatus{
 		SPKISHA256: k.SPKI, Certificate: k.Certificate, Role: v1alpha1.KeyRole(k.Role), Visibility: v1alpha1.Visibility(k.Visibility),
 		Since: statusTime(k.Since), DeployableAt: statusTime(k.DeployableAt), RemovableAt: statusTime(k.RemovableAt),
-		GoneSince: statusTime(k.GoneSince), GoneRounds: int32(k.GoneRounds), Deployed: k.Deployed, //nolint:gosec // at most 10
-		SerialNumber: k.Serial, NotAfter: statusTime(k.NotAfter), Records: presentations(k.Records),
+		Deployed: k.Deployed, SerialNumber: k.Serial, NotAfter: statusTime(k.NotAfter), Records: presentations(k.Records),
 	}
+	if k.Deployed {
+		// That nobody presents a key which no server has is nothing to count.
+		out.GoneSince, out.GoneRounds = statusTime(k.GoneSince), int32(k.GoneRounds) //nolint:gosec // at most 10
+	}
+	return out
 }
 
 func unsafeOf(s *v1alpha1.MailServerStatus) *rollover.Unsafe {

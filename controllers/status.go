@@ -13,10 +13,6 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-// probeStatusAge is how old the time of the last probe in status may grow before it is refreshed by
-// itself: a write per probe round would be one too many.
-const probeStatusAge = 10 * time.Minute
-
 // buildStatus makes the status that follows from a run. It is a function of the run alone.
 func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 	next := v1alpha1.MailDomainStatus{ObservedGeneration: run.md.Generation, Conditions: slices.Clone(run.md.Status.Conditions)}
@@ -24,6 +20,11 @@ func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 		if s, keep := hostStatus(run, h); keep {
 			next.MailServers = append(next.MailServers, s)
 		}
+	}
+	if run.blind() {
+		// What was known before stands until there is something to say: a restart writes nothing.
+		next.NextTransition = run.md.Status.NextTransition
+		return next
 	}
 	next.NextTransition = nextTransition(run)
 	setConditions(run, &next)
@@ -45,6 +46,7 @@ func hostStatus(run *domainRun, h *hostRun) (v1alpha1.MailServerStatus, bool) {
 	}
 	s.Records, s.ForeignRecords = servedRecords(h)
 	s.OwnRecords = ownRecords(h)
+	s.Aliases = aliasStatuses(h)
 	for _, k := range h.decision.Keys {
 		s.Keys = append(s.Keys, keyStatus(k))
 	}
@@ -53,8 +55,9 @@ func hostStatus(run *domainRun, h *hostRun) (v1alpha1.MailServerStatus, bool) {
 			s.Versions = append(s.Versions, versionStatus(v))
 		}
 	}
-	s.Endpoints = endpointStatuses(run, h)
+	s.Endpoints = endpointStatuses(h)
 	s.Nameservers = nameserverStatuses(h)
+	h.carryOver(&s)
 	return s, !h.left(run) || !h.removed()
 }
 
@@ -137,9 +140,9 @@ func ownRecords(h *hostRun) []string {
 	return presentations(own)
 }
 
-// endpointStatuses lists what the endpoints presented. The time of a probe is refreshed with
-// whatever else changes, and by itself when it grows old.
-func endpointStatuses(run *domainRun, h *hostRun) []v1alpha1.EndpointStatus {
+// endpointStatuses lists what the endpoints presented. The time of a probe changes with what was found
+// and not by itself: an object at rest is not written.
+func endpointStatuses(h *hostRun) []v1alpha1.EndpointStatus {
 	if h.view.last == nil {
 		if h.previous != nil {
 			return h.previous.Endpoints
@@ -152,11 +155,6 @@ func endpointStatuses(run *domainRun, h *hostRun) []v1alpha1.EndpointStatus {
 	}
 	if h.previous == nil || !sameEndpoints(out, h.previous.Endpoints) {
 		return out
-	}
-	for _, e := range h.previous.Endpoints {
-		if run.now.Sub(timeOf(e.LastProbe)) > probeStatusAge {
-			return out
-		}
 	}
 	return h.previous.Endpoints
 }
@@ -257,7 +255,7 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 		if h.notManaged {
 			continue
 		}
-		if !h.decided {
+		if h.halted() {
 			best = cmp.Or(best, &v1alpha1.Transition{Action: truncate(h.held(), 512)})
 			continue
 		}
@@ -276,7 +274,10 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 	return best
 }
 
-// held says why nothing is decided for a host.
+// halted says that nothing happens for a host by itself.
+func (h *hostRun) halted() bool { return !h.decided || h.refused != nil }
+
+// held says why nothing happens for a host.
 func (h *hostRun) held() string {
 	if h.refused != nil {
 		return h.refused.message

@@ -2,9 +2,9 @@ package controllers
 
 import (
 	"context"
-	"slices"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -28,12 +28,26 @@ func requestsFor(reader client.Reader, ctx context.Context, matches func(*v1alph
 	return out
 }
 
-// neighbours are the MailDomains that share a host with a changed one.
+// neighbours are the MailDomains that share a host with a changed one, or a name that aliases lead to.
 func neighbours(reader client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		changed := o.(*v1alpha1.MailDomain)
+		hosts, ends := hostnames(changed), aliasEnds(changed)
+		for _, s := range changed.Spec.MailServers {
+			for _, p := range s.Ports {
+				ends = append(ends, ownerName(s.Hostname, p.Port))
+			}
+		}
+		for _, end := range aliasEnds(changed) {
+			hosts = append(hosts, baseDomain(end))
+		}
 		var out []reconcile.Request
-		for _, host := range hostnames(o.(*v1alpha1.MailDomain)) {
-			out = append(out, requestsFor(reader, ctx, func(md *v1alpha1.MailDomain) bool { return md.UID != o.GetUID() }, client.MatchingFields{hostIndex: host})...)
+		others := func(md *v1alpha1.MailDomain) bool { return md.UID != o.GetUID() }
+		for _, host := range hosts {
+			out = append(out, requestsFor(reader, ctx, others, client.MatchingFields{hostIndex: host})...)
+		}
+		for _, end := range ends {
+			out = append(out, requestsFor(reader, ctx, others, client.MatchingFields{endIndex: end})...)
 		}
 		return out
 	}
@@ -55,19 +69,23 @@ func domainsOfRequest(reader client.Reader) handler.MapFunc {
 	}
 }
 
-// domainsOfNamespace are those whose endpoints come from a Service.
-func domainsOfNamespace(reader client.Reader) handler.MapFunc {
-	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		return requestsFor(reader, ctx, func(md *v1alpha1.MailDomain) bool {
-			return slices.ContainsFunc(md.Spec.MailServers, func(s v1alpha1.MailServer) bool {
-				return s.Probe.ServiceRef != nil && s.Probe.ServiceRef.Name == o.GetLabels()["kubernetes.io/service-name"]
-			})
-		}, client.InNamespace(o.GetNamespace()))
+// domainsOfService are those whose endpoints come from the Service of a slice. They are probed soon.
+func domainsOfService(reader client.Reader, o *observer) handler.MapFunc {
+	return func(ctx context.Context, slice client.Object) []reconcile.Request {
+		service := slice.GetLabels()[discoveryv1.LabelServiceName]
+		if service == "" {
+			return nil
+		}
+		out := requestsFor(reader, ctx, nil, client.InNamespace(slice.GetNamespace()), client.MatchingFields{serviceIndex: service})
+		for _, r := range out {
+			o.stir(r.NamespacedName)
+		}
+		return out
 	}
 }
 
 // domainsOfSecret are those that a Secret serves: the Secret of a Certificate carries the
-// Certificate's name in an annotation, ours carry it in a label.
+// Certificate's name in an annotation, ours carry it, shortened, in a label.
 func domainsOfSecret(reader client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		name := o.GetAnnotations()[cmapi.CertificateNameKey]
@@ -77,9 +95,8 @@ func domainsOfSecret(reader client.Reader) handler.MapFunc {
 		if name == "" {
 			return nil
 		}
-		return requestsFor(reader, ctx, func(md *v1alpha1.MailDomain) bool {
-			return slices.ContainsFunc(certificateNames(md), func(c string) bool { return labelValue(c) == labelValue(name) })
-		}, client.InNamespace(o.GetNamespace()))
+		out := requestsFor(reader, ctx, nil, client.InNamespace(o.GetNamespace()), client.MatchingFields{certificateIndex: name})
+		return append(out, requestsFor(reader, ctx, nil, client.InNamespace(o.GetNamespace()), client.MatchingFields{certificateLabelIndex: labelValue(name)})...)
 	}
 }
 
@@ -87,14 +104,12 @@ func domainsOfSecret(reader client.Reader) handler.MapFunc {
 func zonesOfSecret(reader client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		var list v1alpha1.DNSZoneList
-		if err := reader.List(ctx, &list, client.InNamespace(o.GetNamespace())); err != nil {
+		if err := reader.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{zoneSecretIndex: o.GetName()}); err != nil {
 			return nil
 		}
 		var out []reconcile.Request
 		for i := range list.Items {
-			if slices.Contains(secretsOfZone(&list.Items[i]), o.GetName()) {
-				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-			}
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 		return out
 	}

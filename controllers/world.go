@@ -24,6 +24,8 @@ const (
 	requestIndex = "metadata.annotations.certificate-name"
 	// gateIndex finds Certificates by the MailDomain that gates them.
 	gateIndex = "metadata.annotations.gate"
+	// endIndex finds MailDomains by a name that their aliases lead to.
+	endIndex = "status.mailServers.aliases.end"
 )
 
 // addIndexes registers the indexes above.
@@ -36,6 +38,9 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, certificateIndex, namedCertificates); err != nil {
 		return fmt.Errorf("index MailDomains by Certificate: %w", err)
 	}
+	if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, endIndex, aliasEnds); err != nil {
+		return fmt.Errorf("index MailDomains by the end of an alias: %w", err)
+	}
 	if err := indexer.IndexField(ctx, &cmapi.CertificateRequest{}, requestIndex, byAnnotation(requestNameAnnotation)); err != nil {
 		return fmt.Errorf("index CertificateRequests by Certificate: %w", err)
 	}
@@ -46,6 +51,19 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 }
 
 func namedCertificates(o client.Object) []string { return certificateNames(o.(*v1alpha1.MailDomain)) }
+
+// aliasEnds are the names that the aliases of a MailDomain lead to.
+func aliasEnds(o client.Object) []string {
+	var out []string
+	md := o.(*v1alpha1.MailDomain)
+	for i := range md.Status.MailServers {
+		for _, a := range md.Status.MailServers[i].Aliases {
+			out = append(out, a.End)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
 
 func byAnnotation(key string) client.IndexerFunc {
 	return func(o client.Object) []string {
@@ -76,26 +94,22 @@ func certificateNames(md *v1alpha1.MailDomain) []string {
 }
 
 // readWorld reads, from the cache, all DNSZones, the labels of the namespaces concerned, and the
-// MailDomains that share a host with md, or have taken one over that md still has records of.
-func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomain) (*world, error) {
+// MailDomains that share a host with md, have taken one over that md still has records of, or write
+// to one of the names that md writes to.
+// All of it is shared with the cache and must not be changed.
+func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomain, names []string) (*world, error) {
 	w := &world{namespaceLabels: map[string]map[string]string{}}
 	var zones v1alpha1.DNSZoneList
-	if err := reader.List(ctx, &zones); err != nil {
+	if err := reader.List(ctx, &zones, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list DNSZones: %w", err)
 	}
 	w.zones = zones.Items
 	seen := map[types.UID]bool{}
-	for _, host := range concernedHosts(md) {
-		var list v1alpha1.MailDomainList
-		if err := reader.List(ctx, &list, client.MatchingFields{hostIndex: host}); err != nil {
-			return nil, fmt.Errorf("list MailDomains of host %s: %w", host, err)
-		}
-		for i := range list.Items {
-			if !seen[list.Items[i].UID] {
-				seen[list.Items[i].UID] = true
-				w.domains = append(w.domains, list.Items[i])
-			}
-		}
+	if err := w.readDomains(ctx, reader, hostIndex, concernedHosts(md, names), seen); err != nil {
+		return nil, err
+	}
+	if err := w.readDomains(ctx, reader, endIndex, names, seen); err != nil {
+		return nil, err
 	}
 	for _, namespace := range append(namespacesOf(w.domains), md.Namespace) {
 		if _, ok := w.namespaceLabels[namespace]; ok {
@@ -111,9 +125,30 @@ func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomai
 	return w, nil
 }
 
-// concernedHosts are the hosts of the spec, and those that have left it and still stand in status.
-func concernedHosts(md *v1alpha1.MailDomain) []string {
+// readDomains adds the MailDomains that an index finds by one of the keys, unless they were seen.
+func (w *world) readDomains(ctx context.Context, reader client.Reader, index string, keys []string, seen map[types.UID]bool) error {
+	for _, key := range keys {
+		var list v1alpha1.MailDomainList
+		if err := reader.List(ctx, &list, client.MatchingFields{index: key}, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("list MailDomains with %s %s: %w", index, key, err)
+		}
+		for i := range list.Items {
+			if !seen[list.Items[i].UID] {
+				seen[list.Items[i].UID] = true
+				w.domains = append(w.domains, list.Items[i])
+			}
+		}
+	}
+	return nil
+}
+
+// concernedHosts are the hosts of the spec, those that have left it and still stand in status, and those
+// that names belong to.
+func concernedHosts(md *v1alpha1.MailDomain, names []string) []string {
 	out := hostnames(md)
+	for _, name := range names {
+		out = append(out, baseDomain(name))
+	}
 	for i := range md.Status.MailServers {
 		out = append(out, md.Status.MailServers[i].Hostname)
 	}

@@ -118,15 +118,17 @@ func (r *zoneRegistry) amend(name types.NamespacedName, change func(*zoneEntry))
 	}
 }
 
-// remove stops the client of a DNSZone and forgets it.
-func (r *zoneRegistry) remove(ctx context.Context, name types.NamespacedName) {
+// remove stops the client of a DNSZone, forgets it, and returns the zone that it served, if any.
+func (r *zoneRegistry) remove(ctx context.Context, name types.NamespacedName) string {
 	r.mu.Lock()
 	e := r.entries[name]
 	delete(r.entries, name)
 	r.mu.Unlock()
-	if e != nil && e.client != nil {
-		e.client.Close(ctx)
+	if e == nil || e.client == nil {
+		return ""
 	}
+	e.client.Close(ctx)
+	return e.config.Zone
 }
 
 // closeAll stops every client, waiting for messages in flight as long as ctx allows.

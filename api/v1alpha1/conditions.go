@@ -50,7 +50,7 @@ const (
 // Reasons of Stalled, and of Ready while it is.
 const (
 	// ReasonHostOwnedElsewhere: an older MailDomain names certificates for the same host and port in
-	// the same DNSZone.
+	// the same DNSZone, or writes to the name that an alias of this host leads to.
 	ReasonHostOwnedElsewhere = "HostOwnedElsewhere"
 	// ReasonZoneNotFound: no DNSZone covers the host, or the one that zoneRef names does not exist.
 	ReasonZoneNotFound = "ZoneNotFound"
@@ -69,7 +69,8 @@ const (
 	ReasonTooManyRecords = "TooManyRecords"
 	// ReasonUpdateRefused: the primary refuses our updates; the message says what to change there.
 	ReasonUpdateRefused = "UpdateRefused"
-	// ReasonOwnerIsAlias: the TLSA owner is a CNAME, stands below a DNAME or below a zone cut.
+	// ReasonOwnerIsAlias: the TLSA owner is an alias (CNAME, DNAME) and its end may not be written, or
+	// it stands below a zone cut.
 	ReasonOwnerIsAlias = "OwnerIsAlias"
 	// ReasonInvalidSpec: a value passed the schema and is wrong all the same.
 	ReasonInvalidSpec = "InvalidSpec"

@@ -282,7 +282,10 @@ type ZoneGrant struct {
 	Namespaces GrantNamespaces `json:"namespaces,omitzero"`
 
 	// hostnames are the TLSA base domains that may be written: a name, or *.NAME for every name
-	// below NAME. Empty means all below the zone.
+	// below NAME. Empty means all below the zone. A TLSA owner that is an alias (CNAME, DNAME) is
+	// written at its end, and what must be granted is the base domain of that name: mx1.example.com
+	// for _25._tcp.mx1.example.com, and the name itself where it does not begin with a port and a
+	// protocol, such as tlsa.example.com.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32

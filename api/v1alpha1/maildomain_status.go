@@ -68,6 +68,12 @@ type MailServerStatus struct {
 	// +listType=atomic
 	OwnRecords []string `json:"ownRecords,omitempty"`
 
+	// aliases are the TLSA owners of this host that are aliases (CNAME, DNAME), and where they end: the
+	// records are written there.
+	// +optional
+	// +listType=atomic
+	Aliases []AliasStatus `json:"aliases,omitempty"`
+
 	// unsafe says that senders may fail, why and until when; absent while none can.
 	// +optional
 	Unsafe *UnsafeStatus `json:"unsafe,omitempty"`
@@ -91,6 +97,19 @@ type MailServerStatus struct {
 	// +optional
 	// +listType=atomic
 	Nameservers []NameserverSync `json:"nameservers,omitempty"`
+}
+
+// AliasStatus is a TLSA owner whose records stand at another name, that it is an alias of.
+type AliasStatus struct {
+	// owner is the name asked for, such as _25._tcp.mx1.example.com.
+	// +required
+	Owner string `json:"owner"`
+	// end is the name that the alias leads to, through others or not.
+	// +required
+	End string `json:"end"`
+	// zoneRef names the DNSZone that end is written to; absent where none may be.
+	// +optional
+	ZoneRef *ZoneReference `json:"zoneRef,omitempty"`
 }
 
 // UnsafeStatus says that senders may meet a certificate that their cached records do not match.
@@ -233,7 +252,8 @@ type EndpointStatus struct {
 	// verified says that the chain matches the published records as a DANE sender would see it.
 	// +optional
 	Verified bool `json:"verified"`
-	// lastProbe is when it was last connected to. It is refreshed at most every few minutes.
+	// lastProbe is when it was last connected to with another outcome than before: a probe that finds
+	// what the one before found writes nothing.
 	// +optional
 	LastProbe *metav1.Time `json:"lastProbe,omitempty"`
 	// message says what was found.

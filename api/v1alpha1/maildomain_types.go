@@ -182,6 +182,7 @@ type CertificateReference struct {
 // ProbeSpec says how a mail server is probed.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.serviceRef) && self.mode == 'Disabled')",fieldPath=".serviceRef",message="spec.mailServers[].probe.serviceRef has no meaning with mode Disabled: remove one of the two"
+// +kubebuilder:validation:XValidation:rule="!(has(self.proxyProtocol) && self.proxyProtocol != 'Disabled' && self.mode == 'Disabled')",fieldPath=".proxyProtocol",message="spec.mailServers[].probe.proxyProtocol has no meaning with mode Disabled: remove one of the two"
 type ProbeSpec struct {
 	// serviceRef names a Service of this namespace: every ready endpoint of it is probed instead
 	// of the addresses of the host name.
@@ -194,6 +195,15 @@ type ProbeSpec struct {
 	// +optional
 	// +kubebuilder:default=Enabled
 	Mode ProbeMode `json:"mode,omitempty"`
+
+	// proxyProtocol is Disabled (the default), V1 or V2: the version of the PROXY header that is sent
+	// before anything else, to servers that refuse connections without one. Set it together with
+	// serviceRef for endpoints behind a load balancer that adds the header, since they are connected
+	// to past it. The header says that the connection is the operator's own, as in the health checks
+	// of load balancers: V1 has the addresses of that connection, V2 the command LOCAL.
+	// +optional
+	// +kubebuilder:default=Disabled
+	ProxyProtocol ProxyProtocol `json:"proxyProtocol,omitempty"`
 }
 
 // ServiceReference names a Service of the same namespace.
@@ -213,6 +223,17 @@ type ProbeMode string
 const (
 	ProbeEnabled  ProbeMode = "Enabled"
 	ProbeDisabled ProbeMode = "Disabled"
+)
+
+// ProxyProtocol is a version of the PROXY protocol. Disabled, V1 or V2.
+// +kubebuilder:validation:Enum=Disabled;V1;V2
+type ProxyProtocol string
+
+// The versions of the PROXY protocol.
+const (
+	ProxyProtocolDisabled ProxyProtocol = "Disabled"
+	ProxyProtocolV1       ProxyProtocol = "V1"
+	ProxyProtocolV2       ProxyProtocol = "V2"
 )
 
 // TLSASpec says which TLSA records are published.
@@ -242,7 +263,8 @@ type TLSASpec struct {
 	AdditionalRecords []TLSARecord `json:"additionalRecords,omitempty"`
 
 	// foreignRecords says what becomes of TLSA records at our owner names that the operator did
-	// not write: Keep (the default) leaves and lists them, Remove takes them out.
+	// not write: Keep (the default) leaves and lists them, Remove takes them out. At the end of an
+	// alias they are always kept: other names may lead there too.
 	// +optional
 	// +kubebuilder:default=Keep
 	ForeignRecords ForeignRecordsPolicy `json:"foreignRecords,omitempty"`

@@ -35,13 +35,16 @@ type options struct {
 	namespaces     []string
 	leaderElect    bool
 	electionSpace  string
+	election       electionTimes
 	metricsAddress string
 	healthAddress  string
+	pprofAddress   string
 	trustAnchors   string
 	resolvers      []string
 	probeAllow     []string
 	probeHelo      string
 	unknownHistory time.Duration
+	queryCeiling   int
 	workers        int
 	logLevel       int
 	logFormat      string
@@ -78,13 +81,16 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.namespaces, "namespace", nil, "watch only this `NAMESPACE`; may be repeated or a comma-separated list. Default: all")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
 	f.StringVar(&o.electionSpace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: that of the pod")
+	o.election.addFlags(cmd)
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "`ADDRESS:PORT` to serve Prometheus metrics on; 0 serves none")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
+	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
 	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from; for zones whose DNSZone names none")
 	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to find delegations with, asked with CD and DO; their word is never trusted. Default: the system's")
 	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in beside public addresses; may be repeated. Link-local and metadata addresses are never probed")
 	f.StringVar(&o.probeHelo, "probe-helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.DurationVar(&o.unknownHistory, "unknown-history", 24*time.Hour, "how long an answer is believed cached that may have been in DNS before the operator looked")
+	f.IntVar(&o.queryCeiling, "queries-per-server", zone.DefaultQueriesPerServer, "how many queries a second one name server is asked at the most, by sweeps and checks of all zones together; 0 sets no limit")
 	f.IntVar(&o.workers, "workers", 16, "how many MailDomains are worked on at once")
 	f.IntVarP(&o.logLevel, "v", "v", 0, "log level: 0 for what happens, 1 for why, 2 for every message")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or console")
@@ -156,10 +162,15 @@ func (o *options) managerOptions() ctrl.Options {
 		Scheme:                        scheme,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress:        o.healthAddress,
+		PprofBindAddress:              o.pprofAddress,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "dane-operator.mail.dane-operator.io",
 		LeaderElectionNamespace:       o.electionSpace,
 		LeaderElectionReleaseOnCancel: true,
+		Cache:                         cache.Options{DefaultTransform: controllers.Slim},
+		LeaseDuration:                 &o.election.lease,
+		RenewDeadline:                 &o.election.renew,
+		RetryPeriod:                   &o.election.retry,
 	}
 	if len(o.namespaces) > 0 {
 		options.Cache.DefaultNamespaces = map[string]cache.Config{}
@@ -196,8 +207,14 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 		return out, err
 	}
 	out.Prober = dialer
+	var ceiling *zone.Ceiling
+	if o.queryCeiling > 0 {
+		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
+	}
 	out.NewZoneClient = func(c zone.Config) zone.Client {
-		return zone.NewActor(c, zone.Options{Clock: clock.RealClock{}, Logger: log.WithName("zone").WithValues("zone", c.Zone)})
+		return zone.NewActor(c, zone.Options{
+			Clock: clock.RealClock{}, Ceiling: ceiling, Logger: log.WithName("zone").WithValues("zone", c.Zone),
+		})
 	}
 	return out, nil
 }

@@ -23,7 +23,7 @@ domain: example.com
 mailServers:
 - hostname: mx1.example.com
   ports: [{port: 25}]
-  probe: {mode: Enabled}
+  probe: {mode: Enabled, proxyProtocol: Disabled}
 tlsa: {ttl: 3600, parameters: ["3 1 1"], foreignRecords: Keep}
 rollover:
   strategy: Gate
@@ -42,7 +42,7 @@ domain: example.com
 mailServers:
 - hostname: a.example
   ports: [{port: 25}]
-  probe: {serviceRef: {name: b}, mode: Enabled}
+  probe: {serviceRef: {name: b}, mode: Enabled, proxyProtocol: Disabled}
 tlsa: {ttl: 60, parameters: ["3 1 1"], foreignRecords: Keep}
 rollover:
   strategy: Gate

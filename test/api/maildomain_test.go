@@ -96,6 +96,11 @@ func TestMailDomainServers(t *testing.T) {
 		{"Enabled may be said", probe(`{serviceRef: {name: postfix}, mode: Enabled}`), "", ""},
 		{"a Service that is not probed is a mistake", probe(`{serviceRef: {name: postfix}, mode: Disabled}`), "spec.mailServers[0].probe.serviceRef", "has no meaning with mode Disabled: remove one of the two"},
 		{"a mode that is not known", probe(`{mode: Sometimes}`), "spec.mailServers[0].probe.mode", `supported values: "Enabled", "Disabled"`},
+		{"endpoints that want a PROXY header", probe(`{serviceRef: {name: postfix}, proxyProtocol: V2}`), "", ""},
+		{"the older header", probe(`{proxyProtocol: V1}`), "", ""},
+		{"no PROXY header, said in so many words", probe(`{mode: Disabled, proxyProtocol: Disabled}`), "", ""},
+		{"a header where nothing is probed is a mistake", probe(`{mode: Disabled, proxyProtocol: V1}`), "spec.mailServers[0].probe.proxyProtocol", "has no meaning with mode Disabled: remove one of the two"},
+		{"a version of the header that is not known", probe(`{proxyProtocol: V3}`), "spec.mailServers[0].probe.proxyProtocol", `supported values: "Disabled", "V1", "V2"`},
 	})
 }
 

@@ -14,9 +14,17 @@ const askTimeout = 10 * time.Second
 // tlsa asks the primary, past the operator, for the TLSA data at a name.
 func (s *site) tlsa(owner string) []string {
 	s.Helper()
+	return tlsaAt(s.T, s.servers[0], owner)
+}
+
+// tlsaAt asks one server for the TLSA data at a name.
+func tlsaAt(t *testing.T, server, owner string) []string {
+	t.Helper()
 	m := new(dns.Msg).SetQuestion(owner, dns.TypeTLSA)
-	reply, _, err := (&dns.Client{Net: "tcp", Timeout: askTimeout}).Exchange(m, s.servers[0])
-	s.must(err)
+	reply, _, err := (&dns.Client{Net: "tcp", Timeout: askTimeout}).Exchange(m, server)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out []string
 	for _, rr := range reply.Answer {
 		if t, ok := rr.(*dns.TLSA); ok {

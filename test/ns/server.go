@@ -154,6 +154,10 @@ func (s *Server) answer(m, reply *dns.Msg) {
 	if q.Qtype == dns.TypeSOA && name == s.zone.Name {
 		set = []dns.RR{data.soa(s.zone.Name)}
 	}
+	if len(set) == 0 {
+		// An alias is answered for every type; where it leads is another question.
+		set = data.data[name][dns.TypeCNAME]
+	}
 	if len(set) > 0 {
 		reply.Answer = s.withSignature(set, signed)
 		return

@@ -81,6 +81,9 @@ func (z *Zone) apply(rr dns.RR) {
 	h := rr.Header()
 	name := dns.CanonicalName(h.Name)
 	types := z.data[name]
+	if len(types[dns.TypeCNAME]) > 0 {
+		return // as real servers do: NOERROR, and nothing happens
+	}
 	switch h.Class {
 	case dns.ClassANY:
 		delete(types, h.Rrtype)

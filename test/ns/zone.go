@@ -78,6 +78,26 @@ func (z *Zone) Add(text string) error {
 	return nil
 }
 
+// Replace puts records in presentation form in the place of all that a name has, at once.
+func (z *Zone) Replace(name string, texts ...string) error {
+	var records []dns.RR
+	for _, text := range texts {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			return fmt.Errorf("record %q: %w", text, err)
+		}
+		records = append(records, rr)
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	delete(z.data, dns.CanonicalName(name))
+	for _, rr := range records {
+		z.put(rr)
+	}
+	z.changed()
+	return nil
+}
+
 // Remove takes every record of a name away, as a person at the server might.
 func (z *Zone) Remove(name string) {
 	z.mu.Lock()

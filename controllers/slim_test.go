@@ -1,0 +1,42 @@
+package controllers
+
+import (
+	"testing"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// TestSlim wants out of the cache what is not read, and nothing else.
+func TestSlim(t *testing.T) {
+	managed := metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}}
+	slim := func(o any) any {
+		t.Helper()
+		out, err := Slim(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	open := slim(&cmapi.CertificateRequest{ObjectMeta: managed, Spec: cmapi.CertificateRequestSpec{Request: []byte("csr")}}).(*cmapi.CertificateRequest)
+	if len(open.Spec.Request) == 0 || open.ManagedFields != nil {
+		t.Error("a request that is open has to keep its key, and no managed fields")
+	}
+	issued := &cmapi.CertificateRequest{Spec: cmapi.CertificateRequestSpec{Request: []byte("csr")}}
+	issued.Status.Certificate, issued.Status.CA = []byte("chain"), []byte("ca")
+	issued = slim(issued).(*cmapi.CertificateRequest)
+	if len(issued.Status.Certificate) == 0 || issued.Spec.Request != nil || issued.Status.CA != nil {
+		t.Error("a request that is fulfilled has to keep its chain alone")
+	}
+	secret := slim(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+		cmapi.CertificateNameKey: "mx", "other": "x",
+	}}}).(*metav1.PartialObjectMetadata)
+	if len(secret.Annotations) != 1 || secret.Annotations[cmapi.CertificateNameKey] != "mx" {
+		t.Errorf("the annotations of a Secret are %v", secret.Annotations)
+	}
+	gone := cache.DeletedFinalStateUnknown{Key: "mail/mx"}
+	if slim(gone) != gone {
+		t.Error("a tombstone was changed")
+	}
+}
