@@ -3,6 +3,7 @@
 #
 #   hack/envtest.sh               kube-apiserver and etcd; prints their folder (KUBEBUILDER_ASSETS)
 #   hack/envtest.sh cert-manager  cert-manager's controllers; prints the path of the program
+#   hack/envtest.sh pebble        Pebble, an ACME server; prints the path of the program
 #
 # They are kept outside the checkout, so that every clone of the machine shares them. kube-apiserver
 # and etcd are downloaded by setup-envtest where that works, and otherwise built from the modules
@@ -11,6 +12,7 @@
 #   KUBE_ASSETS_DIR    the folder; default ${XDG_CACHE_HOME:-~/.cache}/dane-operator/kube-VERSION-OS-ARCH
 #   KUBE_ASSETS_BUILD  set to 1 to build without trying the download
 set -euo pipefail
+shopt -s nullglob
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export GOWORK=off
@@ -110,18 +112,19 @@ kube() {
 	echo "$dir"
 }
 
-# cert_manager builds the module test/certmanager. The name holds a digest of its source, so that a
-# change of it, or of the version it pins, makes a new one.
-cert_manager() {
-	local source=$root/test/certmanager program
-	program=$dir/cert-manager-$(cat "$source"/go.* "$source"/*.go | cksum | cut -d ' ' -f 1)
+# built NAME MODULE PACKAGE HOW-LONG builds a package of a module of the tests. The name of the program
+# holds a digest of the module's source, so that a change of it, or of a version it pins, makes a new one.
+built() {
+	local name=$1 source=$root/$2 package=$3 program sum
+	sum=$(cat "$source"/go.* "$source"/*.go | cksum)
+	program=$dir/$name-${sum%% *}
 	if [[ ! -x $program ]]; then
 		lock
 		if [[ ! -x $program ]]; then
-			say "building cert-manager's controllers from their Go module (about three minutes on two cores, once)"
-			step 0 cert-manager go build -C "$source" -trimpath -ldflags "-s -w" -o "$work/cert-manager" .
-			rm -f "$dir"/cert-manager-*
-			mv "$work/cert-manager" "$program"
+			say "building $name from its Go module ($4 on two cores, once)"
+			step 0 "$name" go build -C "$source" -trimpath -ldflags "-s -w" -o "$work/$name" "$package"
+			rm -f "$dir/$name"-*
+			mv "$work/$name" "$program"
 		fi
 	fi
 	echo "$program"
@@ -129,6 +132,7 @@ cert_manager() {
 
 case ${1:-kube} in
 kube) kube ;;
-cert-manager) cert_manager ;;
-*) say "want no argument, or cert-manager; got: $1" && exit 2 ;;
+cert-manager) built cert-manager test/certmanager . "about three minutes" ;;
+pebble) built pebble test/acme/pebble github.com/letsencrypt/pebble/v2/cmd/pebble "a few seconds" ;;
+*) say "want no argument, cert-manager or pebble; got: $1" && exit 2 ;;
 esac

@@ -15,12 +15,14 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/cert-manager/cert-manager/pkg/controller"
 	"github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
+	dnsutil "github.com/cert-manager/cert-manager/pkg/issuer/acme/dns/util"
 	"github.com/cert-manager/cert-manager/pkg/logs"
 
 	// The controllers and issuers register themselves.
@@ -52,6 +54,7 @@ type settings struct {
 	approver                 bool
 	clusterResourceNamespace string
 	backoff                  time.Duration
+	dns01Nameservers         string
 }
 
 func main() {
@@ -62,6 +65,8 @@ func main() {
 		"namespace of the Secrets of ClusterIssuers")
 	flag.DurationVar(&s.backoff, "certificate-request-minimum-backoff", time.Hour,
 		"wait before a failed request is made again; doubles up to 32 times as long")
+	flag.StringVar(&s.dns01Nameservers, "dns01-recursive-nameservers", "",
+		"HOST:PORT,... of the resolvers that are asked about the zone of a DNS-01 challenge; default those of /etc/resolv.conf")
 	flag.Parse()
 	logs.InitLogs()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -106,7 +111,9 @@ func options(s settings) controller.ContextOptions {
 			ClusterResourceNamespace: s.clusterResourceNamespace,
 		},
 		ACMEOptions: controller.ACMEOptions{
-			DNS01CheckRetryPeriod: 10 * time.Second,
+			DNS01Nameservers:        s.resolvers(),
+			DNS01CheckAuthoritative: true,
+			DNS01CheckRetryPeriod:   10 * time.Second,
 		},
 		CertificateOptions: controller.CertificateOptions{
 			CopiedAnnotationPrefixes:                 []string{"*", "-kubectl.kubernetes.io/", "-fluxcd.io/", "-argocd.argoproj.io/"},
@@ -115,6 +122,14 @@ func options(s settings) controller.ContextOptions {
 		},
 		SchedulerOptions: controller.SchedulerOptions{MaxConcurrentChallenges: 60},
 	}
+}
+
+// resolvers are those that cert-manager asks about DNS-01 challenges.
+func (s settings) resolvers() []string {
+	if s.dns01Nameservers == "" {
+		return dnsutil.RecursiveNameservers
+	}
+	return strings.Split(s.dns01Nameservers, ",")
 }
 
 // construct builds the registered controllers, in the order of their names.

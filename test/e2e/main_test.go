@@ -16,7 +16,7 @@ import (
 	"github.com/dane-operator/dane-operator/test/lab"
 )
 
-// challenges is where cert-manager looks for the records of ACME challenges, of whichever test they are.
+// challenges is the resolver that cert-manager asks for the zone of an ACME challenge.
 var challenges *acme.Resolver
 
 // shared is the cluster with cert-manager, its approver included, and the operator; every test has a
@@ -34,10 +34,7 @@ func run(m *testing.M) int {
 	defer challenges.Stop()
 	shared, err = lab.Start(context.Background(), lab.Options{
 		Namespace: "shared", Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
-		CertManager: kube.CertManagerOptions{Args: []string{
-			"--dns01-recursive-nameservers", challenges.Addr.String(),
-			"--dns01-recursive-nameservers-only", "--dns01-check-retry-period", "500ms",
-		}},
+		CertManager: kube.CertManagerOptions{Args: []string{"--dns01-recursive-nameservers", challenges.Addr.String()}},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

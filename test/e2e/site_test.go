@@ -208,13 +208,26 @@ func (s *site) renew(standby bool) *v1alpha1.MailDomain {
 // startRenewal starts a renewal and returns the key that it shall replace.
 func (s *site) startRenewal() string {
 	s.Helper()
+	before := s.beforeRenewal()
+	s.must(s.lab.Renew(s.Context(), s.lab.Namespace, "mx1"))
+	return before
+}
+
+// beforeRenewal notes where a renewal starts from, and returns the key that it shall replace.
+func (s *site) beforeRenewal() string {
+	s.Helper()
 	md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
 	s.must(err)
-	crt := &cmapi.Certificate{}
-	s.must(s.lab.Client.Get(s.Context(), types.NamespacedName{Namespace: s.lab.Namespace, Name: "mx1"}, crt))
-	s.from = ptr.Deref(crt.Status.Revision, 0)
-	s.must(s.lab.Renew(s.Context(), s.lab.Namespace, "mx1"))
+	s.from = s.revisionOf("mx1")
 	return lab.CurrentKey(md, mx)
+}
+
+// revisionOf a Certificate; 0 before its first issuance.
+func (s *site) revisionOf(certificate string) int {
+	s.Helper()
+	crt := &cmapi.Certificate{}
+	s.must(s.lab.Client.Get(s.Context(), types.NamespacedName{Namespace: s.lab.Namespace, Name: certificate}, crt))
+	return ptr.Deref(crt.Status.Revision, 0)
 }
 
 // settleBeyond waits for rest with another key than before, which Postfix must serve.

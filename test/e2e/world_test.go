@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	cmutil "github.com/cert-manager/cert-manager/pkg/api/util"
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
-	"github.com/miekg/dns"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,16 +25,9 @@ import (
 // published are the TLSA records that the primary shows, sorted.
 func (s *site) published() string {
 	s.Helper()
-	m, err := servers.Ask(s.primary.Addr, s.owner(), dns.TypeTLSA, false)
+	shown, err := s.shownBy(s.primary.Addr)
 	s.must(err)
-	var records []string
-	for _, rr := range m.Answer {
-		if r, ok := rr.(*dns.TLSA); ok {
-			records = append(records, fmt.Sprint(r.Usage, r.Selector, r.MatchingType, r.Certificate))
-		}
-	}
-	slices.Sort(records)
-	return strings.Join(records, "\n")
+	return shown
 }
 
 // differs returns an error while the primary shows what it showed before.
@@ -63,19 +54,25 @@ func (s *site) changesFrom(before string) time.Time {
 	return last
 }
 
-// request is that of the renewal that was started last; nil while cert-manager has not made it. Those of
-// earlier renewals stay, and are approved: they must not be taken for it.
+// request is that of the renewal that was started last; nil while cert-manager has not made it.
 func (s *site) request() *cmapi.CertificateRequest {
 	s.Helper()
-	requests, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, "mx1")
+	return s.requestBeyond("mx1", s.from)
+}
+
+// requestBeyond is the newest request of a Certificate for a later revision; nil when there is none. Those
+// of earlier renewals stay, and are approved: they must not be taken for it.
+func (s *site) requestBeyond(certificate string, revision int) *cmapi.CertificateRequest {
+	s.Helper()
+	requests, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, certificate)
 	s.must(err)
 	var newest *cmapi.CertificateRequest
-	latest := s.from
+	latest := revision
 	for i := range requests {
-		revision, err := strconv.Atoi(requests[i].Annotations[cmapi.CertificateRequestRevisionAnnotationKey])
+		n, err := strconv.Atoi(requests[i].Annotations[cmapi.CertificateRequestRevisionAnnotationKey])
 		s.must(err)
-		if revision > latest {
-			newest, latest = &requests[i], revision
+		if n > latest {
+			newest, latest = &requests[i], n
 		}
 	}
 	return newest
@@ -84,7 +81,10 @@ func (s *site) request() *cmapi.CertificateRequest {
 // approved says whether the request of the renewal that was started last is approved.
 func (s *site) approved() bool {
 	s.Helper()
-	r := s.request()
+	return isApproved(s.request())
+}
+
+func isApproved(r *cmapi.CertificateRequest) bool {
 	return r != nil && cmutil.CertificateRequestHasCondition(r, cmapi.CertificateRequestCondition{
 		Type: cmapi.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue,
 	})

@@ -95,6 +95,13 @@ func (p *Process) Running() bool {
 	return p.running()
 }
 
+// PID is the number of the process that was started last.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid
+}
+
 // Done is closed when the program that runs now has ended.
 func (p *Process) Done() <-chan struct{} {
 	p.mu.Lock()

@@ -85,9 +85,14 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 		return err
 	}
 	o.Operator.Progress = o.Progress
-	o.Operator.Args = append([]string{"--probe-allow-cidr", "127.0.0.0/8", "--unknown-history", "10s"}, o.Operator.Args...)
+	o.Operator.Args = append(OperatorArgs(), o.Operator.Args...)
 	l.Operator, err = operator.Start(ctx, l.Cluster, o.Operator)
 	return err
+}
+
+// OperatorArgs are the flags of the operator that a lab needs.
+func OperatorArgs() []string {
+	return []string{"--probe-allow-cidr", "127.0.0.0/8", "--unknown-history", "10s"}
 }
 
 // CreateZone makes the DNSZone and its TSIG Secret.

@@ -8,12 +8,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/test/kube"
 )
 
 // Name under which the operator acts, as config/ installs it.
-var Name = kube.ServiceAccount("dane-operator-system", "dane-operator")
+var Name = kube.ServiceAccount(namespace, "dane-operator")
+
+const (
+	// namespace in which config/ installs the operator.
+	namespace = "dane-operator-system"
+	// program is the name of the operator's program and process.
+	program = "dane-operator"
+)
 
 // Options say how the operator runs.
 type Options struct {
@@ -35,11 +46,11 @@ func Start(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, erro
 	if o.Progress != nil {
 		o.Progress("building the operator")
 	}
-	program, err := Build(ctx, root, c.Dir)
+	path, err := Build(ctx, root, c.Dir)
 	if err != nil {
 		return nil, err
 	}
-	user, err := c.AddUser(Name, "system:serviceaccounts", "system:serviceaccounts:dane-operator-system")
+	user, err := c.AddUser(Name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -47,29 +58,75 @@ func Start(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, erro
 	if !o.WithoutPolicy {
 		files = append(files, "config/policy/gate.yaml")
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(filepath.Join(root, file))
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", file, err)
-		}
-		if err := c.Apply(ctx, string(text)); err != nil {
-			return nil, fmt.Errorf("apply %s: %w", file, err)
-		}
+	if err := apply(ctx, c, files...); err != nil {
+		return nil, err
 	}
 	if err := c.GrantClusterRole(ctx, "dane-operator", user.Name); err != nil {
 		return nil, err
 	}
-	args := append([]string{"--kubeconfig", user.Kubeconfig, "--health-probe-bind-address", "0", "-v", "1"}, o.Args...)
-	return c.StartProcess("dane-operator", program, args, nil)
+	return c.StartProcess(program, path, arguments(user, o), nil)
+}
+
+func arguments(user *kube.User, o Options) []string {
+	return append([]string{"--kubeconfig", user.Kubeconfig, "--health-probe-bind-address", "0", "-v", "1"}, o.Args...)
+}
+
+// Replica starts one more operator beside the one of Start, which has built it and given it its rights.
+// Replicas elect a leader among them, as those of a Deployment do; the one of Start knows nothing of
+// that, and must not run meanwhile. A leader that is gone is succeeded after Lease.
+func Replica(ctx context.Context, c *kube.Cluster, name string, o Options) (*kube.Process, error) {
+	user, err := c.AddUser(Name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.EnsureNamespace(ctx, namespace); err != nil {
+		return nil, err
+	}
+	if err := apply(ctx, c, "config/rbac/leader_election_role.yaml"); err != nil {
+		return nil, err
+	}
+	o.Args = append([]string{
+		"--leader-elect", "--leader-election-namespace", namespace, "--leader-election-lease-duration", Lease.String(),
+		"--leader-election-renew-deadline", (Lease * 2 / 3).String(), "--leader-election-retry-period", (Lease / 8).String(),
+	}, o.Args...)
+	return c.StartProcess(name, filepath.Join(c.Dir, program), arguments(user, o), nil)
+}
+
+// Lease is how long a leader among replicas has the lease for.
+const Lease = 4 * time.Second
+
+// Leader is the lease that replicas contend for.
+func Leader(ctx context.Context, c *kube.Cluster) (*coordinationv1.Lease, error) {
+	lease := &coordinationv1.Lease{}
+	key := types.NamespacedName{Namespace: namespace, Name: "dane-operator.mail.dane-operator.io"}
+	return lease, c.Client.Get(ctx, key, lease)
+}
+
+// apply applies files of the repository.
+func apply(ctx context.Context, c *kube.Cluster, files ...string) error {
+	root, err := kube.Root()
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(root, file)) //nolint:gosec // a file of the repository
+		if err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+		if err := c.Apply(ctx, string(text)); err != nil {
+			return fmt.Errorf("apply %s: %w", file, err)
+		}
+	}
+	return nil
 }
 
 // Build builds the operator into dir and returns the path of the program.
 func Build(ctx context.Context, root, dir string) (string, error) {
-	program := filepath.Join(dir, "dane-operator")
-	cmd := exec.CommandContext(ctx, "go", "build", "-C", root, "-o", program, "./cmd/dane-operator")
+	path := filepath.Join(dir, program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", root, "-o", path, "./cmd/dane-operator")
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the operator: %w\n%s", err, out)
 	}
-	return program, nil
+	return path, nil
 }
