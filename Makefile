@@ -56,8 +56,9 @@ test-unit: ## Test the product's packages alone.
 	go test ./...
 
 test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and Postfix (Debian, as root).
-	@echo "making sure that kube-apiserver, etcd and cert-manager are there"
+	@echo "making sure that kube-apiserver, etcd, cert-manager and Pebble are there"
 	@hack/envtest.sh cert-manager >/dev/null
+	@hack/envtest.sh pebble >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
 		go -C test test -count=1 -p 1 -parallel 6 -timeout 30m ./...
