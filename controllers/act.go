@@ -94,7 +94,7 @@ func (r *MailDomainReconciler) publish(run *domainRun, h *hostRun) {
 		change := zone.Change{Owner: cmp.Or(at.end, name), Expect: o.Expect, Want: o.Records, TTL: h.facts.Policy.TTL}
 		at.client.Publish(change, func(result zone.Result) {
 			r.observer.endPublish(h.key, name, result, r.Clock.Now())
-			if !r.startSweep(h, name) {
+			if !r.startSweep(h, name, false) {
 				r.observer.wake(h.key.domain)
 			}
 		})

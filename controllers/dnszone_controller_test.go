@@ -56,6 +56,7 @@ func (z *scriptedZone) Close(context.Context) {
 
 func (z *scriptedZone) Publish(zone.Change, func(zone.Result)) {}
 func (z *scriptedZone) Sweep(string, func(zone.Sweep))         {}
+func (z *scriptedZone) SweepLater(string, func(zone.Sweep))    {}
 
 // answer ends the oldest look that is under way.
 func (z *scriptedZone) answer(t *testing.T, h zone.Health) {

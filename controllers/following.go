@@ -38,6 +38,8 @@ type trail struct {
 type pursuit struct {
 	// route finds the zone that holds a name; the text says why there is none.
 	route func(name string) (station, string)
+	// later says that nobody waits for it.
+	later bool
 
 	mu    sync.Mutex
 	names int
@@ -45,7 +47,11 @@ type pursuit struct {
 
 // follow sweeps a name and those that it leads to, and hands over what all of them say together.
 func (p *pursuit) follow(at station, name string, depth int, done func(trail)) {
-	at.client.Sweep(name, func(s zone.Sweep) {
+	ask := at.client.Sweep
+	if p.later {
+		ask = at.client.SweepLater
+	}
+	ask(name, func(s zone.Sweep) {
 		targets := aliasesIn(s)
 		found := make(map[string]trail, len(targets))
 		if len(targets) == 0 {

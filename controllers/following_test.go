@@ -19,12 +19,19 @@ type sweptZone struct {
 	scriptedZone
 	answers map[string][]zone.Answer
 	asked   *int
+	// later counts those of them that nobody waited for.
+	later *int
 }
 
 func (z *sweptZone) Sweep(name string, done func(zone.Sweep)) {
 	*z.asked++
 	at := time.Unix(1e9+int64(*z.asked), 0)
 	done(zone.Sweep{Start: at, End: at.Add(time.Second), Answers: z.answers[name]})
+}
+
+func (z *sweptZone) SweepLater(name string, done func(zone.Sweep)) {
+	*z.later++
+	z.Sweep(name, done)
 }
 
 const asked = "_25._tcp.mx.here."
@@ -158,9 +165,23 @@ func TestAliasesAreFollowedAsASenderDoes(t *testing.T) {
 
 // followed asks for a name of zone here, beside which there is zone there.
 func followed(answers map[string][]zone.Answer) trail {
-	n := 0
-	client := &sweptZone{answers: answers, asked: &n}
-	p := &pursuit{route: func(name string) (station, string) {
+	n, later := 0, 0
+	return pursued(&sweptZone{answers: answers, asked: &n, later: &later}, false)
+}
+
+// TestWhatNobodyWaitsForIsAskedLater, at every name on the way.
+func TestWhatNobodyWaitsForIsAskedLater(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		n, asLater := 0, 0
+		pursued(&sweptZone{answers: chain(3), asked: &n, later: &asLater}, later)
+		if want := map[bool]int{false: 0, true: n}[later]; n != 4 || asLater != want {
+			t.Errorf("later %t: %d of %d sweeps were asked for later, want %d", later, asLater, n, want)
+		}
+	}
+}
+
+func pursued(client *sweptZone, later bool) trail {
+	p := &pursuit{later: later, route: func(name string) (station, string) {
 		for _, z := range []string{"here", "there"} {
 			if strings.HasSuffix(name, "."+z+".") {
 				return station{name: types.NamespacedName{Name: z}, client: client}, ""

@@ -245,6 +245,8 @@ type Client interface {
 	// Sweep asks every authoritative address, and the primary, for the TLSA RRset of the owner.
 	// Sweeps that are asked for together are made together.
 	Sweep(owner string, done func(Sweep))
+	// SweepLater is Sweep for what nobody waits for: under a Ceiling all others go before it.
+	SweepLater(owner string, done func(Sweep))
 	// Addresses asks the zone's servers for the A and AAAA records of a host below the zone.
 	Addresses(host string, done func(Address))
 	// Check looks at the zone as a whole.
