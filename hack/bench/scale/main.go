@@ -26,7 +26,7 @@ import (
 type flags struct {
 	domains, zones, held                       int
 	ttl, publishSafety, retireSafety, interval time.Duration
-	rest, patience                             time.Duration
+	stagger, rest, patience                    time.Duration
 	json, quick                                bool
 	growth, csv, plot, profiles, dir           string
 	operatorArgs                               string
@@ -52,6 +52,7 @@ func parse() flags {
 	flag.DurationVar(&f.publishSafety, "publish-safety", 40*time.Second, "spec.rollover.publishSafety: with the TTL it makes a wait of a minute")
 	flag.DurationVar(&f.retireSafety, "retire-safety", 30*time.Second, "spec.rollover.retireSafety")
 	flag.DurationVar(&f.interval, "interval", 10*time.Second, "spec.propagation.interval of the zones")
+	flag.DurationVar(&f.stagger, "stagger", 500*time.Millisecond, "between two renewals of hosts that wait: with 0 all instants fall together, and what is measured is how fast the API server writes")
 	flag.DurationVar(&f.rest, "rest", time.Minute, "how long to look on at rest")
 	flag.DurationVar(&f.patience, "patience", 40*time.Minute, "how long a phase may take before the run is given up")
 	flag.BoolVar(&f.json, "json", false, "print JSON instead of a table")
