@@ -83,7 +83,12 @@ func TestCarryOver(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.reason, func(t *testing.T) {
-			h := &hostRun{decided: true, entry: row.entry, previous: &v1alpha1.MailServerStatus{Versions: row.stored, Keys: key(known)}}
+			found := []v1alpha1.EndpointStatus{{Address: "192.0.2.1", Verified: true}}
+			h := &hostRun{decided: true, entry: row.entry, previous: &v1alpha1.MailServerStatus{Versions: row.stored, Keys: key(known), Endpoints: found}}
+			row.next.Endpoints, h.view.last = found, &rollover.ProbeRound{}
+			if row.entry.health == nil { // probed, and the name servers were not asked yet
+				row.next.Endpoints = []v1alpha1.EndpointStatus{{Address: "192.0.2.1", Message: notCompared}}
+			}
 			h.carryOver(&row.next)
 			if same := equality.Semantic.DeepEqual(row.next, *h.previous); same != row.same {
 				t.Errorf("the status is the stored one: %t, want %t", same, row.same)

@@ -36,13 +36,17 @@ func (h *hostRun) unseen() bool {
 }
 
 // carryOver keeps what differs from the stored status by no news: while a new process has not looked yet,
-// the visibility of keys that it finds in the same role; and versions that no cache has any more, which
+// the visibility of keys that it finds in the same role, and the endpoints, since a probe may come before the
+// answer to compare it with; and versions that no cache has any more, which
 // go with whatever else changes.
 func (h *hostRun) carryOver(s *v1alpha1.MailServerStatus) {
 	if h.previous == nil {
 		return
 	}
 	if h.unseen() {
+		if len(h.previous.Endpoints) > 0 {
+			s.Endpoints = h.previous.Endpoints
+		}
 		for i := range s.Keys {
 			k := &s.Keys[i]
 			was := slices.IndexFunc(h.previous.Keys, func(p v1alpha1.KeyStatus) bool {
