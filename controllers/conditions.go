@@ -228,54 +228,6 @@ func firstWait(h *hostRun, fallback string) string {
 	return fallback
 }
 
-// verifiedFinding: every endpoint presents a chain that matches what the servers show.
-func verifiedFinding(_ *domainRun, h *hostRun) finding {
-	switch {
-	case h.server.Probe.Mode == v1alpha1.ProbeDisabled:
-		return finding{metav1.ConditionTrue, v1alpha1.ReasonProbeDisabled, "the endpoints are not probed"}
-	case h.notManaged && h.decided && len(h.decision.Owners) > 0 && noRecords(h):
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNothingPublished, "it is somebody else's, and has no TLSA records"}
-	case h.notManaged && h.refused != nil:
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNotManaged, "it is somebody else's, and no DNSZone that this namespace may use covers it: it is not checked"}
-	case !h.decided || h.view.last == nil:
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "no endpoint has been probed yet"}
-	case !h.decision.Published && !h.notManaged:
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonNothingPublished, "there are no records to compare with yet"}
-	}
-	return compareEndpoints(h)
-}
-
-// noRecords says whether the servers have answered, and none shows a record.
-func noRecords(h *hostRun) bool {
-	return !slices.ContainsFunc(h.decision.Owners, func(o rollover.OwnerDecision) bool {
-		seen := h.view.owners[o.Name].last
-		return seen == nil || len(shown(seen)) > 0
-	})
-}
-
-// compareEndpoints says what the endpoints present, compared with what the servers show.
-func compareEndpoints(h *hostRun) finding {
-	var bad, unknown []string
-	for _, e := range h.view.probes {
-		for _, s := range endpointStatus(h, e) {
-			line := s.Address + ": " + strings.TrimPrefix(s.Message, s.Address+":")
-			switch {
-			case s.SPKISHA256 == "" || s.Message == notCompared:
-				unknown = append(unknown, line)
-			case !s.Verified:
-				bad = append(bad, line)
-			}
-		}
-	}
-	switch {
-	case len(bad) > 0:
-		return finding{metav1.ConditionFalse, v1alpha1.ReasonMismatch, strings.Join(bad, "; ")}
-	case len(unknown) > 0:
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, strings.Join(unknown, "; ")}
-	}
-	return finding{metav1.ConditionTrue, v1alpha1.ReasonVerified, ""}
-}
-
 // secureFinding: the zone validates.
 func secureFinding(run *domainRun, h *hostRun) finding {
 	if run.md.Spec.DNSSEC == v1alpha1.DNSSECIgnored {

@@ -84,13 +84,38 @@ func TestProxyHeaderOfTheSpec(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeReachedIsUnknown: a port that is blocked on the way says nothing of the server behind it.
-func TestWhatCannotBeReachedIsUnknown(t *testing.T) {
-	const blocked = "192.0.2.1:25: no connection in time: the server is down, or port 25 is blocked on the way, as it is in many networks"
-	h := &hostRun{}
-	h.view.probes = []endpointProbe{{address: "192.0.2.1", port: 25, results: []probe.Result{{Outcome: probe.Unreachable, Message: blocked}}}}
-	got := compareEndpoints(h)
-	if got.status != metav1.ConditionUnknown || got.reason != v1alpha1.ReasonUnreachable || !strings.Contains(got.message, "no connection in time: the server is down, or port 25 is blocked on the way") {
-		t.Errorf("got %+v", got)
+// TestEndpointsWithoutAChain: a port that is blocked on the way says nothing of the server behind it. A
+// server that answers and has no TLS is known to be one that senders with DANE do not deliver to.
+func TestEndpointsWithoutAChain(t *testing.T) {
+	const (
+		blocked = "192.0.2.1:25: no connection in time: the server is down, or port 25 is blocked on the way, as it is in many networks"
+		plain   = "the server does not offer STARTTLS: senders with DANE do not deliver"
+	)
+	one := func(address string, results ...probe.Result) endpointProbe {
+		return endpointProbe{address: address, port: 25, results: results}
+	}
+	unreachable := one("192.0.2.1", probe.Result{Outcome: probe.Unreachable, Message: blocked})
+	noTLS := one("2001:db8::2", probe.Result{Outcome: probe.NoTLS, Message: plain}, probe.Result{Outcome: probe.NoTLS, Message: plain})
+	rows := []struct {
+		reason string
+		probes []endpointProbe
+		want   finding
+	}{
+		{"blocked: nothing is known", []endpointProbe{unreachable}, finding{metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, blocked}},
+		{"no TLS: known, and the address stands before it", []endpointProbe{noTLS}, finding{metav1.ConditionFalse, v1alpha1.ReasonNoTLS, "[2001:db8::2]:25: " + plain}},
+		{"what is known goes before what is not", []endpointProbe{unreachable, noTLS}, finding{metav1.ConditionFalse, v1alpha1.ReasonNoTLS, "[2001:db8::2]:25: " + plain}},
+		{
+			"no TLS, and then silence: it is not known what it would have said", []endpointProbe{one("192.0.2.3", noTLS.results[0], probe.Result{Outcome: probe.Unreachable, Message: "192.0.2.3:25: gone"})},
+			finding{metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, "192.0.2.3:25: " + plain},
+		},
+	}
+	for _, row := range rows {
+		t.Run(row.reason, func(t *testing.T) {
+			h := &hostRun{}
+			h.view.probes = row.probes
+			if got := compareEndpoints(h); got != row.want {
+				t.Errorf("got %+v, want %+v", got, row.want)
+			}
+		})
 	}
 }

@@ -101,6 +101,8 @@ const (
 	ReasonVerified = "Verified"
 	// ReasonMismatch: an endpoint presents a chain that the published records do not match.
 	ReasonMismatch = "Mismatch"
+	// ReasonNoTLS: an endpoint answers and offers no TLS.
+	ReasonNoTLS = "NoTLS"
 	// ReasonUnreachable: an endpoint could not be reached, so nothing is known of it.
 	ReasonUnreachable = "Unreachable"
 	// ReasonProbeDisabled: the user vouches for the endpoints.
