@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (b *bind) prepare(p *Primary) {
 	p.file("rndc.conf", fmt.Sprintf("key control-key { algorithm hmac-sha256; secret %q; };\noptions { default-key control-key; default-server %s; default-port %d; };\n",
 		b.controlKey, p.options.Address, b.port))
 	b.configure(p)
-	p.args = []string{"-g", "-n", "1", "-c", filepath.Join(p.dir, "named.conf")}
+	p.args = []string{"-g", "-n", strconv.Itoa(max(p.options.Threads, 1)), "-c", filepath.Join(p.dir, "named.conf")}
 }
 
 func (b *bind) renotify(p *Primary) {

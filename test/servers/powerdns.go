@@ -72,11 +72,16 @@ func (d powerDNS) util(p *Primary, args ...string) (string, error) {
 	return p.run("pdnsutil", "", append([]string{"--config-dir=" + p.dir}, args...)...)
 }
 
-// settings are pdns.conf. Metadata is not cached, so that a test's change of it counts at once.
+// settings are pdns.conf. Unless its caches are wanted, metadata is not cached, so that a test's change of it
+// counts at once.
 func (d powerDNS) settings(p *Primary) string {
 	script := fmt.Sprintf("lua-dnsupdate-policy-script=%s/policy.lua\n", p.dir)
 	if p.options.WithoutPolicy {
 		script = ""
+	}
+	caches := "domain-metadata-cache-ttl=0\nzone-metadata-cache-ttl=0\nzone-cache-refresh-interval=0\n"
+	if p.options.Caches {
+		caches = ""
 	}
 	return fmt.Sprintf(`launch=gsqlite3
 gsqlite3-database=%[1]s/pdns.sqlite3
@@ -94,10 +99,7 @@ guardian=no
 write-pid=no
 version-string=anonymous
 default-soa-edit-signed=INCREMENT-WEEKS
-domain-metadata-cache-ttl=0
-zone-metadata-cache-ttl=0
-zone-cache-refresh-interval=0
-`, p.dir, p.addr.Addr(), p.addr.Port(), script)
+%[5]s`, p.dir, p.addr.Addr(), p.addr.Port(), script, caches)
 }
 
 // policy is who may write what. With such a script PowerDNS asks nothing else, not even whether a key

@@ -52,6 +52,9 @@ type Options struct {
 	// WithoutPolicy is for PowerDNS alone: no policy script, so that its metadata decides who may write, and
 	// whoever may, may write everything.
 	WithoutPolicy bool
+	// Caches is for PowerDNS alone: it caches metadata and its list of zones as it does by default, and does
+	// not see a change of them at once.
+	Caches bool
 
 	// What follows is for BIND alone.
 
@@ -59,6 +62,8 @@ type Options struct {
 	MaxZoneTTL int
 	// InlineSigning signs behind the update: BIND then acknowledges before it serves the change.
 	InlineSigning bool
+	// Threads that BIND works with; default 1, which is enough for a test.
+	Threads int
 	// TLSCert and TLSKey are PEM files: BIND then takes DNS over TLS at Primary.TLS too.
 	TLSCert, TLSKey string
 }

@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"testing"
@@ -30,6 +31,7 @@ const target = 0.8
 type options struct {
 	server         string
 	owners, rounds int
+	threads        int
 	cold           bool
 	cpuProfile     string
 }
@@ -39,6 +41,7 @@ func main() {
 	flag.StringVar(&o.server, "server", "BIND", "make of the primary: BIND, Knot or PowerDNS")
 	flag.IntVar(&o.owners, "owners", 1000, "TLSA owners to publish in each turn, two records each")
 	flag.IntVar(&o.rounds, "rounds", 3, "turns of each")
+	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads that BIND works with; by itself it takes one for each processor")
 	flag.BoolVar(&o.cold, "cold", false, "publish without a sweep before: the writer then looks at each owner first")
 	flag.StringVar(&o.cpuProfile, "cpuprofile", "", "write a CPU profile of the writer's turns to this file")
 	flag.Parse()
@@ -63,7 +66,7 @@ type bench struct {
 }
 
 func run(t testing.TB, server servers.Make, o options) {
-	primary := servers.StartPrimary(t, server, servers.Options{})
+	primary := servers.StartPrimary(t, server, servers.Options{Threads: o.threads, Caches: true})
 	b := &bench{t: t, primary: primary, actor: harness.StartActor(t, primary, zone.Options{}), o: o}
 	// The first messages find everything cold.
 	b.bare("warm-bare", 2*zone.BatchSize)

@@ -34,7 +34,7 @@ func main() {
 }
 
 func run(t testing.TB, server servers.Make, changes int) {
-	primary := servers.StartPrimary(t, server, servers.Options{})
+	primary := servers.StartPrimary(t, server, servers.Options{Caches: true})
 	actor := harness.StartActor(t, primary, zone.Options{})
 	const warm = 10
 	var bare, writer []time.Duration
