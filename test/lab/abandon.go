@@ -17,7 +17,7 @@ import (
 // abandonTimeout is for a machine that does much else.
 const abandonTimeout = time.Minute
 
-// AbandonAfter clears a namespace when the test ends. Call it after the servers of the test were
+// AbandonAfter clears a namespace when the test ends, and logs what its objects say if it has failed. Call it after the servers of the test were
 // started, so that it comes before they are stopped. A test does not fail by it.
 func (l *Lab) AbandonAfter(t testing.TB, namespace string) {
 	t.Helper()
@@ -25,6 +25,9 @@ func (l *Lab) AbandonAfter(t testing.TB, namespace string) {
 		// The test's own context has ended by now.
 		ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)
 		defer cancel()
+		if t.Failed() {
+			l.tell(ctx, t, namespace)
+		}
 		if err := l.abandon(ctx, namespace); err != nil {
 			t.Logf("namespace %s is not cleared: %v", namespace, err)
 		}
