@@ -191,12 +191,13 @@ func (r *MailDomainReconciler) linkedZones(w *world, h *hostRun) []linkedZone {
 	slices.SortFunc(names, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
 	var out []linkedZone
 	for _, name := range slices.Compact(names) {
-		i := slices.IndexFunc(w.zones, func(z v1alpha1.DNSZone) bool { return client.ObjectKeyFromObject(&z) == name })
-		if i < 0 || name == client.ObjectKeyFromObject(h.zone) {
+		if name == client.ObjectKeyFromObject(h.zone) {
 			continue
 		}
-		entry, _ := r.zones.get(name)
-		out = append(out, linkedZone{zone: &w.zones[i], entry: entry})
+		if z := w.zones.named(name); z != nil {
+			entry, _ := r.zones.get(name)
+			out = append(out, linkedZone{zone: z, entry: entry})
+		}
 	}
 	return out
 }

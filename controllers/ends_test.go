@@ -55,7 +55,7 @@ func TestZoneForEnd(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
-			w := &world{zones: append([]v1alpha1.DNSZone{home}, c.others...), namespaceLabels: map[string]map[string]string{"mail": {}}}
+			w := &world{zones: zoneList(append([]v1alpha1.DNSZone{home}, c.others...)), namespaceLabels: map[string]map[string]string{"mail": {}}}
 			z, refused := w.zoneForEnd("mail", &home, c.end)
 			switch {
 			case refused == nil && z.Name != c.want:
@@ -107,7 +107,7 @@ func TestOldestClaimOwnsAnEnd(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
-			w := &world{zones: []v1alpha1.DNSZone{real, fake}, domains: append([]v1alpha1.MailDomain{mine}, c.others...), namespaceLabels: map[string]map[string]string{"mail": {}, "evil": {}, "shop": {}}}
+			w := &world{zones: zoneList{real, fake}, domains: append([]v1alpha1.MailDomain{mine}, c.others...), namespaceLabels: map[string]map[string]string{"mail": {}, "evil": {}, "shop": {}}}
 			if have := w.nameOwnedElsewhere(&mine, &real, end); have != c.want {
 				t.Errorf("owned by %q, want %q", have, c.want)
 			}
@@ -115,7 +115,7 @@ func TestOldestClaimOwnsAnEnd(t *testing.T) {
 	}
 	t.Run("one whose grant was revoked claims nothing any more", func(t *testing.T) {
 		own := dnsZone("dns", "real", "example.com", grant(v1alpha1.GrantAll, nil, "mx1.example.com"))
-		w := &world{zones: []v1alpha1.DNSZone{own}, domains: []v1alpha1.MailDomain{mine, led("shop", "old", time.Hour, "mx2.example.com", end, own)}, namespaceLabels: map[string]map[string]string{"mail": {}, "shop": {}}}
+		w := &world{zones: zoneList{own}, domains: []v1alpha1.MailDomain{mine, led("shop", "old", time.Hour, "mx2.example.com", end, own)}, namespaceLabels: map[string]map[string]string{"mail": {}, "shop": {}}}
 		if have := w.nameOwnedElsewhere(&mine, &own, end); have != "" {
 			t.Errorf("owned by %q", have)
 		}
@@ -139,7 +139,7 @@ func endBed(zones []v1alpha1.DNSZone, stored string, seen ...string) (*MailDomai
 		r.observer.endSweep(h.key, owner, trail{sweep: s})
 		h.view = r.observer.view(h.key)
 	}
-	return r, &world{zones: zones, domains: []v1alpha1.MailDomain{md}, namespaceLabels: map[string]map[string]string{"mail": {}}}, &md, h
+	return r, &world{zones: zoneList(zones), domains: []v1alpha1.MailDomain{md}, namespaceLabels: map[string]map[string]string{"mail": {}}}, &md, h
 }
 
 // TestWhereAnOwnerIsWritten: as the servers say, and as status says while they do not.

@@ -40,6 +40,9 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 			return nil, err
 		}
 	}
+	if zones, ok := w.zones.(*cachedZones); ok && zones.failure() != nil {
+		return nil, zones.failure()
+	}
 	run.shareEnds()
 	return run, nil
 }

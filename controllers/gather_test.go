@@ -81,7 +81,7 @@ func TestCacheThatLagsDropsNoKey(t *testing.T) {
 			}}}
 			r := &MailDomainReconciler{keys: keyReader{cached: behind, live: row.live}, zones: newZoneRegistry(), observer: newObserver(func(types.NamespacedName) {})}
 			r.zones.update(types.NamespacedName{Namespace: "mail", Name: "zone"}, func(e *zoneEntry) { e.client = &scriptedZone{} })
-			w := &world{zones: []v1alpha1.DNSZone{*z}, domains: []v1alpha1.MailDomain{*md}, namespaceLabels: map[string]map[string]string{"mail": {}}}
+			w := &world{zones: zoneList{*z}, domains: []v1alpha1.MailDomain{*md}, namespaceLabels: map[string]map[string]string{"mail": {}}}
 			run := &domainRun{md: md, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 			h := r.newHost(md, md.Spec.MailServers[0])
 			if err := r.gatherHost(t.Context(), run, w, h); err != nil {

@@ -37,8 +37,10 @@ func addEventIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		}
 	}
 	ofZone := func(o client.Object) []string { return secretsOfZone(o.(*v1alpha1.DNSZone)) }
-	if err := indexer.IndexField(ctx, &v1alpha1.DNSZone{}, zoneSecretIndex, ofZone); err != nil {
-		return fmt.Errorf("index DNSZones by Secret: %w", err)
+	for field, of := range map[string]client.IndexerFunc{zoneSecretIndex: ofZone, zoneNameIndex: zoneNames, zoneObjectIndex: zoneObjects} {
+		if err := indexer.IndexField(ctx, &v1alpha1.DNSZone{}, field, of); err != nil {
+			return fmt.Errorf("index DNSZones by %s: %w", field, err)
+		}
 	}
 	return nil
 }

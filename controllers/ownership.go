@@ -10,10 +10,10 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-// world is what the reconciler knows of all DNSZones and MailDomains: enough to tell which zone a
-// host is written to and who owns it. It does no I/O.
+// world is what the reconciler knows of DNSZones and MailDomains: enough to tell which zone a host is
+// written to and who owns it.
 type world struct {
-	zones []v1alpha1.DNSZone
+	zones zoneSource
 	// domains that may list the host, the one at hand included.
 	domains []v1alpha1.MailDomain
 	// namespaceLabels by namespace name.
@@ -50,8 +50,7 @@ func (w *world) zoneFor(namespace string, server *v1alpha1.MailServer) (*v1alpha
 // zoneOffers are the DNSZones that a namespace may write a host to: the best of each namespace.
 func (w *world) zoneOffers(namespace, host string) map[string]*v1alpha1.DNSZone {
 	best := map[string]*v1alpha1.DNSZone{}
-	for i := range w.zones {
-		z := &w.zones[i]
+	for _, z := range w.zones.covering(host) {
 		if !grantsName(z, namespace, w.namespaceLabels[namespace], host) {
 			continue
 		}
@@ -64,7 +63,7 @@ func (w *world) zoneOffers(namespace, host string) map[string]*v1alpha1.DNSZone 
 
 // noZone says why there is no DNSZone for a host.
 func (w *world) noZone(namespace, host string) *refusal {
-	if slices.ContainsFunc(w.zones, func(z v1alpha1.DNSZone) bool { return z.Namespace == namespace && inZone(host, z.Spec.Zone) }) {
+	if slices.ContainsFunc(w.zones.covering(host), func(z *v1alpha1.DNSZone) bool { return z.Namespace == namespace }) {
 		return &refusal{v1alpha1.ReasonNotGranted, fmt.Sprintf("no DNSZone grants %s to namespace %s: add it to spec.grants of the DNSZone", host, namespace)}
 	}
 	// Zones of other namespaces are not named here either.
@@ -74,18 +73,18 @@ func (w *world) noZone(namespace, host string) *refusal {
 func (w *world) namedZone(namespace string, server *v1alpha1.MailServer) (*v1alpha1.DNSZone, *refusal) {
 	ref := types.NamespacedName{Namespace: cmp.Or(server.ZoneRef.Namespace, namespace), Name: server.ZoneRef.Name}
 	foreign := ref.Namespace != namespace
-	i := slices.IndexFunc(w.zones, func(z v1alpha1.DNSZone) bool { return z.Name == ref.Name && z.Namespace == ref.Namespace })
-	if i >= 0 && grantsName(&w.zones[i], namespace, w.namespaceLabels[namespace], server.Hostname) {
-		return &w.zones[i], nil
+	z := w.zones.named(ref)
+	if z != nil && grantsName(z, namespace, w.namespaceLabels[namespace], server.Hostname) {
+		return z, nil
 	}
 	switch {
 	case foreign:
 		// One answer for "does not exist" and "not granted", so that the condition is no oracle.
 		return nil, &refusal{v1alpha1.ReasonNotGranted, fmt.Sprintf("DNSZone %s does not grant %s to namespace %s, or does not exist: its owner must add a grant", ref, server.Hostname, namespace)}
-	case i < 0:
+	case z == nil:
 		return nil, &refusal{v1alpha1.ReasonZoneNotFound, fmt.Sprintf("DNSZone %s, which zoneRef of %s names, does not exist", ref, server.Hostname)}
-	case !inZone(server.Hostname, w.zones[i].Spec.Zone):
-		return nil, &refusal{v1alpha1.ReasonNotGranted, fmt.Sprintf("host %s is not below zone %s of DNSZone %s", server.Hostname, w.zones[i].Spec.Zone, ref)}
+	case !inZone(server.Hostname, z.Spec.Zone):
+		return nil, &refusal{v1alpha1.ReasonNotGranted, fmt.Sprintf("host %s is not below zone %s of DNSZone %s", server.Hostname, z.Spec.Zone, ref)}
 	default:
 		return nil, &refusal{v1alpha1.ReasonNotGranted, fmt.Sprintf("DNSZone %s does not grant %s to namespace %s: add it to spec.grants", ref, server.Hostname, namespace)}
 	}

@@ -53,7 +53,7 @@ func TestZoneForAmongNamespaces(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
 			for range 2 {
-				w := &world{zones: c.zones, namespaceLabels: map[string]map[string]string{"mail": {}}}
+				w := &world{zones: zoneList(c.zones), namespaceLabels: map[string]map[string]string{"mail": {}}}
 				z, refused := w.zoneFor("mail", &v1alpha1.MailServer{Hostname: host})
 				switch {
 				case refused == nil && z.Namespace+"/"+z.Name != c.want:
@@ -70,7 +70,7 @@ func TestZoneForAmongNamespaces(t *testing.T) {
 func TestAmbiguousZoneSaysWhatToDoAndNamesNobody(t *testing.T) {
 	all := grant(v1alpha1.GrantAll, nil)
 	w := &world{
-		zones:           []v1alpha1.DNSZone{dnsZone("dns", "offered", "example.com", all), dnsZone("evil", "trap", "mx1.example.com", all)},
+		zones:           zoneList{dnsZone("dns", "offered", "example.com", all), dnsZone("evil", "trap", "mx1.example.com", all)},
 		namespaceLabels: map[string]map[string]string{"mail": {}},
 	}
 	server := v1alpha1.MailServer{Hostname: "mx1.example.com"}
@@ -97,7 +97,7 @@ func TestAmbiguousZoneSaysWhatToDoAndNamesNobody(t *testing.T) {
 // claimsWorld has a zone that all may write, and one that a squatter made for the same name.
 func claimsWorld(domains ...v1alpha1.MailDomain) *world {
 	return &world{
-		zones: []v1alpha1.DNSZone{
+		zones: zoneList{
 			dnsZone("dns", "real", "example.com", grant(v1alpha1.GrantAll, nil)),
 			dnsZone("evil", "fake", "example.com"),
 		},
@@ -184,6 +184,8 @@ func TestReadWorldKnowsWhoTookOverAHostThatLeft(t *testing.T) {
 		WithObjects(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "mail"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}).
 		WithIndex(&v1alpha1.MailDomain{}, hostIndex, func(o client.Object) []string { return hostnames(o.(*v1alpha1.MailDomain)) }).
 		WithIndex(&v1alpha1.MailDomain{}, endIndex, aliasEnds).
+		WithIndex(&v1alpha1.DNSZone{}, zoneNameIndex, zoneNames).
+		WithIndex(&v1alpha1.DNSZone{}, zoneObjectIndex, zoneObjects).
 		Build()
 	w, err := readWorld(t.Context(), api, &mine, nil)
 	if err != nil {

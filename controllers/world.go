@@ -93,17 +93,12 @@ func certificateNames(md *v1alpha1.MailDomain) []string {
 	return slices.Compact(out)
 }
 
-// readWorld reads, from the cache, all DNSZones, the labels of the namespaces concerned, and the
-// MailDomains that share a host with md, have taken one over that md still has records of, or write
+// readWorld finds, in the cache, DNSZones, the labels of the namespaces concerned, and the MailDomains
+// that share a host with md, have taken one over that md still has records of, or write
 // to one of the names that md writes to.
 // All of it is shared with the cache and must not be changed.
 func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomain, names []string) (*world, error) {
-	w := &world{namespaceLabels: map[string]map[string]string{}}
-	var zones v1alpha1.DNSZoneList
-	if err := reader.List(ctx, &zones, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list DNSZones: %w", err)
-	}
-	w.zones = zones.Items
+	w := &world{zones: newCachedZones(ctx, reader), namespaceLabels: map[string]map[string]string{}}
 	seen := map[types.UID]bool{}
 	if err := w.readDomains(ctx, reader, hostIndex, concernedHosts(md, names), seen); err != nil {
 		return nil, err

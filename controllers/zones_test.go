@@ -82,7 +82,7 @@ func TestZoneFor(t *testing.T) {
 		{"zoneRef to nothing here", v1alpha1.MailServer{Hostname: "mx.own.example", ZoneRef: &v1alpha1.ZoneReference{Name: "none"}}, "", v1alpha1.ReasonZoneNotFound},
 		{"a host outside the zone that zoneRef names", v1alpha1.MailServer{Hostname: "mx.other.example", ZoneRef: &v1alpha1.ZoneReference{Name: "own"}}, "", v1alpha1.ReasonNotGranted},
 	}
-	w := &world{zones: zones, namespaceLabels: map[string]map[string]string{"mail": {}}}
+	w := &world{zones: zoneList(zones), namespaceLabels: map[string]map[string]string{"mail": {}}}
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
 			z, refused := w.zoneFor("mail", &c.server)
@@ -131,7 +131,7 @@ func TestOwnedElsewhere(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
 			w := &world{
-				zones:           []v1alpha1.DNSZone{dnsZone("mail", "z", "example.com")},
+				zones:           zoneList{dnsZone("mail", "z", "example.com")},
 				domains:         []v1alpha1.MailDomain{mine, c.other},
 				namespaceLabels: map[string]map[string]string{"mail": {}, "evil": {}},
 			}
