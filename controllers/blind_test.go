@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/probe"
@@ -94,6 +95,75 @@ func TestCarryOver(t *testing.T) {
 				t.Errorf("the status is the stored one: %t, want %t", same, row.same)
 			}
 		})
+	}
+}
+
+// TestCounts wants no write for each step of a count, and what was not written to be counted again.
+func TestCounts(t *testing.T) {
+	at := &metav1.Time{Time: paceNow}
+	version := func(n int32) []v1alpha1.VersionStatus {
+		v := v1alpha1.VersionStatus{Owner: "a", Open: true, AbsentSweeps: n}
+		if n > 0 {
+			v.AbsentSince = at
+		}
+		return []v1alpha1.VersionStatus{v}
+	}
+	key := func(n int32) []v1alpha1.KeyStatus {
+		k := v1alpha1.KeyStatus{SPKISHA256: "00", Role: v1alpha1.RolePrevious, GoneRounds: n}
+		if n > 0 {
+			k.GoneSince = at
+		}
+		return []v1alpha1.KeyStatus{k}
+	}
+	rows := []struct {
+		reason                string
+		versionWas, versionIs int32
+		keyWas, keyIs         int32
+		kept                  int
+		records               []string
+		counting              bool
+		wantVersion, wantGone int32
+	}{
+		{reason: "a first sweep without the version", versionIs: 1, counting: true},
+		{reason: "a second", versionIs: 2, kept: 1, counting: true},
+		{reason: "the last that is needed", versionIs: 3, wantVersion: 3},
+		{reason: "a round without the key", keyIs: 1, counting: true},
+		{reason: "the last round that is needed: from now on there is a time to wait for", keyIs: 3, wantGone: 3},
+		{reason: "one count grows and another ends", versionIs: 3, keyIs: 1, wantVersion: 3, wantGone: 1},
+		{reason: "the count begins anew: a write, or all that is seen would be kept for ever", versionWas: 2},
+		{reason: "it goes on from what was stored with something else", versionWas: 1, versionIs: 2, counting: true, wantVersion: 1},
+		{reason: "something else is new", versionIs: 1, records: []string{"3 1 1 00"}, wantVersion: 1},
+		{reason: "enough is kept", versionIs: 1, kept: 3, wantVersion: 1},
+		{reason: "nothing is new"},
+	}
+	for _, row := range rows {
+		t.Run(row.reason, func(t *testing.T) {
+			h := &hostRun{decided: true, entry: zoneEntry{health: &zone.Health{}}, previous: &v1alpha1.MailServerStatus{Versions: version(row.versionWas), Keys: key(row.keyWas)}}
+			h.facts.Policy.Sweeps, h.view.last = 3, &rollover.ProbeRound{}
+			h.view.owners = map[string]ownerObservation{"a": {sweeps: make([]rollover.Sweep, row.kept)}}
+			next := v1alpha1.MailServerStatus{Versions: version(row.versionIs), Keys: key(row.keyIs), Records: row.records}
+			h.carryOver(&next)
+			if h.counting != row.counting || next.Versions[0].AbsentSweeps != row.wantVersion || next.Keys[0].GoneRounds != row.wantGone {
+				t.Errorf("counting %t, status %+v", h.counting, next)
+			}
+			if since := next.Versions[0].AbsentSince; (since == nil) != (row.wantVersion == 0) {
+				t.Errorf("absent since %v with %d sweeps", since, row.wantVersion)
+			}
+		})
+	}
+}
+
+// TestCountedIsKept wants the observer to keep what a status that was not written rests on.
+func TestCountedIsKept(t *testing.T) {
+	for _, counting := range []bool{true, false} {
+		r := &MailDomainReconciler{observer: newObserver(func(types.NamespacedName) {})}
+		h := &hostRun{key: hostKey{host: "mx1.example.com"}, decided: true, counting: counting}
+		r.observer.endSweep(h.key, "a", trail{})
+		h.view = r.observer.view(h.key)
+		r.consumed(&domainRun{hosts: []*hostRun{h}})
+		if kept := len(r.observer.view(h.key).owners["a"].sweeps); (kept == 1) != counting {
+			t.Errorf("counting %t: %d sweeps are kept", counting, kept)
+		}
 	}
 }
 

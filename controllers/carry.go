@@ -60,6 +60,47 @@ func (h *hostRun) carryOver(s *v1alpha1.MailServerStatus) {
 	if h.onlyPruned(s) {
 		s.Versions = h.previous.Versions
 	}
+	h.carryCounts(s)
+}
+
+// carryCounts keeps the counts of sweeps without a version and of rounds without a key, while they grow and are
+// not at their end, and where nothing else is new: to store each of them would be most of what is ever written.
+// What was counted then stays with the observer, and is counted again with what is seen next; a new process
+// begins anew.
+func (h *hostRun) carryCounts(s *v1alpha1.MailServerStatus) {
+	before := h.previous
+	if len(s.Versions) != len(before.Versions) || len(s.Keys) != len(before.Keys) || h.keepsMuch() {
+		return
+	}
+	needed := int32(h.facts.Policy.Sweeps) //nolint:gosec // at most 10
+	as := s.DeepCopy()
+	for i, v := range before.Versions {
+		if n := s.Versions[i].AbsentSweeps; v.AbsentSweeps < n && n < needed {
+			as.Versions[i].AbsentSince, as.Versions[i].AbsentSweeps = v.AbsentSince, v.AbsentSweeps
+		}
+	}
+	for i, k := range before.Keys {
+		if n := s.Keys[i].GoneRounds; k.GoneRounds < n && n < needed {
+			as.Keys[i].GoneSince, as.Keys[i].GoneRounds = k.GoneSince, k.GoneRounds
+		}
+	}
+	if equality.Semantic.DeepEqual(*as, *before) && !equality.Semantic.DeepEqual(*s, *before) {
+		*s, h.counting = *as, true
+	}
+}
+
+// keepsMuch says that the observer has kept as many sweeps or rounds as anything is counted to.
+func (h *hostRun) keepsMuch() bool {
+	most := h.facts.Policy.Sweeps
+	if len(h.view.rounds) >= most {
+		return true
+	}
+	for _, o := range h.view.owners {
+		if len(o.sweeps) >= most {
+			return true
+		}
+	}
+	return false
 }
 
 // onlyPruned says that a status differs from the stored one at most by closed versions that are missing.

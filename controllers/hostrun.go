@@ -49,6 +49,8 @@ type hostRun struct {
 	// decided says that decision holds something.
 	decided  bool
 	decision rollover.Decision
+	// counting says that the status kept its counts although there is more to count.
+	counting bool
 }
 
 // settings are what the operator's flags say of the rule.

@@ -136,10 +136,10 @@ func (r *MailDomainReconciler) isNewest(ctx context.Context, md *v1alpha1.MailDo
 	return live.ResourceVersion == md.ResourceVersion, nil
 }
 
-// consumed hands back what the stored decision rests on.
+// consumed hands back what the stored decision rests on. What was only counted is not stored.
 func (r *MailDomainReconciler) consumed(run *domainRun) {
 	for _, h := range run.hosts {
-		if h.decided {
+		if h.decided && !h.counting {
 			r.observer.consumed(h.key, h.view)
 		}
 	}

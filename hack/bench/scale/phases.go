@@ -294,9 +294,13 @@ func switches(ctx context.Context, w *world, r *result) error {
 			h.mu.Unlock()
 			return fmt.Errorf("%s was approved without ever naming an instant", h.object)
 		}
-		// Status rounds the instant up to the second: what is measured is up to that less than the truth.
-		late = append(late, max(h.approved.Sub(h.due).Seconds(), 0))
+		// Status rounds the instant up to the second: this is the most that it can have been.
+		most := h.approved.Sub(h.due) + time.Second
 		h.mu.Unlock()
+		if most < 0 {
+			return fmt.Errorf("%s was approved %s before the instant that it named", h.object, -most)
+		}
+		late = append(late, most.Seconds())
 	}
 	slices.Sort(late)
 	r.SwitchHosts = len(late)

@@ -33,16 +33,16 @@ func (r *result) rows() []row {
 		{"rest_zones_changed", "rest: zones with another serial", n(r.RestZonesChanged)},
 		{"rest_queries_mean", "rest: DNS queries a second, mean", r.RestQueriesMean},
 		{"rest_queries_max", "rest: DNS queries in the busiest second", r.RestQueriesMost},
-		{"restart_ready_s", "restart: until readyz, s", r.RestartReady},
+		{"restart_ready_s", "restart: until /readyz answers, s", r.RestartReady},
 		{"restart_swept_s", "restart: until every owner was asked for anew, s", r.RestartSwept},
 		{"restart_probed_s", "restart: until every mail server was probed anew, s", r.RestartProbed},
 		{"restart_api_writes", "restart: API writes", float64(r.RestartWrites)},
 		{"restart_zones_changed", "restart: zones with another serial", n(r.RestartZonesChanged)},
 		{"restart_peak_mib", "restart: memory at peak, MiB", r.RestartPeak},
 		{"switch_hosts", "switch of waiting rollovers: hosts", n(r.SwitchHosts)},
-		{"switch_p50_s", "switch: after the instant of the rule, median, s", r.SwitchP50},
-		{"switch_p99_s", "switch: after the instant of the rule, p99, s", r.SwitchP99},
-		{"switch_max_s", "switch: after the instant of the rule, longest, s", r.SwitchMax},
+		{"switch_p50_s", "switch: at most after the instant of the rule, median, s", r.SwitchP50},
+		{"switch_p99_s", "switch: at most after the instant of the rule, p99, s", r.SwitchP99},
+		{"switch_max_s", "switch: at most after the instant of the rule, longest, s", r.SwitchMax},
 		{"renewal_switched_s", "mass renewal: until every new certificate is issued, s", r.RenewalSwitched},
 		{"renewal_settled_s", "mass renewal: until every old key is gone and the next standby key ready, s", r.RenewalSettled},
 		{"renewal_cpu_s", "mass renewal: CPU time of the operator, s", r.RenewalCPU},
@@ -63,6 +63,27 @@ func printTable(out io.Writer, r *result) {
 		}
 	}
 	_ = t.Flush() // to the terminal
+	for _, missed := range r.missed() {
+		fmt.Fprintln(out, missed)
+	}
+}
+
+// targets are the most that a figure should be, with ten thousand MailDomains and less.
+var targets = map[string]float64{
+	"cold_peak_mib": 400, "rest_rss_mib": 400, "restart_peak_mib": 400, "peak_mib": 400,
+	"rest_cpu_percent": 5, "rest_api_writes": 0, "rest_zones_changed": 0,
+	"restart_api_writes": 0, "restart_zones_changed": 0, "restart_probed_s": 60, "switch_p99_s": 2,
+}
+
+// missed says which targets were missed.
+func (r *result) missed() []string {
+	var out []string
+	for _, line := range r.rows() {
+		if most, ok := targets[line.name]; ok && line.value > most {
+			out = append(out, fmt.Sprintf("the target of %g is missed: %s", most, line.words))
+		}
+	}
+	return out
 }
 
 // places after the point that a figure is worth.

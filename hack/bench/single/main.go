@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func main() {
 }
 
 func run(t testing.TB, server servers.Make, changes int) {
-	primary := servers.StartPrimary(t, server, servers.Options{Caches: true})
+	primary := servers.StartPrimary(t, server, servers.Options{Caches: true, Threads: runtime.NumCPU()})
 	actor := harness.StartActor(t, primary, zone.Options{})
 	const warm = 10
 	var bare, writer []time.Duration
