@@ -52,7 +52,7 @@ $(lint):
 deps: ## Install the daemons that the tests start (Debian, as root); elsewhere say what is missing.
 	@hack/deps.sh
 
-test: deps check-generated vet lint test-unit test-cluster ## Run every test (Debian, as root).
+test: deps check-generated vet lint test-unit test-cluster bench-smoke ## Run every test (Debian, as root).
 
 test-unit: ## Test the product's packages alone.
 	go test ./...
@@ -87,8 +87,14 @@ uninstall: ## Take the operator out of the current cluster; the CRDs, objects an
 fuzz: ## Run every fuzz target for FUZZTIME (1m).
 	@hack/fuzz.sh $(FUZZTIME)
 
-bench: ## Run the benchmarks.
+bench: ## Run the Go benchmarks; the programs under hack/bench stand in docs/performance.md.
 	go test -run '^$$' -bench . -benchmem ./internal/...
+
+bench-smoke: deps ## Run each program under hack/bench once, small: that it works, not how fast.
+	go -C hack/bench run ./publish -owners 100 -rounds 1
+	go -C hack/bench run ./single -changes 5
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		go -C hack/bench run ./scale -domains 20 -zones 2 -quick -rest 5s -interval 1s -ttl 2s -publish-safety 3s -retire-safety 3s
 
 conformance: ## Compare with the corpora of other implementations, and write the table of docs/conformance.md.
 	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
@@ -96,4 +102,4 @@ conformance: ## Compare with the corpora of other implementations, and write the
 clean: ## Remove what was built here.
 	rm -rf bin dist
 
-.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall fuzz bench conformance clean
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall fuzz bench bench-smoke conformance clean
