@@ -2,7 +2,6 @@ package docs
 
 import (
 	"maps"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -121,13 +120,9 @@ var others = []string{"kubectl", "helm", "docker", "kustomize", "go", "dig", "ts
 
 // TestFlagsExist: every flag that a page or the Deployment gives to the operator is one of it.
 func TestFlagsExist(t *testing.T) {
-	help, err := exec.CommandContext(t.Context(), "go", "run", "../cmd/dane-operator", "--help").CombinedOutput()
-	if err != nil {
-		t.Fatalf("ask the operator for its flags: %v\n%s", err, help)
-	}
 	known := map[string]bool{}
-	for _, found := range flag.FindAllSubmatch(help, -1) {
-		known[string(found[1])] = true
+	for _, found := range flag.FindAllStringSubmatch(helpOf(t), -1) {
+		known[found[1]] = true
 	}
 	if !known["kubeconfig"] || !known["workers"] {
 		t.Fatalf("the operator's help has the flags %v: does the test still read it right?", slices.Sorted(maps.Keys(known)))

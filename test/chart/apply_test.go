@@ -77,6 +77,8 @@ replicas: 2
 namespaces: [mail]
 trustAnchors: example. IN DS 1 13 2 00
 resolvers: ['[2001:db8::53]:53']
+queriesPerServer: 0
+workers: 4
 probe: {allowCIDRs: [10.0.0.0/8], heloName: mx.example}
 metrics: {enabled: false}
 podAnnotations: {a: b}

@@ -32,6 +32,10 @@ func TestSchemaRefuses(t *testing.T) {
 		{"namespaces: [mail, mail]", "/namespaces", "twice the same"},
 		{"resolvers: [192.0.2.53]", "/resolvers/0", "the operator wants a port"},
 		{"resolvers: ['2001:db8::53:53']", "/resolvers/0", "an IPv6 address needs brackets"},
+		{"queriesPerServer: -1", "/queriesPerServer", "0 is no limit already"},
+		{"queriesPerServer: 0.5", "/queriesPerServer", "the operator wants a whole number"},
+		{"workers: 0", "/workers", "nobody would work"},
+		{"workers: many", "/workers", "not a number"},
 		{"probe: {allowCIDRs: [10.0.0.1]}", "/probe/allowCIDRs/0", "an address is not a network"},
 		{"probe: {allowCIDRs: [10.0.0.0/33]}", "/probe/allowCIDRs/0", "IPv4 has 32 bits"},
 		{"probe: {heloName: 'mx 1'}", "/probe/heloName", "not a host name"},
@@ -61,6 +65,7 @@ func TestSchemaTakes(t *testing.T) {
 		{"namespaces: ['123']", "digits alone are a name"},
 		{"resolvers: ['192.0.2.53:53', '[2001:db8::53]:5353', 'resolver.example:53']", "every form of an address"},
 		{"probe: {allowCIDRs: [0.0.0.0/0, 'fd00::/8', '::/0']}", "both families"},
+		{"{queriesPerServer: 0, workers: 1}", "no limit, and one at a time"},
 		{"global: {anything: 1}", "Helm gives every chart the values of its parents"},
 	} {
 		t.Run(row.values, func(t *testing.T) {

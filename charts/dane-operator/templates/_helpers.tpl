@@ -52,6 +52,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- range .Values.resolvers }}
 - --resolvers={{ . }}
 {{- end }}
+{{- /* int64: numbers of a values file are floats, and one of a million would be written 1e+06. */}}
+{{- if ne (int64 .Values.queriesPerServer) 500 }}
+- --queries-per-server={{ int64 .Values.queriesPerServer }}
+{{- end }}
+{{- if ne (int64 .Values.workers) 16 }}
+- --workers={{ int64 .Values.workers }}
+{{- end }}
 {{- range .Values.probe.allowCIDRs }}
 - --probe-allow-cidr={{ . }}
 {{- end }}
