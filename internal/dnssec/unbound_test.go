@@ -1,0 +1,216 @@
+package dnssec
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const unboundCorpus = "unbound-val"
+
+// listed is a file as the index of the corpus describes it.
+type listed struct {
+	File       string
+	Algorithms []string `json:"rrsig_algorithms"`
+}
+
+// exception is why an answer differs from unbound's, or is not compared.
+type exception struct {
+	// steps are those concerned; none for all of the file.
+	steps  []int
+	reason string
+}
+
+// The reasons of exceptions.
+const (
+	cachedProof = "the proof stands in an earlier answer alone (RFC 8198): here every answer brings its own"
+	cachedData  = "answers from a cache, fresh or expired: RRsets are not kept here"
+	rewriting   = "answers that unbound makes up: DNS64, RPZ, response-ip, local zones, root key sentinel, negative trust anchors"
+	automatic   = "trust anchors that update themselves (RFC 5011): here the user replaces them"
+	notPart     = "features of a resolver that are no part of validation (error reporting, delayed replies, CD)"
+	twoAnswers  = "a name with an alias and other data, both signed: unbound follows the alias, here the RRset asked for is taken"
+)
+
+// exceptions by file. Each has to be one: where all answers agree it is an error to name the file.
+var exceptions = map[string]exception{
+	"autotrust_init.rpl":      {nil, automatic},
+	"autotrust_init_ds.rpl":   {nil, automatic},
+	"autotrust_init_sigs.rpl": {nil, automatic},
+	"autotrust_init_zsk.rpl":  {nil, automatic},
+	"autotrust_valid_use.rpl": {nil, automatic},
+
+	"dns64_dnssec.rpl":      {[]int{2, 11, 51, 61, 71, 111}, rewriting},
+	"root_key_sentinel.rpl": {[]int{22, 24, 33, 35}, rewriting},
+	"rpz_val_block.rpl":     {[]int{11, 31, 33}, rewriting},
+	"val_negcache_nta.rpl":  {[]int{30}, rewriting},
+
+	"iter_nxns_cached.rpl": {[]int{40}, notPart},
+	"nsec_cross_zone.rpl":  {[]int{10}, notPart},
+
+	"serve_expired_client_timeout_val_insecure_delegation.rpl": {[]int{40}, cachedData},
+	"serve_expired_respip_cname.rpl":                           {[]int{40}, cachedData},
+	"serve_expired_rpz_nx.rpl":                                 {[]int{40}, cachedData},
+	"stop_nxdomain.rpl":                                        {[]int{30}, cachedData},
+	"stop_nxdomain_label.rpl":                                  {[]int{30}, cachedData},
+	"stop_nxdomain_minimised.rpl":                              {[]int{10, 30, 50}, cachedData},
+
+	"rrsig_agr_wild.rpl":               {[]int{90}, cachedProof},
+	"val_cnametoinsecure.rpl":          {[]int{10, 30}, cachedProof},
+	"val_cnametooptout.rpl":            {[]int{10}, cachedProof},
+	"val_negcache_nodata.rpl":          {[]int{30, 70}, cachedProof},
+	"val_negcache_nxdomain.rpl":        {[]int{30}, cachedProof},
+	"val_negcache_ttl.rpl":             {[]int{12}, cachedProof},
+	"val_negcache_ttl_prefetch.rpl":    {[]int{12}, cachedProof},
+	"val_nsec3_b3_optout_negcache.rpl": {[]int{10}, cachedProof},
+
+	"val_cnameother.rpl": {[]int{21}, twoAnswers},
+}
+
+// TestUnbound replays the validator tests of unbound: every file that needs no DSA, but for the
+// exceptions, which are named with their reasons.
+func TestUnbound(t *testing.T) {
+	index := readCorpus(t, unboundCorpus+"/index.json")
+	if index == nil {
+		return
+	}
+	var files []listed
+	if err := json.Unmarshal(index, &files); err != nil {
+		t.Fatal(err)
+	}
+	tally := unboundTally{reasons: map[string]int{}, files: map[string][]string{}}
+	for _, f := range files {
+		_, err := os.Stat(filepath.Join(corpora, unboundCorpus, "rpl", f.File))
+		if err != nil || slices.Contains(f.Algorithms, "3") || slices.Contains(f.Algorithms, "6") {
+			continue
+		}
+		t.Run(f.File, func(t *testing.T) {
+			s := readScenario(t, f.File, string(readCorpus(t, unboundCorpus+"/rpl/"+f.File)))
+			tally.replay(t, s)
+		})
+	}
+	if tally.agreed < 150 {
+		t.Errorf("only %d answers were compared", tally.agreed)
+	}
+	published(t, "unbound", tally.rows())
+}
+
+// unboundTally counts answers.
+type unboundTally struct {
+	agreed int
+	// reasons of exceptions, with the number of answers and the files.
+	reasons map[string]int
+	files   map[string][]string
+}
+
+func (u *unboundTally) rows() []row {
+	rows := []row{{corpus: "unbound", part: "answers of the files without DSA", cases: u.agreed, agreed: u.agreed, reason: "-"}}
+	for _, reason := range slices.Sorted(maps.Keys(u.reasons)) {
+		rows = append(rows, row{"unbound", "exceptions", u.reasons[reason], 0, reason + " (" + strings.Join(u.files[reason], ", ") + ")"})
+	}
+	return rows
+}
+
+// replay asks the questions of a scenario and compares the answers.
+func (u *unboundTally) replay(t *testing.T, s *scenario) {
+	t.Helper()
+	transport := &replayTransport{scenario: s}
+	now := s.clock
+	v, err := New(Config{Anchors: s.anchors, Transport: transport, Now: func() time.Time { return now }, Stubs: s.stubs, Forwarders: s.forward, SHA1: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := map[dns.Question]Result{}
+	questions := map[dns.Question]entry{}
+	excepted, isException := exceptions[s.name]
+	differences := 0
+	for _, step := range s.steps {
+		transport.step = step.at
+		now = now.Add(step.elapse)
+		switch step.kind {
+		case "QUERY":
+			transport.asked = nil
+			q := step.entry.msg.Question[0]
+			questions[q] = step.entry
+			results[q] = v.Lookup(t.Context(), q.Name, q.Qtype)
+		case "CHECK_ANSWER":
+			q := step.entry.msg.Question[0]
+			asked, got := questions[q], results[q]
+			text := differs(step.entry, asked, got)
+			switch {
+			case text == "":
+				u.agreed++
+			case isException && (len(excepted.steps) == 0 || slices.Contains(excepted.steps, step.at)):
+				u.reasons[excepted.reason]++
+				differences++
+			default:
+				t.Errorf("step %d, %s %s: %s; cause: %v; asked:\n%s", step.at, got.Name, typeText(got.Type), text, got.Cause, strings.Join(transport.asked, "\n"))
+			}
+		}
+	}
+	if isException {
+		u.files[excepted.reason] = append(u.files[excepted.reason], "`"+strings.TrimSuffix(s.name, ".rpl")+"`")
+	}
+	if isException && differences == 0 {
+		t.Error("it is named as an exception, and all of its answers agree")
+	}
+}
+
+// differs compares a result with the answer that unbound is to give; empty when they agree.
+func differs(want, asked entry, got Result) string {
+	if want.msg.Rcode == dns.RcodeServerFailure {
+		if got.State == Bogus || got.State == Indeterminate {
+			return ""
+		}
+		return "it is " + string(got.State) + ", and should fail"
+	}
+	secure := slices.Contains(want.reply, "AD")
+	// Who does not ask for it is not told.
+	told := slices.Contains(asked.reply, "DO") || slices.Contains(asked.reply, "AD")
+	switch {
+	case got.State == Bogus:
+		return "it is Bogus, and should not be"
+	case got.State == Indeterminate && (got.Cause.Reason == Unreachable || secure):
+		return "it is not known, and should be"
+	case got.State == Indeterminate:
+		return ""
+	case told && secure != (got.State == Secure):
+		return fmt.Sprintf("it is %s, and AD is %t", got.State, secure)
+	}
+	return differentData(want.msg, got)
+}
+
+func differentData(want *dns.Msg, got Result) string {
+	if nx := want.Rcode == dns.RcodeNameError; nx != (got.Kind == NXDomain) {
+		return fmt.Sprintf("it is %s, and the response code is %s", got.Kind, dns.RcodeToString[want.Rcode])
+	}
+	var a, b []string
+	for _, rr := range want.Answer {
+		if kind := rr.Header().Rrtype; kind == got.Type && kind != dns.TypeRRSIG {
+			a = append(a, withoutTTL(rr))
+		}
+	}
+	for _, rr := range got.RRs {
+		b = append(b, withoutTTL(rr))
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	if !slices.Equal(a, b) {
+		return fmt.Sprintf("the records are %q, and should be %q", b, a)
+	}
+	return ""
+}
+
+func withoutTTL(rr dns.RR) string {
+	c := dns.Copy(rr)
+	c.Header().Ttl = 0
+	c.Header().Name = dns.CanonicalName(c.Header().Name)
+	return strings.ToLower(c.String())
+}
