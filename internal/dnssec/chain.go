@@ -108,7 +108,7 @@ const maxLinks = 50_000
 
 // keysOf asks for the DNSKEY RRset of a zone and trusts it by DS records or trust anchors.
 func (l *lookup) keysOf(ctx context.Context, zone string, by given) link {
-	k := &Keys{zone: zone, checked: l.checked, sha1: l.config.SHA1}
+	k := &Keys{zone: zone, checked: l.checked, also: l.also, iterations: l.iterations}
 	// Nothing needs to be asked of a zone whose keys could not be checked.
 	if len(k.usable(by.anchors)) == 0 {
 		err := k.trust(nil, nil, by, l.now, l.work).in(zone)

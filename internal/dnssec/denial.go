@@ -131,13 +131,16 @@ func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Ti
 		if sig.Wildcard && set[0].Header().Rrtype != dns.TypeSOA {
 			return nil, fail(BadProof, subject, "a record of the proof is itself made from a wildcard")
 		}
-		p.add(k.zone, set)
+		p.add(k, set)
 		ttl := cacheable(set, sig, now)
 		if soa, ok := set[0].(*dns.SOA); ok {
 			// RFC 2308 section 5.
 			ttl = min(ttl, time.Duration(soa.Minttl)*time.Second)
 		}
 		p.limit(sig, ttl)
+	}
+	if p.mixed() {
+		return nil, fail(BadProof, subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
 	}
 	if len(p.nsec) == 0 && len(p.nsec3) == 0 && p.slow == 0 {
 		return nil, fail(NoSignature, subject, "there is no signed proof (NSEC or NSEC3) in the answer")
@@ -154,20 +157,20 @@ func (p *proof) limit(sig Signature, ttl time.Duration) {
 	}
 }
 
-func (p *proof) add(zone string, set []dns.RR) {
+func (p *proof) add(k *Keys, set []dns.RR) {
 	for _, rr := range set {
 		switch n := rr.(type) {
 		case *dns.NSEC:
 			// One that leads out of the zone says nothing that the zone may say.
-			if dns.IsSubDomain(zone, n.NextDomain) {
+			if dns.IsSubDomain(k.zone, n.NextDomain) {
 				p.nsec = append(p.nsec, n)
 			}
 		case *dns.NSEC3:
 			switch {
-			case n.Iterations > maxIterations:
+			case n.Iterations > max(maxIterations, k.iterations):
 				p.slow++
 			// Its owner is a hash and the apex (RFC 5155 section 3); other hash algorithms are not known.
-			case n.Hash == dns.SHA1 && dns.CanonicalName(parent(n.Hdr.Name)) == zone:
+			case n.Hash == dns.SHA1 && dns.CanonicalName(parent(n.Hdr.Name)) == k.zone:
 				p.nsec3 = append(p.nsec3, n)
 			}
 		}

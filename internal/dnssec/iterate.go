@@ -31,6 +31,10 @@ type delegation struct {
 	until time.Time
 	// fixed ones are configured.
 	fixed bool
+	// ds is what the parent said of the DS records when it referred to the zone, and dsUntil how long
+	// that may be used.
+	ds      reply
+	dsUntil time.Time
 }
 
 // iterator finds answers itself, from the servers of the top zones down.
@@ -85,6 +89,11 @@ func (it *iterator) keep(d delegation) {
 }
 
 func (it *iterator) find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error {
+	if qtype == dns.TypeDS {
+		if r, ok := it.referredDS(name, l.now); ok && accept(r) == nil {
+			return nil
+		}
+	}
 	at, ok := it.closest(name, qtype, l.now)
 	if !ok {
 		return fail(Unreachable, name, "no server is known for this name or a zone above it")
@@ -121,6 +130,7 @@ func (it *iterator) askZone(ctx context.Context, l *lookup, at delegation, name 
 		m, err := l.exchange(ctx, server, question(name, qtype, false))
 		if err == nil {
 			if next := it.referral(m, at.zone, name, qtype, l.now); next != nil {
+				next.keepDS(m, server.String(), l.now)
 				return next, nil
 			}
 			if err = accept(reply{m, server.String()}); err == nil {
@@ -160,6 +170,36 @@ func (it *iterator) referral(m *dns.Msg, zone, name string, qtype uint16, now ti
 	}
 	d.until = now.Add(time.Duration(ttl) * time.Second)
 	return &d
+}
+
+// referredDS is what the parent said of a zone's DS records when it referred to it.
+func (it *iterator) referredDS(zone string, now time.Time) (reply, bool) {
+	it.mu.Lock()
+	defer it.mu.Unlock()
+	d, ok := it.zones[zone]
+	return d.ds, ok && d.ds.msg != nil && now.Before(d.dsUntil)
+}
+
+// keepDS keeps what a referral says of DS records (RFC 4035 section 3.1.4), as an answer to the
+// question for them.
+func (d *delegation) keepDS(referral *dns.Msg, server string, now time.Time) {
+	m := new(dns.Msg)
+	m.SetQuestion(d.zone, dns.TypeDS)
+	ttl := uint32(maxServersTTL / time.Second)
+	for _, rr := range referral.Ns {
+		switch kind := coveredType(rr); {
+		case kind == dns.TypeDS && dns.CanonicalName(rr.Header().Name) == d.zone:
+			m.Answer = append(m.Answer, rr)
+		case proves(kind):
+			m.Ns = append(m.Ns, rr)
+		default:
+			continue
+		}
+		ttl = min(ttl, rr.Header().Ttl)
+	}
+	if len(m.Answer)+len(m.Ns) > 0 {
+		d.ds, d.dsUntil = reply{m, server}, now.Add(time.Duration(ttl)*time.Second)
+	}
 }
 
 // addServer takes a server's addresses from the message if its zone may know them. Its name is kept
@@ -205,11 +245,13 @@ func addresses(section []dns.RR, host string) []netip.Addr {
 	return out
 }
 
-// resolve finds the addresses of a name server, unvalidated.
+// resolve finds the addresses of a name server, unvalidated, once for a question of the caller. While
+// it looks for them, they are none: a server that is known by a name in its own zone alone is not found.
 func (it *iterator) resolve(ctx context.Context, l *lookup, server string) []netip.AddrPort {
-	if l.depth >= maxDepth {
-		return nil
+	if found, ok := l.servers[server]; ok || l.depth >= maxDepth {
+		return found
 	}
+	l.servers[server] = nil
 	l.depth++
 	defer func() { l.depth-- }()
 	var out []netip.AddrPort
@@ -218,6 +260,7 @@ func (it *iterator) resolve(ctx context.Context, l *lookup, server string) []net
 			out = append(out, netip.AddrPortFrom(addr, it.port))
 		}
 	}
+	l.servers[server] = out
 	return out
 }
 

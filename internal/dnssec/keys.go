@@ -16,8 +16,10 @@ type Keys struct {
 	// signature over the DNSKEY RRset.
 	signature Signature
 	checked   *Cache
-	// sha1 says that signatures with SHA-1 count (RFC 9905 says that they do not).
-	sha1 bool
+	// also are checks of algorithms that do not count otherwise.
+	also map[uint8]check
+	// iterations of NSEC3 that are computed, if more than usual.
+	iterations uint16
 }
 
 // KeysFor is Cache.KeysFor with a cache of its own.
@@ -75,7 +77,7 @@ func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Tim
 func (k *Keys) usable(anchors []Anchor) []Anchor {
 	var out []Anchor
 	for _, ds := range anchors {
-		if algorithmSupported(ds.Algorithm, k.sha1) && digestHexLen[ds.DigestType] != 0 {
+		if k.checkOf(ds.Algorithm) != nil && digestHexLen[ds.DigestType] != 0 {
 			out = append(out, ds)
 		}
 	}
@@ -135,17 +137,17 @@ func PresentDS(ds *dns.DS) string {
 	return strings.Join(words[len(words)-4:], " ")
 }
 
-// algorithmSupported says whether signatures of the algorithm count (RFC 8624; MD5, DSA and the GOST
-// family do not, nor ED448, which the DNS library lacks). Those with SHA-1 do only where that is
-// asked for (RFC 9905 section 3).
-func algorithmSupported(algorithm uint8, sha1 bool) bool {
+// check verifies the signature octets of an RRSIG.
+type check func(sig *dns.RRSIG, key *dns.DNSKEY, rrset []dns.RR) error
+
+// checkOf is how signatures of an algorithm are checked; nil for those that do not count (RFC 8624):
+// MD5, DSA and the GOST family, ED448, which the DNS library lacks, and SHA-1 (RFC 9905 section 3).
+func (k *Keys) checkOf(algorithm uint8) check {
 	switch algorithm {
-	case dns.RSASHA1, dns.RSASHA1NSEC3SHA1:
-		return sha1
 	case dns.RSASHA256, dns.RSASHA512, dns.ECDSAP256SHA256, dns.ECDSAP384SHA384, dns.ED25519:
-		return true
+		return (*dns.RRSIG).Verify
 	}
-	return false
+	return k.also[algorithm]
 }
 
 func withTag(keys []*dns.DNSKEY, tag uint16, algorithm uint8) []*dns.DNSKEY {

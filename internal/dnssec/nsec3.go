@@ -47,6 +47,17 @@ func (p *proof) hash(name string, n *dns.NSEC3) string {
 	return h
 }
 
+// mixed says that the records have different parameters, so that a proof could be pieced together
+// from chains of different times.
+func (p *proof) mixed() bool {
+	for _, n := range p.nsec3 {
+		if n.Iterations != p.nsec3[0].Iterations || n.Salt != p.nsec3[0].Salt {
+			return true
+		}
+	}
+	return false
+}
+
 // ownerHash is the first label of a record's name.
 func ownerHash(n *dns.NSEC3) string {
 	label, _, _ := strings.Cut(n.Hdr.Name, ".")

@@ -64,7 +64,7 @@ func (p *piece) readDNAME(m *dns.Msg) (bool, *Error) {
 		}
 		p.kind, p.dname = Alias, true
 		p.target = substitute(p.name, owner, dns.CanonicalName(d.Target))
-		if _, ok := dns.IsDomainName(p.target); !ok {
+		if !fitsName(p.target) {
 			p.kind, p.target = TooLong, ""
 			return true, nil
 		}
@@ -93,6 +93,13 @@ func substitute(name, owner, target string) string {
 		return prefix
 	}
 	return prefix + target
+}
+
+// fitsName says whether a name is short enough (RFC 1035 section 3.1). The DNS library allows one octet
+// more.
+func fitsName(name string) bool {
+	_, err := dns.PackDomainName(name, make([]byte, 255), 0, nil, false)
+	return err == nil
 }
 
 // findRRset picks an RRset and its signatures out of a section.

@@ -92,6 +92,10 @@ func (r *Result) add(f finding) {
 	case f.kind == Alias:
 		r.Hops = append(r.Hops, Hop{Name: f.name, Target: f.target, DNAME: f.dname, State: f.state, Zone: f.zone, Cause: f.cause})
 		r.Final = f.target
+		if f.endsAt(r.Type) {
+			r.Kind, r.RRs = Data, []dns.RR{&dns.CNAME{Target: f.target, Hdr: dns.RR_Header{
+				Name: f.name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: uint32(f.ttl / time.Second)}}}
+		}
 	case f.kind == Data:
 		r.RRs = f.set
 	}

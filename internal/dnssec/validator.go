@@ -36,7 +36,10 @@ type Config struct {
 type Validator struct {
 	config  Config
 	checked *Cache
-	source  source
+	also    map[uint8]check
+	// iterations as in Keys.
+	iterations uint16
+	source     source
 
 	mu    sync.Mutex
 	links map[string]link
@@ -57,6 +60,9 @@ func New(c Config) (*Validator, error) {
 		c.Port = dnsPort
 	}
 	v := &Validator{config: c, checked: NewCache(), links: map[string]link{}}
+	if c.SHA1 {
+		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
+	}
 	if len(c.Forwarders) > 0 {
 		v.source = &forwarder{servers: c.Forwarders}
 	} else {
@@ -73,10 +79,12 @@ type lookup struct {
 	messages int
 	// depth of questions for addresses of name servers within questions.
 	depth int
+	// servers whose addresses were looked for.
+	servers map[string][]netip.AddrPort
 }
 
 func (v *Validator) begin() *lookup {
-	return &lookup{Validator: v, now: v.config.Now(), work: newWork()}
+	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}
 }
 
 // Lookup finds an RRset, following aliases, and validates every step.

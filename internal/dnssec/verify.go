@@ -73,7 +73,7 @@ func (k *Keys) verifyOne(subject string, rrset []dns.RR, sig *dns.RRSIG, now tim
 	}
 	keys := withTag(k.keys, sig.KeyTag, sig.Algorithm)
 	switch {
-	case !algorithmSupported(sig.Algorithm, k.sha1):
+	case k.checkOf(sig.Algorithm) == nil:
 		// The zone has keys that can be checked, so this one makes nothing insecure: who takes the
 		// other signatures away would otherwise get rid of DNSSEC (RFC 6840 section 5.11).
 		return Signature{}, fail(NoSignature, subject, "the signature is of algorithm %d, which cannot be checked here, and there is none by the keys of the zone that can", sig.Algorithm)
@@ -119,7 +119,7 @@ func (k *Keys) verifyWith(subject string, rrset []dns.RR, sig *dns.RRSIG, keys [
 			return fail(TooMuchWork, subject, "it takes more signature checks than are made (%d for one RRset, %d for one question)", maxChecks, maxQueryChecks)
 		}
 		*budget--
-		if sig.Verify(key, rrset) == nil {
+		if k.checkOf(sig.Algorithm)(sig, key, rrset) == nil {
 			if cacheable {
 				k.checked.add(id.under(key))
 			}
