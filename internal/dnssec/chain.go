@@ -2,7 +2,6 @@ package dnssec
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/miekg/dns"
@@ -70,7 +69,7 @@ func (l *lookup) zoneOf(ctx context.Context, name string) link {
 		return link{err: fail(NoAnchor, name, "no trust anchor is configured for this name or a zone above it")}
 	}
 	at := l.known(apex, func() link {
-		return l.keysOf(ctx, apex, given{ofZone(apex, l.config.Anchors), "a trust anchor"})
+		return l.keysOf(ctx, apex, given{ofZone(apex, l.config.Anchors), "trust anchor"})
 	})
 	for labels := dns.CountLabel(apex) + 1; labels <= dns.CountLabel(name); labels++ {
 		if at.err != nil || at.last {
@@ -176,7 +175,7 @@ func (l *lookup) readDS(ctx context.Context, above link, p piece) (link, *Error)
 			anchors = append(anchors, ds)
 		}
 	}
-	out := l.keysOf(ctx, p.name, given{anchors, "a DS record at its parent"})
+	out := l.keysOf(ctx, p.name, given{anchors, "DS record at its parent"})
 	if out.until.After(until) {
 		out.until = until
 	}
@@ -221,13 +220,4 @@ func (k *Keys) denyDS(name string, authority []dns.RR, now time.Time, w *work) (
 		return false, true, p, nil
 	}
 	return false, false, p, p.conclude(p.denies(k.zone, name, dns.TypeDS, false))
-}
-
-// asError gives an *Error of this package, for errors of transports.
-func asError(err error, subject string) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return fail(Unreachable, subject, "%v", err)
 }

@@ -2,6 +2,8 @@ package dnssec
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/netip"
 
 	"github.com/miekg/dns"
@@ -55,7 +57,7 @@ func (l *lookup) exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg
 	}
 	m, err := l.config.Transport.Exchange(ctx, server, q)
 	if err != nil {
-		return nil, asError(err, subject).from(server.String())
+		return nil, fail(Unreachable, subject, "no answer: %s", plainText(err)).from(server.String())
 	}
 	if text := unusable(m, asked); text != "" {
 		for _, e := range ExtendedErrors(m) {
@@ -64,6 +66,15 @@ func (l *lookup) exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg
 		return nil, fail(Unreachable, subject, "%s", text).from(server.String())
 	}
 	return m, nil
+}
+
+// plainText is the text of a network error without addresses and ports of this machine, which change.
+func plainText(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Op + ": " + op.Err.Error()
+	}
+	return err.Error()
 }
 
 // unusable says why a message is no answer to a question; empty if it is one.

@@ -13,6 +13,8 @@ import (
 type Keys struct {
 	zone string
 	keys []*dns.DNSKEY
+	// by are the DS records that make the keys trusted.
+	by []Anchor
 	// signature over the DNSKEY RRset.
 	signature Signature
 	checked   *Cache
@@ -36,7 +38,7 @@ func (c *Cache) KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchor
 		return nil, fail(NoAnchor, zone, "no trust anchor (DS record) of this zone is configured")
 	}
 	k := &Keys{zone: zone, checked: c}
-	if err := k.trust(dnskeys, sigs, given{mine, "a trust anchor"}, now, newWork()); err != nil {
+	if err := k.trust(dnskeys, sigs, given{mine, "trust anchor"}, now, newWork()); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -54,11 +56,11 @@ func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Tim
 	subject := k.zone + " DNSKEY"
 	usable := k.usable(by.anchors)
 	if len(usable) == 0 {
-		return fail(Unsupported, subject, "there is not %s of an algorithm and digest type that can be checked here (%s)", by.what, describeAnchors(by.anchors))
+		return fail(Unsupported, subject, "no %s has an algorithm and digest type that can be checked here (%s)", by.what, describeAnchors(by.anchors))
 	}
 	all := keysOf(k.zone, dnskeys)
 	if len(all) == 0 {
-		return fail(NoKeys, subject, "the zone serves no DNSKEY that may sign it, although it has %s (%s)", by.what, describeAnchors(by.anchors))
+		return fail(NoKeys, subject, "the zone serves no DNSKEY that may sign it, although it has a %s (%s)", by.what, describeAnchors(by.anchors))
 	}
 	entry, err := entryKeys(subject, all, given{usable, by.what})
 	if err != nil {
@@ -68,7 +70,7 @@ func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Tim
 	if k.signature, err = k.verify(dnskeys, sigs, now, w); err != nil {
 		return err
 	}
-	k.keys = all
+	k.keys, k.by = all, by.anchors
 	return nil
 }
 
@@ -117,7 +119,7 @@ func entryKeys(subject string, keys []*dns.DNSKEY, by given) ([]*dns.DNSKEY, *Er
 		}
 	}
 	if len(out) == 0 {
-		return nil, fail(AnchorMismatch, subject, "no key of the zone matches %s (%s): the zone was re-keyed, or that is of another zone", by.what, describeAnchors(by.anchors))
+		return nil, fail(AnchorMismatch, subject, "no key of the zone matches a %s (%s): the zone was re-keyed, or that is of another zone", by.what, describeAnchors(by.anchors))
 	}
 	return out, nil
 }
@@ -162,6 +164,10 @@ func withTag(keys []*dns.DNSKEY, tag uint16, algorithm uint8) []*dns.DNSKEY {
 
 // Zone is the apex that the keys belong to.
 func (k *Keys) Zone() string { return k.zone }
+
+// Anchors are the DS records by which the keys are trusted: trust anchors, or those of the parent zone.
+// KeysFor takes them, to judge the DNSKEY RRset of one server by them.
+func (k *Keys) Anchors() []Anchor { return k.by }
 
 // Signature is the one by which the keys are trusted.
 func (k *Keys) Signature() Signature { return k.signature }

@@ -28,6 +28,8 @@ type Config struct {
 	Port uint16
 	// SHA1 lets signatures of algorithms 5 and 7 count. Without it they make a zone insecure (RFC 9905).
 	SHA1 bool
+	// Cache of verified signatures, to be shared with others; nil for one of its own.
+	Cache *Cache
 }
 
 // Validator finds RRsets and validates them from trust anchors downwards (RFC 4035 section 5). It keeps
@@ -59,7 +61,10 @@ func New(c Config) (*Validator, error) {
 	if c.Port == 0 {
 		c.Port = dnsPort
 	}
-	v := &Validator{config: c, checked: NewCache(), links: map[string]link{}}
+	if c.Cache == nil {
+		c.Cache = NewCache()
+	}
+	v := &Validator{config: c, checked: c.Cache, links: map[string]link{}}
 	if c.SHA1 {
 		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
 	}

@@ -2,7 +2,10 @@ package dnssec
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +39,9 @@ func TestTheWalkDown(t *testing.T) {
 		t.Errorf("%+v", z)
 	}
 	// An hour later everything is asked again.
+	if again, err := KeysFor("example.test.", []dns.RR{w.example.key}, []*dns.RRSIG{w.example.sign([]dns.RR{w.example.key})}, z.Keys.Anchors(), at); err != nil || again.Zone() != "example.test." {
+		t.Errorf("by the same DS records: %v", err)
+	}
 	w.now = at.Add(time.Hour)
 	w.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
 	if got := w.asks(); got != want {
@@ -333,6 +339,13 @@ func TestAnswersThatAreNone(t *testing.T) {
 		if got := unusable(c.msg, asked); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%v: %q, want %q", c.msg, got, c.want)
 		}
+	}
+}
+
+func TestNetworkErrorsAreStable(t *testing.T) {
+	err := fmt.Errorf("ask: %w", &net.OpError{Op: "read", Net: "udp", Source: &net.UDPAddr{Port: 40000}, Addr: &net.UDPAddr{Port: 53}, Err: os.ErrDeadlineExceeded})
+	if got := plainText(err); got != "read: i/o timeout" {
+		t.Errorf("%q", got)
 	}
 }
 
