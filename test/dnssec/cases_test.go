@@ -192,15 +192,6 @@ func foreign(signer string) func(*zone) {
 	}
 }
 
-// chain does one after the other.
-func chain(steps ...func(*zone)) func(*zone) {
-	return func(z *zone) {
-		for _, step := range steps {
-			step(z)
-		}
-	}
-}
-
 const (
 	secure, insecure, bogus = dnssec.Secure, dnssec.Insecure, dnssec.Bogus
 	tA, tMX, tTLSA, tTXT    = dns.TypeA, dns.TypeMX, dns.TypeTLSA, dns.TypeTXT

@@ -112,7 +112,7 @@ var table = []brokenness{
 	{label: "nsecnosig", why: "NODATA by an NSEC without signature", sign: p256, breakIt: dropSig("mx", dns.TypeNSEC), name: "mx", qtype: tTXT, want: bogus},
 	{label: "nxnonsec", why: "NXDOMAIN without the NSEC that covers the name", sign: p256, breakIt: dropAll("_25._tcp.mx", dns.TypeNSEC), name: "n", qtype: tA, want: bogus},
 	{label: "nxnowild", why: "NXDOMAIN without the NSEC that covers the wildcard", sign: p256, breakIt: dropAll("@", dns.TypeNSEC), name: "nothere", qtype: tA, want: bogus},
-	{label: "nsecadds", why: "NODATA by an NSEC that has the type", sign: p256, breakIt: nsecTypes("mx", func(t []uint16) []uint16 { return []uint16{dns.TypeA, tTXT, dns.TypeRRSIG, dns.TypeNSEC} }), name: "mx", qtype: tTXT, want: bogus},
+	{label: "nsecadds", why: "NODATA by an NSEC that has the type", sign: p256, breakIt: nsecTypes("mx", func([]uint16) []uint16 { return []uint16{dns.TypeA, tTXT, dns.TypeRRSIG, dns.TypeNSEC} }), name: "mx", qtype: tTXT, want: bogus},
 	{label: "nseccname", why: "NODATA by an NSEC that has CNAME", sign: p256, breakIt: nsecTypes("mx", func([]uint16) []uint16 { return []uint16{dns.TypeCNAME, dns.TypeRRSIG, dns.TypeNSEC} }), name: "mx", qtype: tTXT, want: bogus},
 	{label: "nsecout", why: "NODATA by an NSEC that leads out of the zone", sign: p256, breakIt: func(z *zone) {
 		z.edit("x.target", dns.TypeNSEC, func(rr dns.RR) { rr.(*dns.NSEC).NextDomain = "zz.lab." })
