@@ -27,14 +27,15 @@ func (k *Keys) Judge(m *dns.Msg, name string, qtype uint16, now time.Time) Resul
 	return out
 }
 
-// says whether a message has anything to say of a name: the end of an alias is often left out.
+// says whether a message has anything to say of a name: the end of an alias is often left out. A denial
+// comes with the SOA (RFC 2308 section 3); NSEC records alone may belong to an alias made from a wildcard.
 func says(m *dns.Msg, name string, qtype uint16) bool {
 	p, err := readPiece(m, name, qtype)
 	if err != nil || len(p.set) > 0 {
 		return true
 	}
 	for _, rr := range m.Ns {
-		if proves(rr.Header().Rrtype) {
+		if rr.Header().Rrtype == dns.TypeSOA {
 			return true
 		}
 	}

@@ -277,6 +277,11 @@ func TestJudge(t *testing.T) {
 	data := with(rrset(t, "b.example.test. 300 A 192.0.2.1")...)
 	dname := with(rrset(t, "d.example.test. 300 DNAME other.")...)
 	made, lied := rrset(t, "x.d.example.test. 300 CNAME x.other."), rrset(t, "x.d.example.test. 300 CNAME x.evil.")
+	wild := rrset(t, "*.example.test. 300 CNAME b.example.test.")
+	wildSig := z.sign(wild)
+	wild[0].Header().Name, wildSig.Hdr.Name = "w.example.test.", "w.example.test."
+	cover := rrset(t, "c.example.test. 60 NSEC example.test. A RRSIG NSEC")
+	soa := with(rrset(t, "example.test. 60 SOA ns. h. 1 2 3 4 60")...)
 	for _, c := range []struct {
 		reason string
 		msg    *dns.Msg
@@ -294,6 +299,8 @@ func TestJudge(t *testing.T) {
 		{"a DNAME with the alias that it makes", m(append(dname, made...)), "x.d.example.test.", dns.TypeA, Secure, Alias, "x.other."},
 		{"a DNAME with another alias", m(append(dname, lied...)), "x.d.example.test.", dns.TypeA, Bogus, Alias, "x.d.example.test."},
 		{"a DNAME, asked for the alias that it makes", m(dname), "x.d.example.test.", dns.TypeCNAME, Secure, Data, "x.other."},
+		{"an alias made from a wildcard, with its proof, and without its end", m([]dns.RR{wild[0], wildSig}, with(cover...)), "w.example.test.", dns.TypeA, Secure, Alias, "b.example.test."},
+		{"the same, with a denial of its end that lacks the proof", m([]dns.RR{wild[0], wildSig}, append(soa, with(cover...)...)), "w.example.test.", dns.TypeA, Bogus, NoData, "b.example.test."},
 		{"a name of another zone, by the zone's last NSEC", m(nil, with(nsec...)), "zzz.other.", dns.TypeA, Bogus, NoData, "zzz.other."},
 		{"the zone's own word on its DS", m(with(ds...)), "example.test.", dns.TypeDS, Bogus, Data, "example.test."},
 		{"the zone's own denial of its DS", m(nil, with(apex...)), "example.test.", dns.TypeDS, Bogus, NoData, "example.test."},
