@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -19,6 +20,8 @@ type reply struct {
 // error is the first that accept gave, or why there was no answer.
 type source interface {
 	find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error
+	// deepest is the deepest delegation at or above a name that was seen. It proves nothing.
+	deepest(name string, now time.Time) string
 }
 
 // forwarder asks recursive servers.
@@ -38,6 +41,8 @@ func (f *forwarder) find(ctx context.Context, l *lookup, name string, qtype uint
 	}
 	return worst
 }
+
+func (f *forwarder) deepest(string, time.Time) string { return "." }
 
 // telling is the error that says more: that something is bogus, before that nobody answers; and the
 // first of several.

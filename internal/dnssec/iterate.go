@@ -72,6 +72,13 @@ func (it *iterator) closest(name string, qtype uint16, now time.Time) (delegatio
 	}
 }
 
+func (it *iterator) deepest(name string, now time.Time) string {
+	if d, ok := it.closest(name, dns.TypeA, now); ok {
+		return d.zone
+	}
+	return "."
+}
+
 func (it *iterator) keep(d delegation) {
 	it.mu.Lock()
 	defer it.mu.Unlock()

@@ -97,6 +97,13 @@ func TestASignerBelowTheNameIsPassedOver(t *testing.T) {
 	w.is(w.validator().Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
 }
 
+// What the parent signed before the zone was delegated is not the zone's.
+func TestTheParentDoesNotSignForTheZone(t *testing.T) {
+	w := newWorld(t)
+	w.give(firstServer, "mx.example.test.", dns.TypeA, w.signed(w.test, nil, mxA))
+	w.is(w.validator().Lookup(t.Context(), "mx.example.test.", dns.TypeA), Bogus, WrongSigner, "server 192.0.2.3:53", "by test., and the name is in the zone example.test.")
+}
+
 func TestServersThatDiffer(t *testing.T) {
 	bad := func(s *dns.RRSIG) { s.OrigTtl++ }
 	good := newWorld(t)
