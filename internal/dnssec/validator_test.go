@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -95,6 +96,24 @@ func TestASignerBelowTheNameIsPassedOver(t *testing.T) {
 	m.Answer = append([]dns.RR{astray}, m.Answer...)
 	w.give(firstServer, "mx.example.test.", dns.TypeA, m)
 	w.is(w.validator().Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
+}
+
+func TestManyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	unsigned(w)
+	v := w.validator()
+	want := map[string]State{"mx.example.test.": Secure, "www.open.test.": Insecure, "round.example.test.": Bogus, "gone.example.test.": Indeterminate}
+	var all sync.WaitGroup
+	for range 4 {
+		for name, state := range want {
+			all.Go(func() {
+				if r := v.Lookup(t.Context(), name, dns.TypeA); r.State != state {
+					t.Errorf("%s is %s (%v)", name, r.State, r.Cause)
+				}
+			})
+		}
+	}
+	all.Wait()
 }
 
 // What the parent signed before the zone was delegated is not the zone's.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ type world struct {
 	t                   *testing.T
 	root, test, example *testZone
 	answers             map[string]*dns.Msg
+	mu                  sync.Mutex
 	asked               []string
 	now                 time.Time
 }
@@ -82,6 +84,8 @@ func (w *world) denied(z *testZone, rcode int, nsecs ...string) *dns.Msg {
 }
 
 func (w *world) Exchange(_ context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	host, asked := server.Addr().String(), q.Question[0]
 	w.asked = append(w.asked, host+" "+asked.Name+" "+typeText(asked.Qtype))
 	m, ok := w.answers[host+" "+asked.Name+" "+typeText(asked.Qtype)]
