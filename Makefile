@@ -96,8 +96,9 @@ bench-smoke: deps ## Run each program under hack/bench once, small: that it work
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C hack/bench run ./scale -domains 20 -zones 2 -quick -rest 5s -interval 1s -ttl 2s -publish-safety 3s -retire-safety 3s
 
-conformance: ## Compare with the corpora of other implementations, and write the table of docs/conformance.md.
+conformance: ## Compare with the corpora of other implementations, and write the tables of docs/conformance.md.
 	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
+	go test ./internal/dnssec -count=1 -run 'Chains|Unbound' -v -update
 
 clean: ## Remove what was built here.
 	rm -rf bin dist

@@ -120,20 +120,28 @@ func ParseAnchors(r io.Reader) ([]Anchor, error) {
 }
 
 // AnchorsOf are those of the anchors that stand for the zone itself, stronger digests alone where
-// there are any: a SHA-1 digest is ignored beside a better one (RFC 4509 section 3).
-func AnchorsOf(zone string, anchors []Anchor) []Anchor {
-	var strong, weak []Anchor
+// there are any: a SHA-1 digest is ignored beside SHA-256 or SHA-384 (RFC 4509 section 3).
+func AnchorsOf(zone string, anchors []Anchor) []Anchor { return strongest(ofZone(zone, anchors)) }
+
+func ofZone(zone string, anchors []Anchor) []Anchor {
+	var out []Anchor
 	for _, ds := range anchors {
-		switch {
-		case dns.CanonicalName(ds.Hdr.Name) != dns.CanonicalName(zone):
-		case ds.DigestType == dns.SHA1:
-			weak = append(weak, ds)
-		default:
+		if dns.CanonicalName(ds.Hdr.Name) == dns.CanonicalName(zone) {
+			out = append(out, ds)
+		}
+	}
+	return out
+}
+
+func strongest(anchors []Anchor) []Anchor {
+	var strong []Anchor
+	for _, ds := range anchors {
+		if ds.DigestType == dns.SHA256 || ds.DigestType == dns.SHA384 {
 			strong = append(strong, ds)
 		}
 	}
 	if len(strong) > 0 {
 		return strong
 	}
-	return weak
+	return anchors
 }

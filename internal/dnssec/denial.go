@@ -11,89 +11,166 @@ type proof struct {
 	subject string
 	nsec    []*dns.NSEC
 	nsec3   []*dns.NSEC3
-	// expires is when the first signature of it runs out.
+	// slow counts NSEC3 records with more iterations than are computed.
+	slow int
+	// expires is when the first signature of it runs out; ttl how long it may be kept.
 	expires time.Time
-	hashes  hashBudget
+	ttl     time.Duration
+	// hashes that were computed, what they cost, and whether more were needed than are allowed.
+	hashes    map[hashed]string
+	hashing   int
+	exhausted bool
 }
 
 // VerifyDenial checks that the authority section of an answer proves that there is no RRset of the
 // type at the name (NODATA, RFC 4035 section 5.4, RFC 5155 section 8.5), or with nxdomain that there is no
-// such name. It returns when the first of the signatures runs out. The error is an *Error.
+// such name. It returns when the first of the signatures runs out. The error is an *Error; its State
+// is Insecure when an unsigned delegation may be in between (opt-out).
 func (k *Keys) VerifyDenial(name string, qtype uint16, nxdomain bool, authority []dns.RR, now time.Time) (time.Time, error) {
-	name = dns.CanonicalName(name)
-	p, err := k.validateAuthority(name+" "+dns.TypeToString[qtype]+" (denial)", authority, now)
+	p, err := k.proofOf(dns.CanonicalName(name), qtype, authority, now, newWork())
 	if err != nil {
 		return time.Time{}, err
 	}
-	var ok bool
-	switch {
-	case len(p.nsec) > 0 && nxdomain:
-		ok = p.nsecNoName(name)
-	case len(p.nsec) > 0:
-		ok = p.nsecNoData(k.zone, name, qtype)
-	case nxdomain:
-		ok = p.nsec3NoName(k.zone, name)
-	default:
-		ok = p.nsec3NoData(k.zone, name, qtype)
-	}
-	if !ok {
-		return time.Time{}, fail(BadProof, p.subject, "the NSEC or NSEC3 records of the answer do not prove it: the server's copy of the zone is incomplete or altered")
+	if err := p.conclude(p.denies(k.zone, dns.CanonicalName(name), qtype, nxdomain)); err != nil {
+		return time.Time{}, err
 	}
 	return p.expires, nil
+}
+
+func (k *Keys) proofOf(name string, qtype uint16, authority []dns.RR, now time.Time, w *work) (*proof, *Error) {
+	subject := name + " " + typeText(qtype) + " (denial)"
+	if !dns.IsSubDomain(k.zone, name) {
+		return nil, fail(WrongSigner, subject, "the name is not below the zone %s", k.zone)
+	}
+	return k.validateAuthority(subject, authority, now, w)
+}
+
+// denies says whether the records prove what the answer says.
+func (p *proof) denies(zone, name string, qtype uint16, nxdomain bool) outcome {
+	switch {
+	case len(p.nsec) > 0 && nxdomain:
+		return provedIf(p.nsecNoName(name))
+	case len(p.nsec) > 0:
+		return provedIf(p.nsecNoData(zone, name, qtype))
+	case nxdomain:
+		return p.nsec3NoName(zone, name)
+	default:
+		return p.nsec3NoData(zone, name, qtype)
+	}
+}
+
+// conclude makes an error of an outcome that is not a full proof.
+func (p *proof) conclude(out outcome) *Error {
+	switch {
+	case p.exhausted:
+		return fail(TooMuchWork, p.subject, "the NSEC3 proof takes more hashing than is done")
+	case out == proved:
+		return nil
+	case out == optedOut:
+		return fail(OptOut, p.subject, "the name is in an opt-out gap of the zone, where it may be delegated without DNSSEC")
+	case p.slow > 0:
+		return fail(Iterations, p.subject, "the NSEC3 records have more than %d iterations: sign the zone with none (RFC 9276)", maxIterations)
+	default:
+		return fail(BadProof, p.subject, "the NSEC or NSEC3 records of the answer do not prove it: the server's copy of the zone is incomplete or altered")
+	}
 }
 
 // VerifyExpansion checks that the authority section proves what an answer made from a wildcard
 // needs: that no closer name exists (RFC 4035 section 5.3.4, RFC 5155 section 8.8). That the name itself
 // does not is not enough: a host keeps the wildcard of its zone away from all names below it.
 func (k *Keys) VerifyExpansion(name string, sig Signature, authority []dns.RR, now time.Time) (time.Time, error) {
-	name = dns.CanonicalName(name)
-	p, err := k.validateAuthority(name+" (wildcard)", authority, now)
+	p, err := k.expansion(dns.CanonicalName(name), sig, authority, now, newWork())
 	if err != nil {
 		return time.Time{}, err
-	}
-	ok := p.nsecExpands(name, int(sig.Labels))
-	if len(p.nsec) == 0 {
-		ok = p.nsec3Covers(suffix(name, int(sig.Labels)+1))
-	}
-	if !ok {
-		return time.Time{}, fail(BadProof, p.subject, "nothing proves that the wildcard applies to this name")
 	}
 	return p.expires, nil
 }
 
+func (k *Keys) expansion(name string, sig Signature, authority []dns.RR, now time.Time, w *work) (*proof, *Error) {
+	// Other records there may belong to the end of an alias in another zone.
+	var own []dns.RR
+	for _, rr := range authority {
+		if kind := coveredType(rr); kind != dns.TypeSOA && dns.IsSubDomain(k.zone, rr.Header().Name) {
+			own = append(own, rr)
+		}
+	}
+	p, err := k.validateAuthority(name+" (wildcard)", own, now, w)
+	if err != nil {
+		return nil, err
+	}
+	out := provedIf(p.nsecExpands(name, int(sig.Labels)))
+	if len(p.nsec) == 0 {
+		out = p.nsec3Covers(suffix(name, int(sig.Labels)+1))
+	}
+	if err := p.conclude(out); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// coveredType is the type of a record, or the one that a signature covers.
+func coveredType(rr dns.RR) uint16 {
+	if sig, ok := rr.(*dns.RRSIG); ok {
+		return sig.TypeCovered
+	}
+	return rr.Header().Rrtype
+}
+
 // validateAuthority verifies the SOA, NSEC and NSEC3 RRsets of an authority section.
-func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Time) (*proof, error) {
+func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Time, w *work) (*proof, *Error) {
 	p := &proof{subject: subject}
 	sets, sigs := groupRRsets(authority)
 	if len(sets) > 2*maxChecks {
 		return nil, fail(TooMuchWork, subject, "the answer holds %d RRsets of proof", len(sets))
 	}
 	for _, set := range sets {
-		sig, err := k.Verify(set, sigs, now)
+		sig, err := k.verify(set, sigsOver(set[0].Header().Name, sigs), now, w)
 		if err != nil {
 			return nil, err
 		}
 		if sig.Wildcard && set[0].Header().Rrtype != dns.TypeSOA {
 			return nil, fail(BadProof, subject, "a record of the proof is itself made from a wildcard")
 		}
-		if p.expires.IsZero() || sig.Expiration.Before(p.expires) {
-			p.expires = sig.Expiration
+		p.add(k, set)
+		ttl := cacheable(set, sig, now)
+		if soa, ok := set[0].(*dns.SOA); ok {
+			// RFC 2308 section 5.
+			ttl = min(ttl, time.Duration(soa.Minttl)*time.Second)
 		}
-		p.add(set)
+		p.limit(sig, ttl)
 	}
-	if len(p.nsec) == 0 && len(p.nsec3) == 0 {
+	if p.mixed() {
+		return nil, fail(BadProof, subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
+	}
+	if len(p.nsec) == 0 && len(p.nsec3) == 0 && p.slow == 0 {
 		return nil, fail(NoSignature, subject, "there is no signed proof (NSEC or NSEC3) in the answer")
 	}
 	return p, nil
 }
 
-func (p *proof) add(set []dns.RR) {
+func (p *proof) limit(sig Signature, ttl time.Duration) {
+	if p.expires.IsZero() || sig.Expiration.Before(p.expires) {
+		p.expires = sig.Expiration
+	}
+	if p.ttl == 0 || ttl < p.ttl {
+		p.ttl = ttl
+	}
+}
+
+func (p *proof) add(k *Keys, set []dns.RR) {
 	for _, rr := range set {
 		switch n := rr.(type) {
 		case *dns.NSEC:
-			p.nsec = append(p.nsec, n)
+			// One that leads out of the zone says nothing that the zone may say.
+			if dns.IsSubDomain(k.zone, n.NextDomain) {
+				p.nsec = append(p.nsec, n)
+			}
 		case *dns.NSEC3:
-			if n.Hash == dns.SHA1 && n.Iterations <= maxIterations {
+			switch {
+			case n.Iterations > max(maxIterations, k.iterations):
+				p.slow++
+			// Its owner is a hash and the apex (RFC 5155 section 3); other hash algorithms are not known.
+			case n.Hash == dns.SHA1 && dns.CanonicalName(parent(n.Hdr.Name)) == k.zone:
 				p.nsec3 = append(p.nsec3, n)
 			}
 		}
@@ -129,6 +206,16 @@ func groupRRsets(section []dns.RR) (sets [][]dns.RR, sigs []*dns.RRSIG) {
 	return sets, sigs
 }
 
+func sigsOver(owner string, sigs []*dns.RRSIG) []*dns.RRSIG {
+	var out []*dns.RRSIG
+	for _, sig := range sigs {
+		if dns.CanonicalName(sig.Hdr.Name) == dns.CanonicalName(owner) {
+			out = append(out, sig)
+		}
+	}
+	return out
+}
+
 // hasType says whether the type bit map lists a type.
 func hasType(bitmap []uint16, wanted uint16) bool {
 	for _, t := range bitmap {
@@ -139,23 +226,21 @@ func hasType(bitmap []uint16, wanted uint16) bool {
 	return false
 }
 
-// deniesType says whether a record that stands at the name itself denies the type: neither the
-// type nor CNAME is there, and it is not the parent's side of a zone cut.
-func deniesType(bitmap []uint16, qtype uint16) bool {
-	if hasType(bitmap, qtype) || hasType(bitmap, dns.TypeCNAME) {
-		return false
-	}
-	return qtype == dns.TypeDS || !hasType(bitmap, dns.TypeNS) || hasType(bitmap, dns.TypeSOA)
+// parentSide says that a record is the parent's at a zone cut, which says nothing of the child.
+func parentSide(bitmap []uint16) bool {
+	return hasType(bitmap, dns.TypeNS) && !hasType(bitmap, dns.TypeSOA)
 }
 
-// suffix is the last n labels of a name.
-func suffix(name string, n int) string {
-	offsets := dns.Split(name)
+// deniesType says whether a record that stands at the name itself, or at a wildcard for it, denies
+// the type: neither the type nor CNAME is there, and it is of the right side of a zone cut. DS is the
+// parent's (RFC 4035 section 5.4); only the root has no other side.
+func deniesType(bitmap []uint16, name string, qtype uint16) bool {
 	switch {
-	case n <= 0:
-		return "."
-	case n >= len(offsets):
-		return name
+	case hasType(bitmap, qtype), hasType(bitmap, dns.TypeCNAME):
+		return false
+	case qtype == dns.TypeDS:
+		return !hasType(bitmap, dns.TypeSOA) || name == "."
+	default:
+		return !parentSide(bitmap)
 	}
-	return name[offsets[len(offsets)-n]:]
 }

@@ -53,17 +53,19 @@ func sorted(types []uint16) []uint16 {
 	return types
 }
 
-func (d *denials) makeNSEC3(names []string) {
+func (d *denials) makeNSEC3(names []string) { d.makeNSEC3With(names, 0) }
+
+func (d *denials) makeNSEC3With(names []string, iterations uint16) {
 	type entry struct{ name, hash string }
 	var all []entry
 	for _, n := range names {
-		all = append(all, entry{n, dns.HashName(n, dns.SHA1, 0, "")})
+		all = append(all, entry{n, dns.HashName(n, dns.SHA1, iterations, "")})
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].hash < all[j].hash })
 	for i, e := range all {
 		d.nsec3 = append(d.nsec3, &dns.NSEC3{
 			Hdr:  dns.RR_Header{Name: strings.ToLower(e.hash) + ".example.test.", Rrtype: dns.TypeNSEC3, Class: dns.ClassINET, Ttl: 30},
-			Hash: dns.SHA1, HashLength: 20, NextDomain: all[(i+1)%len(all)].hash, TypeBitMap: sorted(slices.Clone(d.types[e.name]))})
+			Hash: dns.SHA1, HashLength: 20, Iterations: iterations, NextDomain: all[(i+1)%len(all)].hash, TypeBitMap: sorted(slices.Clone(d.types[e.name]))})
 	}
 }
 
@@ -171,8 +173,8 @@ func TestNSEC3(t *testing.T) {
 		{"a wildcard without the type", "a.wild.example.test.", dns.TypeA, false, all, ""},
 		{"a wildcard with the type", "a.wild.example.test.", dns.TypeTLSA, false, all, BadProof},
 		{"a wildcard is there: the name does exist", "a.wild.example.test.", dns.TypeA, true, all, BadProof},
-		{"opt-out proves no absence", "nothere.example.test.", dns.TypeTLSA, true, d.authority(optOut...), BadProof},
-		{"too many iterations", "nothere.example.test.", dns.TypeTLSA, true, d.authority(slow...), NoSignature},
+		{"opt-out proves no absence, only that there is nothing signed", "nothere.example.test.", dns.TypeTLSA, true, d.authority(optOut...), OptOut},
+		{"too many iterations", "nothere.example.test.", dns.TypeTLSA, true, d.authority(slow...), Iterations},
 	}
 	keys := d.keys()
 	for _, c := range cases {
@@ -185,17 +187,25 @@ func TestNSEC3(t *testing.T) {
 
 func TestHashesAreLimited(t *testing.T) {
 	d := newDenials(t)
-	p := &proof{}
-	for range 20 {
-		for _, rr := range d.nsec3 {
-			p.nsec3 = append(p.nsec3, rr.(*dns.NSEC3))
+	const deep = 40
+	for _, c := range []struct {
+		reason     string
+		iterations uint16
+		want       Reason
+	}{
+		{"a deep name costs little without iterations", 0, ""},
+		{"and too much with many", maxIterations, TooMuchWork},
+	} {
+		d.nsec3 = nil
+		var names []string
+		for n := range d.types {
+			names = append(names, n)
 		}
-	}
-	if p.nsec3NoName(d.name, strings.Repeat("a.", 50)+"example.test.") {
-		t.Error("a proof that takes thousands of hashes is believed")
-	}
-	if p.hashes < maxHashes {
-		t.Errorf("%d hashes", p.hashes)
+		d.makeNSEC3With(append(names, "_tcp.mx.example.test.", "wild.example.test."), c.iterations)
+		_, err := d.keys().VerifyDenial(strings.Repeat("a.", deep)+"example.test.", dns.TypeTLSA, true, d.authority(d.nsec3...), at)
+		if reasonOf(err) != c.want {
+			t.Errorf("%s: %v", c.reason, err)
+		}
 	}
 }
 

@@ -30,6 +30,16 @@ const (
 	BadRRset Reason = "BadRRset"
 	// BadProof: the NSEC or NSEC3 records do not prove what the answer says.
 	BadProof Reason = "BadProof"
+	// BadAlias: the alias that the server made from a DNAME is not what the DNAME says.
+	BadAlias Reason = "BadAlias"
+	// UnsignedDelegation: a parent proves that it has no DS record of the zone.
+	UnsignedDelegation Reason = "UnsignedDelegation"
+	// OptOut: the name is in a gap of the zone where unsigned delegations may be (RFC 5155 section 6).
+	OptOut Reason = "OptOut"
+	// Iterations: the zone's NSEC3 records have more iterations than are computed (RFC 9276).
+	Iterations Reason = "Iterations"
+	// Unreachable: no server gave a usable answer.
+	Unreachable Reason = "Unreachable"
 	// TooMuchWork: more keys or signatures than a well-meant zone has (CVE-2023-50387).
 	TooMuchWork Reason = "TooMuchWork"
 )
@@ -41,23 +51,48 @@ type Error struct {
 	Subject string
 	// Detail says what is wrong. It holds no times, so that it is stable.
 	Detail string
+	// Zone whose data or delegation it is about, and Server that gave it; empty when not known here.
+	Zone, Server string
 }
 
+// Error gives zone and server where they are known: they are who must act.
 func (e *Error) Error() string {
-	if e.Subject == "" {
-		return e.Detail
+	text := e.Detail
+	if e.Subject != "" {
+		text = e.Subject + ": " + text
 	}
-	return e.Subject + ": " + e.Detail
+	if e.Server != "" {
+		text = "server " + e.Server + ": " + text
+	}
+	if e.Zone != "" {
+		text = "zone " + e.Zone + ": " + text
+	}
+	return text
+}
+
+// in says which zone it is about, from says which server gave it, unless that is known already.
+func (e *Error) in(zone string) *Error {
+	if e.Zone == "" {
+		e.Zone = zone
+	}
+	return e
+}
+
+func (e *Error) from(server string) *Error {
+	if e.Server == "" {
+		e.Server = server
+	}
+	return e
 }
 
 // State is the state of data that failed for this reason (RFC 4035 section 4.3): without an anchor
-// nothing can be said; algorithms that nobody here knows make a zone insecure, not bogus (RFC 4035
+// nothing can be said, nor without an answer; algorithms that nobody here knows make a zone insecure, not bogus (RFC 4035
 // section 5.2); everything else is bogus.
 func (e *Error) State() State {
 	switch e.Reason {
-	case NoAnchor:
+	case NoAnchor, Unreachable:
 		return Indeterminate
-	case Unsupported:
+	case Unsupported, UnsignedDelegation, OptOut, Iterations:
 		return Insecure
 	default:
 		return Bogus

@@ -8,20 +8,20 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Limits on work: a zone that asks for more is hostile or broken (CVE-2023-50387, KeyTrap).
-const (
-	maxKeysPerTag = 4
-	maxChecks     = 8
-)
-
 // Keys are the DNSKEYs of one zone, trusted because a trust anchor matches the one that signs them.
 // They are safe for use by many goroutines.
 type Keys struct {
 	zone string
 	keys []*dns.DNSKEY
+	// by are the DS records that make the keys trusted.
+	by []Anchor
 	// signature over the DNSKEY RRset.
 	signature Signature
 	checked   *Cache
+	// also are checks of algorithms that do not count otherwise.
+	also map[uint8]check
+	// iterations of NSEC3 that are computed, if more than usual.
+	iterations uint16
 }
 
 // KeysFor is Cache.KeysFor with a cache of its own.
@@ -33,25 +33,57 @@ func KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor,
 // signs the RRset (RFC 4035 section 5.2). The error is an *Error; its State says what the zone is then.
 func (c *Cache) KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor, now time.Time) (*Keys, error) {
 	zone = dns.CanonicalName(zone)
-	subject := zone + " DNSKEY"
-	mine := AnchorsOf(zone, anchors)
+	mine := ofZone(zone, anchors)
 	if len(mine) == 0 {
 		return nil, fail(NoAnchor, zone, "no trust anchor (DS record) of this zone is configured")
 	}
-	all := keysOf(zone, dnskeys)
-	if len(all) == 0 {
-		return nil, fail(NoKeys, subject, "the zone serves no DNSKEY although it has a trust anchor")
-	}
-	entry, err := entryKeys(subject, all, mine)
-	if err != nil {
+	k := &Keys{zone: zone, checked: c}
+	if err := k.trust(dnskeys, sigs, given{mine, "trust anchor"}, now, newWork()); err != nil {
 		return nil, err
 	}
-	k := &Keys{zone: zone, keys: entry, checked: c}
-	if k.signature, err = k.Verify(dnskeys, sigs, now); err != nil {
-		return nil, err
-	}
-	k.keys = all
 	return k, nil
+}
+
+// given are the DS records by which a zone is trusted, and what they are: trust anchors, or what the
+// parent zone says.
+type given struct {
+	anchors []Anchor
+	what    string
+}
+
+// trust takes the keys of a DNSKEY RRset if one that a DS record matches signs the RRset.
+func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Time, w *work) *Error {
+	subject := k.zone + " DNSKEY"
+	usable := k.usable(by.anchors)
+	if len(usable) == 0 {
+		return fail(Unsupported, subject, "no %s has an algorithm and digest type that can be checked here (%s)", by.what, describeAnchors(by.anchors))
+	}
+	all := keysOf(k.zone, dnskeys)
+	if len(all) == 0 {
+		return fail(NoKeys, subject, "the zone serves no DNSKEY that may sign it, although it has a %s (%s)", by.what, describeAnchors(by.anchors))
+	}
+	entry, err := entryKeys(subject, all, given{usable, by.what})
+	if err != nil {
+		return err
+	}
+	k.keys = entry
+	if k.signature, err = k.verify(dnskeys, sigs, now, w); err != nil {
+		return err
+	}
+	k.keys, k.by = all, by.anchors
+	return nil
+}
+
+// usable are the DS records that can be checked here, and of those the strongest. A zone that has none is insecure (RFC 4035
+// section 5.2).
+func (k *Keys) usable(anchors []Anchor) []Anchor {
+	var out []Anchor
+	for _, ds := range anchors {
+		if k.checkOf(ds.Algorithm) != nil && digestHexLen[ds.DigestType] != 0 {
+			out = append(out, ds)
+		}
+	}
+	return strongest(out)
 }
 
 // keysOf picks the keys that may sign zone data: for the zone, protocol 3, ZONE flag (RFC 4034
@@ -72,14 +104,9 @@ func keysOf(zone string, rrs []dns.RR) []*dns.DNSKEY {
 }
 
 // entryKeys are the keys that a trust anchor matches.
-func entryKeys(subject string, keys []*dns.DNSKEY, anchors []Anchor) ([]*dns.DNSKEY, error) {
+func entryKeys(subject string, keys []*dns.DNSKEY, by given) ([]*dns.DNSKEY, *Error) {
 	var out []*dns.DNSKEY
-	supported := false
-	for _, ds := range anchors {
-		if !algorithmSupported(ds.Algorithm) || digestHexLen[ds.DigestType] == 0 {
-			continue
-		}
-		supported = true
+	for _, ds := range by.anchors {
 		candidates := withTag(keys, ds.KeyTag, ds.Algorithm)
 		if len(candidates) > maxKeysPerTag {
 			return nil, fail(TooMuchWork, subject, "%d keys have tag %d; at most %d are looked at", len(candidates), ds.KeyTag, maxKeysPerTag)
@@ -91,11 +118,8 @@ func entryKeys(subject string, keys []*dns.DNSKEY, anchors []Anchor) ([]*dns.DNS
 			}
 		}
 	}
-	switch {
-	case !supported:
-		return nil, fail(Unsupported, subject, "no trust anchor uses an algorithm and digest type that can be checked here")
-	case len(out) == 0:
-		return nil, fail(AnchorMismatch, subject, "no key of the zone matches a trust anchor (%s): the zone was re-keyed, or the anchor is of another zone", describeAnchors(anchors))
+	if len(out) == 0 {
+		return nil, fail(AnchorMismatch, subject, "no key of the zone matches a %s (%s): the zone was re-keyed, or that is of another zone", by.what, describeAnchors(by.anchors))
 	}
 	return out, nil
 }
@@ -115,14 +139,17 @@ func PresentDS(ds *dns.DS) string {
 	return strings.Join(words[len(words)-4:], " ")
 }
 
-// algorithmSupported says whether signatures of the algorithm can be checked (RFC 8624; MD5, DSA
-// and the GOST family are not, nor ED448, which the DNS library lacks).
-func algorithmSupported(algorithm uint8) bool {
+// check verifies the signature octets of an RRSIG.
+type check func(sig *dns.RRSIG, key *dns.DNSKEY, rrset []dns.RR) error
+
+// checkOf is how signatures of an algorithm are checked; nil for those that do not count (RFC 8624):
+// MD5, DSA and the GOST family, ED448, which the DNS library lacks, and SHA-1 (RFC 9905 section 3).
+func (k *Keys) checkOf(algorithm uint8) check {
 	switch algorithm {
-	case dns.RSASHA1, dns.RSASHA1NSEC3SHA1, dns.RSASHA256, dns.RSASHA512, dns.ECDSAP256SHA256, dns.ECDSAP384SHA384, dns.ED25519:
-		return true
+	case dns.RSASHA256, dns.RSASHA512, dns.ECDSAP256SHA256, dns.ECDSAP384SHA384, dns.ED25519:
+		return (*dns.RRSIG).Verify
 	}
-	return false
+	return k.also[algorithm]
 }
 
 func withTag(keys []*dns.DNSKEY, tag uint16, algorithm uint8) []*dns.DNSKEY {
@@ -137,6 +164,10 @@ func withTag(keys []*dns.DNSKEY, tag uint16, algorithm uint8) []*dns.DNSKEY {
 
 // Zone is the apex that the keys belong to.
 func (k *Keys) Zone() string { return k.zone }
+
+// Anchors are the DS records by which the keys are trusted: trust anchors, or those of the parent zone.
+// KeysFor takes them, to judge the DNSKEY RRset of one server by them.
+func (k *Keys) Anchors() []Anchor { return k.by }
 
 // Signature is the one by which the keys are trusted.
 func (k *Keys) Signature() Signature { return k.signature }

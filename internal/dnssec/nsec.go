@@ -38,8 +38,7 @@ func wireLabels(name string) [][]byte {
 func nsecCovers(n *dns.NSEC, name string) bool {
 	owner, next := dns.CanonicalName(n.Hdr.Name), dns.CanonicalName(n.NextDomain)
 	if dns.IsSubDomain(owner, name) && owner != name {
-		cut := hasType(n.TypeBitMap, dns.TypeNS) && !hasType(n.TypeBitMap, dns.TypeSOA)
-		if cut || hasType(n.TypeBitMap, dns.TypeDNAME) {
+		if parentSide(n.TypeBitMap) || hasType(n.TypeBitMap, dns.TypeDNAME) {
 			return false
 		}
 	}
@@ -71,7 +70,7 @@ func (p *proof) nsecNoName(name string) bool {
 // by a wildcard without the type.
 func (p *proof) nsecNoData(zone, name string, qtype uint16) bool {
 	for _, n := range p.nsec {
-		if dns.CanonicalName(n.Hdr.Name) == name && deniesType(n.TypeBitMap, qtype) {
+		if dns.CanonicalName(n.Hdr.Name) == name && deniesType(n.TypeBitMap, name, qtype) {
 			return true
 		}
 		if !nsecCovers(n, name) {
@@ -82,7 +81,7 @@ func (p *proof) nsecNoData(zone, name string, qtype uint16) bool {
 		}
 		wildcard := wildcardAt(encloser(n, name))
 		for _, w := range p.nsec {
-			if dns.CanonicalName(w.Hdr.Name) == wildcard && dns.IsSubDomain(zone, wildcard) && deniesType(w.TypeBitMap, qtype) {
+			if dns.CanonicalName(w.Hdr.Name) == wildcard && dns.IsSubDomain(zone, wildcard) && deniesType(w.TypeBitMap, name, qtype) {
 				return true
 			}
 		}

@@ -1,86 +1,151 @@
 package dnssec
 
 import (
+	"strings"
+
 	"github.com/miekg/dns"
 )
 
-// maxIterations beyond which NSEC3 records are not looked at (RFC 9276 section 3.2), and maxHashes
-// that one proof may cost (CVE-2023-50868).
+// outcome is how far a proof of absence reaches. The order is that of trust.
+type outcome int
+
 const (
-	maxIterations = 100
-	maxHashes     = 64
+	unproved outcome = iota
+	// optedOut: there may be an unsigned delegation (RFC 5155 section 6), so it is insecure.
+	optedOut
+	proved
 )
 
-// hashBudget counts down the NSEC3 hashes of a proof.
-type hashBudget int
+func provedIf(ok bool) outcome {
+	if ok {
+		return proved
+	}
+	return unproved
+}
 
-func (b *hashBudget) spend() bool {
-	*b++
-	return *b <= maxHashes
+// hashed identifies a hash that was computed for a proof.
+type hashed struct {
+	name, salt string
+	iterations uint16
+}
+
+// hash gives the hash of a name by the parameters of a record, as long as the proof may cost that.
+func (p *proof) hash(name string, n *dns.NSEC3) string {
+	id := hashed{name, n.Salt, n.Iterations}
+	if h, ok := p.hashes[id]; ok {
+		return h
+	}
+	if p.hashing += int(n.Iterations) + 1; p.hashing > maxHashing {
+		p.exhausted = true
+		return ""
+	}
+	h := dns.HashName(name, n.Hash, n.Iterations, n.Salt)
+	if p.hashes == nil {
+		p.hashes = map[hashed]string{}
+	}
+	p.hashes[id] = h
+	return h
+}
+
+// mixed says that the records have different parameters, so that a proof could be pieced together
+// from chains of different times.
+func (p *proof) mixed() bool {
+	for _, n := range p.nsec3 {
+		if n.Iterations != p.nsec3[0].Iterations || n.Salt != p.nsec3[0].Salt {
+			return true
+		}
+	}
+	return false
+}
+
+// ownerHash is the first label of a record's name.
+func ownerHash(n *dns.NSEC3) string {
+	label, _, _ := strings.Cut(n.Hdr.Name, ".")
+	return strings.ToUpper(label)
 }
 
 // match finds the NSEC3 that stands at the name itself.
 func (p *proof) match(name string) *dns.NSEC3 {
 	for _, n := range p.nsec3 {
-		if p.hashes.spend() && n.Match(name) {
+		if h := p.hash(name, n); h != "" && h == ownerHash(n) {
 			return n
 		}
 	}
 	return nil
 }
 
-// cover finds an NSEC3 in whose gap the name's hash lies. To the DNS library the gap includes the
-// record's own hash, which stands for a name that does exist.
+// cover finds an NSEC3 in whose gap the name's hash lies.
 func (p *proof) cover(name string) *dns.NSEC3 {
 	for _, n := range p.nsec3 {
-		if p.hashes.spend() && n.Cover(name) && !n.Match(name) {
+		h, owner, next := p.hash(name, n), ownerHash(n), strings.ToUpper(n.NextDomain)
+		if h == "" || h == owner {
+			continue
+		}
+		between := owner < h && h < next
+		// The last record of the chain points back to the first; that of a chain of one to itself.
+		around := next <= owner && (h > owner || h < next)
+		if between || around {
 			return n
 		}
 	}
 	return nil
 }
 
-// optOut says that names in the gap may exist unsigned (RFC 5155 section 6): no proof of absence.
-func optOut(n *dns.NSEC3) bool { return n.Flags&1 == 1 }
-
-func (p *proof) nsec3Covers(name string) bool {
-	n := p.cover(name)
-	return n != nil && !optOut(n)
+func (p *proof) nsec3Covers(name string) outcome {
+	switch n := p.cover(name); {
+	case n == nil:
+		return unproved
+	case n.Flags&1 == 1:
+		return optedOut
+	default:
+		return proved
+	}
 }
 
-// closestEncloser finds the longest existing ancestor of the name and proves that the next closer
+// closestEncloser finds the longest existing ancestor of the name, and proves that the next closer
 // name does not exist (RFC 5155 section 8.3).
-func (p *proof) closestEncloser(zone, name string) (string, bool) {
+func (p *proof) closestEncloser(zone, name string) (string, outcome) {
 	for labels := dns.CountLabel(name) - 1; labels >= dns.CountLabel(zone); labels-- {
 		ancestor := suffix(name, labels)
 		n := p.match(ancestor)
 		if n == nil {
 			continue
 		}
-		cut := hasType(n.TypeBitMap, dns.TypeNS) && !hasType(n.TypeBitMap, dns.TypeSOA)
-		if cut || hasType(n.TypeBitMap, dns.TypeDNAME) {
-			return "", false
+		if parentSide(n.TypeBitMap) || hasType(n.TypeBitMap, dns.TypeDNAME) {
+			return "", unproved
 		}
 		return ancestor, p.nsec3Covers(suffix(name, labels+1))
 	}
-	return "", false
+	return "", unproved
 }
 
 // nsec3NoName proves NXDOMAIN (RFC 5155 section 8.4).
-func (p *proof) nsec3NoName(zone, name string) bool {
-	ancestor, ok := p.closestEncloser(zone, name)
-	return ok && p.nsec3Covers(wildcardAt(ancestor))
+func (p *proof) nsec3NoName(zone, name string) outcome {
+	ancestor, out := p.closestEncloser(zone, name)
+	if out == unproved || p.nsec3Covers(wildcardAt(ancestor)) == unproved {
+		return unproved
+	}
+	return out
 }
 
-// nsec3NoData proves NODATA: at the name (RFC 5155 section 8.5), or at the wildcard (section 8.7).
-func (p *proof) nsec3NoData(zone, name string, qtype uint16) bool {
+// nsec3NoData proves NODATA: at the name (RFC 5155 section 8.5), at the wildcard (section 8.7), or by
+// opt-out, when the name may be an unsigned delegation or lie above one (section 8.6).
+func (p *proof) nsec3NoData(zone, name string, qtype uint16) outcome {
 	if n := p.match(name); n != nil {
-		return deniesType(n.TypeBitMap, qtype)
+		return provedIf(deniesType(n.TypeBitMap, name, qtype))
 	}
-	ancestor, ok := p.closestEncloser(zone, name)
-	if !ok {
-		return false
+	ancestor, out := p.closestEncloser(zone, name)
+	if out == unproved {
+		return unproved
 	}
-	n := p.match(wildcardAt(ancestor))
-	return n != nil && deniesType(n.TypeBitMap, qtype)
+	if n := p.match(wildcardAt(ancestor)); n != nil {
+		if deniesType(n.TypeBitMap, name, qtype) {
+			return out
+		}
+		return unproved
+	}
+	if out == proved {
+		return unproved
+	}
+	return optedOut
 }

@@ -1,7 +1,6 @@
 package dnssec
 
 import (
-	"errors"
 	"time"
 
 	"github.com/miekg/dns"
@@ -24,12 +23,22 @@ type Signature struct {
 // owner, validity period, and the signature itself. One good signature is enough. The error is an
 // *Error for the signature that came furthest.
 func (k *Keys) Verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time) (Signature, error) {
+	sig, err := k.verify(rrset, sigs, now, newWork())
+	if err != nil {
+		return Signature{}, err
+	}
+	return sig, nil
+}
+
+func (k *Keys) verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time, w *work) (Signature, *Error) {
 	if !dns.IsRRset(rrset) {
 		return Signature{}, fail(BadRRset, k.zone, "the answer is not one RRset")
 	}
 	subject := rrset[0].Header().Name + " " + dns.TypeToString[rrset[0].Header().Rrtype]
 	worst := fail(NoSignature, subject, "there is no signature (RRSIG) over it by %s", k.zone)
-	budget := maxChecks
+	budget := min(maxChecks, w.checks)
+	allowed := budget
+	defer func() { w.checks -= allowed - budget }()
 	for _, sig := range sigs {
 		if sig.TypeCovered != rrset[0].Header().Rrtype {
 			continue
@@ -50,7 +59,7 @@ func (k *Keys) Verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time) (Signatu
 
 // progress orders reasons by how far the check came, so that the most telling one is reported.
 func progress(r Reason) int {
-	for i, known := range []Reason{NoSignature, BadRRset, WrongSigner, Unsupported, NoSuchKey, BadSignature, NotYetValid, Expired} {
+	for i, known := range []Reason{NoSignature, BadRRset, WrongSigner, NoSuchKey, BadSignature, NotYetValid, Expired} {
 		if r == known {
 			return i
 		}
@@ -64,8 +73,10 @@ func (k *Keys) verifyOne(subject string, rrset []dns.RR, sig *dns.RRSIG, now tim
 	}
 	keys := withTag(k.keys, sig.KeyTag, sig.Algorithm)
 	switch {
-	case !algorithmSupported(sig.Algorithm):
-		return Signature{}, fail(Unsupported, subject, "signature algorithm %d cannot be checked here", sig.Algorithm)
+	case k.checkOf(sig.Algorithm) == nil:
+		// The zone has keys that can be checked, so this one makes nothing insecure: who takes the
+		// other signatures away would otherwise get rid of DNSSEC (RFC 6840 section 5.11).
+		return Signature{}, fail(NoSignature, subject, "the signature is of algorithm %d, which cannot be checked here, and there is none by the keys of the zone that can", sig.Algorithm)
 	case len(keys) == 0:
 		return Signature{}, fail(NoSuchKey, subject, "the signature is by key %d, which is not among the zone's trusted keys", sig.KeyTag)
 	case len(keys) > maxKeysPerTag:
@@ -105,18 +116,14 @@ func (k *Keys) verifyWith(subject string, rrset []dns.RR, sig *dns.RRSIG, keys [
 			return nil
 		}
 		if *budget == 0 {
-			return fail(TooMuchWork, subject, "it has more signatures and keys than are checked (%d)", maxChecks)
+			return fail(TooMuchWork, subject, "it takes more signature checks than are made (%d for one RRset, %d for one question)", maxChecks, maxQueryChecks)
 		}
 		*budget--
-		err := sig.Verify(key, rrset)
-		if err == nil {
+		if k.checkOf(sig.Algorithm)(sig, key, rrset) == nil {
 			if cacheable {
 				k.checked.add(id.under(key))
 			}
 			return nil
-		}
-		if errors.Is(err, dns.ErrAlg) {
-			return fail(Unsupported, subject, "signature algorithm %d cannot be checked here", sig.Algorithm)
 		}
 	}
 	return fail(BadSignature, subject, "the signature by key %d does not verify", sig.KeyTag)
@@ -154,4 +161,14 @@ func signatureOf(rrset []dns.RR, sig *dns.RRSIG, now time.Time) Signature {
 func SerialTime(field uint32, now time.Time) time.Time {
 	at := now.Unix()
 	return time.Unix(at+int64(int32(field-uint32(at))), 0).UTC()
+}
+
+// cacheable is how long a validated RRset may be kept (RFC 4035 section 5.3.3): neither longer than
+// its TTL and the one that was signed, nor than its signature lives.
+func cacheable(set []dns.RR, sig Signature, now time.Time) time.Duration {
+	ttl := min(sig.OrigTTL, sig.Expiration.Sub(now))
+	for _, rr := range set {
+		ttl = min(ttl, time.Duration(rr.Header().Ttl)*time.Second)
+	}
+	return max(ttl, 0)
 }

@@ -1,0 +1,64 @@
+package dnssec
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// sweepOf makes the answers that every one of several servers gives about so many owners.
+func sweepOf(b testing.TB, owners int) (*model, []*dns.Msg) {
+	m := newModel(b)
+	var out []*dns.Msg
+	for i := range owners {
+		name := fmt.Sprintf("_25._tcp.mx%d.example.test.", i)
+		rr, err := dns.NewRR(name + " 300 TLSA 3 1 1 aa")
+		if err != nil {
+			b.Fatal(err)
+		}
+		msg := new(dns.Msg)
+		msg.SetQuestion(name, dns.TypeTLSA)
+		msg.Answer = []dns.RR{rr, m.mustSign(b, []dns.RR{rr})}
+		out = append(out, msg)
+	}
+	return m, out
+}
+
+// sweep judges what so many servers say, and returns how many signatures were verified.
+func sweep(b testing.TB, m *model, answers []*dns.Msg, servers int) int {
+	keys := *m.keep
+	keys.checked = NewCache()
+	for range servers {
+		for _, msg := range answers {
+			if r := keys.Judge(msg, msg.Question[0].Name, dns.TypeTLSA, at); r.State != Secure {
+				b.Fatal(r.Cause)
+			}
+		}
+	}
+	return len(keys.checked.newer)
+}
+
+// BenchmarkSweep judges the answers of a zone's servers: identical RRsets and signatures are verified
+// once, whatever the number of servers ("checks" is of signatures in one sweep).
+func BenchmarkSweep(b *testing.B) {
+	const owners = 20
+	m, answers := sweepOf(b, owners)
+	for _, servers := range []int{1, 2, 6} {
+		b.Run(fmt.Sprintf("%d-servers", servers), func(b *testing.B) {
+			checks := 0
+			for b.Loop() {
+				checks = sweep(b, m, answers, servers)
+			}
+			b.ReportMetric(float64(checks), "checks/op")
+		})
+	}
+}
+
+func TestASweepVerifiesOnce(t *testing.T) {
+	const owners = 5
+	m, answers := sweepOf(t, owners)
+	if n := sweep(t, m, answers, 6); n != owners {
+		t.Errorf("%d signatures were verified for %d answers that six servers give alike", n, owners)
+	}
+}

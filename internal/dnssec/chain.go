@@ -1,0 +1,223 @@
+package dnssec
+
+import (
+	"context"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// link is what is known of a name on the way down from a trust anchor: the keys of the zone that it
+// is in, or why there are none. Only what is proved is kept: keys, and insecure delegations.
+type link struct {
+	keys *Keys
+	err  *Error
+	// last says that nothing below can be a zone of its own: the name does not exist, or is an alias.
+	last  bool
+	until time.Time
+}
+
+// ZoneState is what is known of a zone: its keys when it is secure.
+type ZoneState struct {
+	Zone  string
+	State State
+	// Keys of the zone; nil unless it is Secure.
+	Keys *Keys
+	// Cause says why it is not Secure; for Insecure it is what proves it.
+	Cause *Error
+	// Until is how long this may be kept.
+	Until time.Time
+}
+
+// errNoZone is what ZoneKeys says of a name inside a zone.
+const errNoZone = "there is no zone cut at this name: it is inside the zone %s"
+
+// ZoneKeys walks from the trust anchor down to a zone and gives its trusted keys, or the proof that it
+// is delegated without DNSSEC, or why it is bogus. The result is kept for as long as the TTLs on the
+// way say.
+func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
+	zone = dns.CanonicalName(zone)
+	out := ZoneState{Zone: zone, State: Secure}
+	z := v.begin().zoneOf(ctx, zone)
+	if z.err == nil && z.keys.zone != zone {
+		z.err = fail(NoKeys, zone, errNoZone, z.keys.zone)
+	}
+	if z.err != nil {
+		out.State, out.Cause, out.Until = z.err.State(), z.err, z.until
+		return out
+	}
+	out.Keys, out.Until = z.keys, z.until
+	return out
+}
+
+// anchorZone is the deepest zone with a trust anchor at or above a name.
+func (v *Validator) anchorZone(name string) (string, bool) {
+	best, found := "", false
+	for _, ds := range v.config.Anchors {
+		zone := dns.CanonicalName(ds.Hdr.Name)
+		if dns.IsSubDomain(zone, name) && (!found || below(best, zone)) {
+			best, found = zone, true
+		}
+	}
+	return best, found
+}
+
+// zoneOf walks down to the zone that a name is in.
+func (l *lookup) zoneOf(ctx context.Context, name string) link {
+	apex, ok := l.anchorZone(name)
+	if !ok {
+		return link{err: fail(NoAnchor, name, "no trust anchor is configured for this name or a zone above it")}
+	}
+	at := l.known(apex, func() link {
+		return l.keysOf(ctx, apex, given{ofZone(apex, l.config.Anchors), "trust anchor"})
+	})
+	for labels := dns.CountLabel(apex) + 1; labels <= dns.CountLabel(name); labels++ {
+		if at.err != nil || at.last {
+			return at
+		}
+		above, child := at, suffix(name, labels)
+		at = l.known(child, func() link { return l.descend(ctx, above, child) })
+	}
+	return at
+}
+
+// known gives what is kept, or finds it out and keeps it if it is proved. Two that ask at once may
+// both find it out.
+func (l *lookup) known(name string, find func() link) link {
+	l.mu.Lock()
+	k, ok := l.links[name]
+	l.mu.Unlock()
+	if ok && l.now.Before(k.until) {
+		return k
+	}
+	k = find()
+	if k.err == nil || k.err.State() == Insecure {
+		l.mu.Lock()
+		if len(l.links) >= maxLinks {
+			clear(l.links)
+		}
+		l.links[name] = k
+		l.mu.Unlock()
+	}
+	return k
+}
+
+// maxLinks bounds the memory of a Validator.
+const maxLinks = 50_000
+
+// keysOf asks for the DNSKEY RRset of a zone and trusts it by DS records or trust anchors.
+func (l *lookup) keysOf(ctx context.Context, zone string, by given) link {
+	k := &Keys{zone: zone, checked: l.checked, also: l.also, iterations: l.iterations}
+	// Nothing needs to be asked of a zone whose keys could not be checked.
+	if len(k.usable(by.anchors)) == 0 {
+		err := k.trust(nil, nil, by, l.now, l.work).in(zone)
+		return link{err: err, until: l.now.Add(unsupportedTTL)}
+	}
+	var out link
+	err := l.source.find(ctx, l, zone, dns.TypeDNSKEY, func(r reply) *Error {
+		set, sigs := findRRset(r.msg.Answer, zone, dns.TypeDNSKEY)
+		if err := k.trust(set, sigs, by, l.now, l.work); err != nil {
+			return err.in(zone).from(r.server)
+		}
+		out = link{keys: k, until: l.now.Add(cacheable(set, k.signature, l.now))}
+		return nil
+	})
+	if err != nil {
+		return link{err: err.in(zone)}
+	}
+	return out
+}
+
+// unsupportedTTL is how long a trust anchor that cannot be checked is not looked at again.
+const unsupportedTTL = time.Hour
+
+// descend looks whether a name is a zone of its own below the one reached, by its DS records.
+func (l *lookup) descend(ctx context.Context, above link, child string) link {
+	var out link
+	err := l.source.find(ctx, l, child, dns.TypeDS, func(r reply) *Error {
+		p, err := readPiece(r.msg, child, dns.TypeDS)
+		if err == nil {
+			out, err = l.readDS(ctx, above, p)
+		}
+		if err != nil {
+			return err.in(above.keys.zone).from(r.server)
+		}
+		return nil
+	})
+	if err != nil {
+		return link{err: err.in(above.keys.zone)}
+	}
+	if out.until.After(above.until) {
+		out.until = above.until
+	}
+	return out
+}
+
+func (l *lookup) readDS(ctx context.Context, above link, p piece) (link, *Error) {
+	if p.kind == NoData || p.kind == NXDomain {
+		return l.readNoDS(above, p)
+	}
+	f := finding{piece: p}
+	if err := above.keys.verifyPiece(&f, l.now, l.work); err != nil {
+		if err.State() == Insecure {
+			return link{err: err.in(above.keys.zone), until: l.now.Add(f.ttl)}, nil
+		}
+		return link{}, err
+	}
+	until := l.now.Add(f.ttl)
+	if p.kind != Data {
+		// An alias is no zone cut, and what is below a DNAME is not in the zone.
+		return link{keys: above.keys, last: p.dname, until: until}, nil
+	}
+	var anchors []Anchor
+	for _, rr := range p.set {
+		if ds, ok := rr.(*dns.DS); ok {
+			anchors = append(anchors, ds)
+		}
+	}
+	out := l.keysOf(ctx, p.name, given{anchors, "DS record at its parent"})
+	if out.until.After(until) {
+		out.until = until
+	}
+	return out, nil
+}
+
+// readNoDS reads the proof that a name has no DS record: it is an unsigned delegation, or no zone cut.
+func (l *lookup) readNoDS(above link, p piece) (link, *Error) {
+	cut, nothing, proof, err := above.keys.denyDS(p.name, p.authority, l.now, l.work)
+	if err != nil && err.State() != Insecure {
+		return link{}, err
+	}
+	until := l.now
+	if proof != nil {
+		until = l.now.Add(proof.ttl)
+	}
+	switch {
+	case err != nil:
+		return link{err: err.in(p.name), until: until}, nil
+	case cut:
+		err = fail(UnsignedDelegation, p.name+" DS", "the parent zone %s proves that it has no DS record of %s: it is delegated without DNSSEC", above.keys.zone, p.name)
+		return link{err: err.in(p.name), until: until}, nil
+	}
+	return link{keys: above.keys, last: nothing, until: until}, nil
+}
+
+// denyDS reads what the parent's proof says of a name without DS records: whether it is a zone cut,
+// or that there is nothing at or below it.
+func (k *Keys) denyDS(name string, authority []dns.RR, now time.Time, w *work) (cut, nothing bool, p *proof, err *Error) {
+	if p, err = k.proofOf(name, dns.TypeDS, authority, now, w); err != nil {
+		return false, false, nil, err
+	}
+	for _, n := range p.nsec {
+		if dns.CanonicalName(n.Hdr.Name) == name && deniesType(n.TypeBitMap, name, dns.TypeDS) {
+			return hasType(n.TypeBitMap, dns.TypeNS), false, p, nil
+		}
+	}
+	if n := p.match(name); n != nil && deniesType(n.TypeBitMap, name, dns.TypeDS) {
+		return hasType(n.TypeBitMap, dns.TypeNS), false, p, nil
+	}
+	if p.denies(k.zone, name, dns.TypeDS, true) == proved {
+		return false, true, p, nil
+	}
+	return false, false, p, p.conclude(p.denies(k.zone, name, dns.TypeDS, false))
+}

@@ -1,0 +1,162 @@
+package dnssec
+
+import (
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// piece is what an answer says of one name: the data, an alias, or that there is nothing.
+type piece struct {
+	name  string
+	qtype uint16
+	kind  Kind
+	// set and sigs are the RRset that says so, CNAME or DNAME for an alias; empty for a denial.
+	set  []dns.RR
+	sigs []*dns.RRSIG
+	// target of an alias; dname says that it is made from a DNAME above the name.
+	target    string
+	dname     bool
+	authority []dns.RR
+}
+
+// readPiece reads what a message says of one name and type.
+func readPiece(m *dns.Msg, name string, qtype uint16) (piece, *Error) {
+	p := piece{name: name, qtype: qtype, authority: m.Ns}
+	if done, err := p.readDNAME(m); done || err != nil {
+		return p, err
+	}
+	if p.set, p.sigs = findRRset(m.Answer, name, qtype); len(p.set) > 0 {
+		p.kind = Data
+		return p, nil
+	}
+	if p.set, p.sigs = findRRset(m.Answer, name, dns.TypeCNAME); len(p.set) > 0 {
+		return p, p.readCNAME()
+	}
+	p.kind = NoData
+	if m.Rcode == dns.RcodeNameError {
+		p.kind = NXDomain
+	}
+	return p, nil
+}
+
+func (p *piece) readCNAME() *Error {
+	cname, ok := p.set[0].(*dns.CNAME)
+	if !ok || len(p.set) > 1 {
+		return fail(BadRRset, p.name+" CNAME", "the name has more than one alias")
+	}
+	p.kind, p.target = Alias, dns.CanonicalName(cname.Target)
+	return nil
+}
+
+// readDNAME applies a DNAME above the name. The CNAME that the server makes of it is not signed (RFC
+// 6672 section 5.3.1): if it is there, it must be the right one.
+func (p *piece) readDNAME(m *dns.Msg) (bool, *Error) {
+	for _, rr := range m.Answer {
+		d, ok := rr.(*dns.DNAME)
+		owner := dns.CanonicalName(rr.Header().Name)
+		if !ok || !below(owner, p.name) {
+			continue
+		}
+		p.set, p.sigs = findRRset(m.Answer, owner, dns.TypeDNAME)
+		if len(p.set) > 1 {
+			return true, fail(BadRRset, owner+" DNAME", "the name has more than one DNAME")
+		}
+		p.kind, p.dname = Alias, true
+		p.target = substitute(p.name, owner, dns.CanonicalName(d.Target))
+		if !fitsName(p.target) {
+			p.kind, p.target = TooLong, ""
+			return true, nil
+		}
+		return true, p.checkSynthesis(m)
+	}
+	return false, nil
+}
+
+func (p *piece) checkSynthesis(m *dns.Msg) *Error {
+	made, _ := findRRset(m.Answer, p.name, dns.TypeCNAME)
+	for _, rr := range made {
+		if c, ok := rr.(*dns.CNAME); !ok || dns.CanonicalName(c.Target) != p.target {
+			return fail(BadAlias, p.name+" CNAME", "the DNAME at %s leads to %s, and the server says something else", p.set[0].Header().Name, p.target)
+		}
+	}
+	return nil
+}
+
+// substitute puts the target of a DNAME in place of its owner (RFC 6672 section 2.2).
+func substitute(name, owner, target string) string {
+	prefix := name
+	if owner != "." {
+		prefix = strings.TrimSuffix(name, owner)
+	}
+	if target == "." {
+		return prefix
+	}
+	return prefix + target
+}
+
+// fitsName says whether a name is short enough (RFC 1035 section 3.1). The DNS library allows one octet
+// more.
+func fitsName(name string) bool {
+	_, err := dns.PackDomainName(name, make([]byte, 255), 0, nil, false)
+	return err == nil
+}
+
+// findRRset picks an RRset and its signatures out of a section.
+func findRRset(section []dns.RR, name string, qtype uint16) (set []dns.RR, sigs []*dns.RRSIG) {
+	for _, rr := range section {
+		if rr.Header().Class != dns.ClassINET || dns.CanonicalName(rr.Header().Name) != name {
+			continue
+		}
+		if rr.Header().Rrtype == qtype {
+			set = append(set, rr)
+		}
+		if sig, ok := rr.(*dns.RRSIG); ok && sig.TypeCovered == qtype {
+			sigs = append(sigs, sig)
+		}
+	}
+	return set, sigs
+}
+
+// owner is the name whose zone signs the piece.
+func (p *piece) owner() string {
+	if len(p.set) > 0 {
+		return dns.CanonicalName(p.set[0].Header().Name)
+	}
+	return p.name
+}
+
+// ofParent says that the piece belongs to the parent's side of a zone cut: DS records.
+func (p *piece) ofParent() bool { return p.qtype == dns.TypeDS && p.kind != Alias && p.name != "." }
+
+// top is the deepest zone that may speak for the piece.
+func (p *piece) top() string {
+	if p.ofParent() {
+		return parent(p.name)
+	}
+	return p.owner()
+}
+
+// signer is the deepest zone that claims to have signed the piece and may do so; empty without one.
+func (p *piece) signer() string {
+	sigs := p.sigs
+	if len(p.set) == 0 {
+		for _, rr := range p.authority {
+			if sig, ok := rr.(*dns.RRSIG); ok && proves(sig.TypeCovered) {
+				sigs = append(sigs, sig)
+			}
+		}
+	}
+	best := ""
+	for _, sig := range sigs {
+		name := dns.CanonicalName(sig.SignerName)
+		if dns.IsSubDomain(name, p.top()) && (best == "" || below(best, name)) {
+			best = name
+		}
+	}
+	return best
+}
+
+func proves(kind uint16) bool {
+	return kind == dns.TypeSOA || kind == dns.TypeNSEC || kind == dns.TypeNSEC3
+}

@@ -1,0 +1,190 @@
+package dnssec
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Config says what a Validator trusts and whom it asks.
+type Config struct {
+	// Anchors are DS records of zones, several for one zone if wanted. The anchors of the deepest zone
+	// at or above a name count, and no others (RFC 4035 section 4.3 leaves that to us).
+	Anchors []Anchor
+	// Transport carries every question.
+	Transport Transport
+	// Now is the clock that signatures are compared with.
+	Now func() time.Time
+	// Forwarders are recursive servers; they need not validate and are not trusted. With none, the
+	// Validator iterates itself.
+	Forwarders []netip.AddrPort
+	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's.
+	Stubs map[string][]netip.AddrPort
+	// Port of the servers that are found by delegation; zero for 53.
+	Port uint16
+	// SHA1 lets signatures of algorithms 5 and 7 count. Without it they make a zone insecure (RFC 9905).
+	SHA1 bool
+	// Cache of verified signatures, to be shared with others; nil for one of its own.
+	Cache *Cache
+}
+
+// Validator finds RRsets and validates them from trust anchors downwards (RFC 4035 section 5). It keeps
+// the keys of zones, and which names are no zones, for as long as their TTLs say. It is safe for use
+// by many goroutines.
+type Validator struct {
+	config  Config
+	checked *Cache
+	also    map[uint8]check
+	// iterations as in Keys.
+	iterations uint16
+	source     source
+
+	mu    sync.Mutex
+	links map[string]link
+}
+
+// ErrConfig is wrapped by the error of New.
+var ErrConfig = errors.New("the validator cannot be used")
+
+// New makes a Validator.
+func New(c Config) (*Validator, error) {
+	switch {
+	case c.Transport == nil || c.Now == nil:
+		return nil, errors.Join(ErrConfig, errors.New("it has no transport or no clock"))
+	case len(c.Forwarders) == 0 && len(c.Stubs) == 0:
+		return nil, errors.Join(ErrConfig, errors.New("it has neither forwarders nor servers to begin with: give root servers"))
+	}
+	if c.Port == 0 {
+		c.Port = dnsPort
+	}
+	if c.Cache == nil {
+		c.Cache = NewCache()
+	}
+	v := &Validator{config: c, checked: c.Cache, links: map[string]link{}}
+	if c.SHA1 {
+		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
+	}
+	if len(c.Forwarders) > 0 {
+		v.source = &forwarder{servers: c.Forwarders}
+	} else {
+		v.source = newIterator(c)
+	}
+	return v, nil
+}
+
+// lookup is one question of a caller, with all that is asked for its sake.
+type lookup struct {
+	*Validator
+	now      time.Time
+	work     *work
+	messages int
+	// depth of questions for addresses of name servers within questions.
+	depth int
+	// servers whose addresses were looked for.
+	servers map[string][]netip.AddrPort
+}
+
+func (v *Validator) begin() *lookup {
+	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}
+}
+
+// Lookup finds an RRset, following aliases, and validates every step.
+func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) Result {
+	name = dns.CanonicalName(name)
+	out := newResult(name, qtype)
+	if _, ok := dns.IsDomainName(name); !ok {
+		out.State, out.Cause = Indeterminate, fail(BadRRset, name, "this is not a domain name")
+		return out
+	}
+	l := v.begin()
+	seen := map[string]bool{}
+	for range maxHops {
+		f := l.find(ctx, out.Final, qtype)
+		out.add(f)
+		if f.kind != Alias || f.endsAt(qtype) || f.state == Bogus || f.state == Indeterminate {
+			return out
+		}
+		if seen[f.target] {
+			break
+		}
+		seen[f.target] = true
+	}
+	out.State, out.RRs = Bogus, nil
+	out.Cause = fail(TooMuchWork, name+" "+typeText(qtype), "its aliases lead in a circle, or there are more than %d of them", maxHops)
+	return out
+}
+
+// find asks for one name and validates what it is told of that name. A server whose answer is bogus
+// does not stand for the others.
+func (l *lookup) find(ctx context.Context, name string, qtype uint16) finding {
+	var found finding
+	err := l.source.find(ctx, l, name, qtype, func(r reply) *Error {
+		p, err := readPiece(r.msg, name, qtype)
+		found = finding{piece: p, state: Secure, server: r.server, extended: ExtendedErrors(r.msg)}
+		if err != nil {
+			return err.from(r.server)
+		}
+		return l.validate(ctx, &found)
+	})
+	if err != nil {
+		found.piece = piece{name: name, qtype: qtype}
+		found.fail(err)
+	}
+	return found
+}
+
+// validate judges a piece by the keys of the zone that signs it. An error is that it is bogus, or
+// that this cannot be known.
+func (l *lookup) validate(ctx context.Context, f *finding) *Error {
+	signer := f.signer()
+	if signer == "" {
+		signer = f.top()
+	}
+	err := l.validateBy(ctx, f, signer)
+	// A zone without DNSSEC may well have signatures that are no good.
+	if err != nil && err.State() == Bogus && signer != f.top() {
+		if z := l.zoneOf(ctx, f.top()); z.err != nil && z.err.State() == Insecure {
+			f.fail(z.err)
+			return nil
+		}
+	}
+	return err
+}
+
+func (l *lookup) validateBy(ctx context.Context, f *finding, signer string) *Error {
+	z := l.zoneOf(ctx, signer)
+	err := z.err
+	if err == nil {
+		f.state, f.cause, f.zone = Secure, nil, z.keys.zone
+		if err = z.keys.verifyPiece(f, l.now, l.work); err != nil {
+			err = err.in(z.keys.zone).from(f.server)
+		}
+	}
+	if err == nil {
+		err = l.nothingBetween(ctx, z.keys.zone, f)
+	}
+	if err != nil && err.State() == Insecure {
+		f.fail(err)
+		return nil
+	}
+	return err
+}
+
+// nothingBetween makes sure that the signer is the zone of the piece, and not one above it (RFC 4035
+// section 5.3.1), where a delegation was seen in between: a parent may have signed the same name before it
+// was delegated.
+func (l *lookup) nothingBetween(ctx context.Context, signer string, f *finding) *Error {
+	cut := l.source.deepest(f.top(), l.now)
+	if !below(signer, cut) {
+		return nil
+	}
+	z := l.zoneOf(ctx, cut)
+	if z.err == nil && z.keys.zone != signer {
+		return fail(WrongSigner, f.owner()+" "+typeText(f.qtype), "the signature is by %s, and the name is in the zone %s", signer, z.keys.zone).in(z.keys.zone).from(f.server)
+	}
+	return z.err
+}

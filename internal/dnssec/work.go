@@ -1,0 +1,25 @@
+package dnssec
+
+// Limits on work: an answer that asks for more is hostile or broken (CVE-2023-50387, KeyTrap, and
+// CVE-2023-50868).
+const (
+	// maxKeysPerTag keys of one tag and algorithm are tried.
+	maxKeysPerTag = 4
+	// maxChecks signature checks may be spent on one RRset, maxQueryChecks on one question.
+	maxChecks      = 8
+	maxQueryChecks = 64
+	// maxHops aliases are followed.
+	maxHops = 16
+	// maxIterations is the most that an NSEC3 record may have to be looked at (RFC 9276 section 3.2).
+	maxIterations = 100
+	// maxHashing is what one proof may cost: eight names at the limit of iterations, or many more in
+	// a zone without them.
+	maxHashing = 8 * (maxIterations + 1)
+	// maxMessages is how many messages one question may take, those for keys and addresses included.
+	maxMessages = 150
+)
+
+// work counts down the signature checks of one question.
+type work struct{ checks int }
+
+func newWork() *work { return &work{checks: maxQueryChecks} }
