@@ -218,6 +218,46 @@ func TestAliasOfLongerTTL(t *testing.T) {
 	s.wait("example", func(md *v1alpha1.MailDomain) string { return lab.Settled(md, mx, false) })
 }
 
+// TestDNAMEIntoAnotherZone writes the records where the DNAME above a TLSA owner leads, into another zone. A
+// new key waits for the caches that keep the DNAME.
+func TestDNAMEIntoAnotherZone(t *testing.T) {
+	s := newSite(t, "example.test", "mx1-tls")
+	b, _ := s.besideSite(s.lab.Namespace)
+	s.createZone()
+	s.address(mx)
+	const ttl = 8
+	s.must(s.zone.Add(fmt.Sprintf("%s. %d IN DNAME mx.other.test.", mx, ttl)))
+	end := fmt.Sprintf("_%d._tcp.mx.other.test.", s.port)
+	serial := s.serial()
+	s.certificate("mx1", mx)
+	s.domain("example", mx, func(md *v1alpha1.MailDomain) { md.Spec.Rollover.StandbyKey = v1alpha1.StandbyDisabled }, "mx1")
+	rests := func(md *v1alpha1.MailDomain) string { return lab.Settled(md, mx, false) }
+	before := s.wait("example", rests)
+	if have := b.shows(end); !slices.Equal(have, []string{lab.CurrentKey(before, mx)}) {
+		t.Fatalf("records %v where the DNAME leads, want that of the key in use", have)
+	}
+	if have := before.Status.MailServers[0].Aliases; len(have) != 1 || have[0].Owner != s.owner(mx) || have[0].End != end {
+		t.Errorf("aliases in status %+v, want one that leads from %s to %s", have, s.owner(mx), end)
+	}
+	s.must(s.lab.Renew(t.Context(), s.lab.Namespace, "mx1"))
+	held := s.held(func() bool { return len(tlsaAt(t, b.servers[1], end)) == 1 })
+	if held < 2*ttl*time.Second {
+		t.Errorf("the key was deployed %s after the last server showed the old records, before caches that keep the DNAME for %d s have forgotten them twice over", held, ttl)
+	}
+	after := s.wait("example", func(md *v1alpha1.MailDomain) string {
+		if lab.CurrentKey(md, mx) == lab.CurrentKey(before, mx) {
+			return "the old key is still in use"
+		}
+		return rests(md)
+	})
+	if have := b.shows(end); !slices.Equal(have, []string{lab.CurrentKey(after, mx)}) {
+		t.Errorf("records %v after the rollover, want that of the new key", have)
+	}
+	if now := s.serial(); now != serial {
+		t.Errorf("the zone of the DNAME was written to: serial %d, want %d", now, serial)
+	}
+}
+
 // TestAliasRepointedDuringARollover makes the alias lead to a name that has the records of the key in use
 // alone, while the next key waits: it waits anew, from when the records there are complete.
 func TestAliasRepointedDuringARollover(t *testing.T) {
