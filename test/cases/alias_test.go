@@ -170,12 +170,15 @@ func TestAliasWhoseGrantIsRevoked(t *testing.T) {
 }
 
 // approved says whether the second request of Certificate mx1 is approved.
-func (s *site) approved() bool {
+func (s *site) approved() bool { return s.approvedFor("2") }
+
+// approvedFor says whether the request of Certificate mx1 for a revision is approved.
+func (s *site) approvedFor(revision string) bool {
 	s.Helper()
 	requests, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, "mx1")
 	s.must(err)
 	return slices.ContainsFunc(requests, func(r cmapi.CertificateRequest) bool {
-		return r.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] == "2" && slices.ContainsFunc(r.Status.Conditions, func(c cmapi.CertificateRequestCondition) bool {
+		return r.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] == revision && slices.ContainsFunc(r.Status.Conditions, func(c cmapi.CertificateRequestCondition) bool {
 			return c.Type == cmapi.CertificateRequestConditionApproved && c.Status == "True"
 		})
 	})
