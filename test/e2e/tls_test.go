@@ -42,7 +42,7 @@ func TestUpdatesOverTLS(t *testing.T) {
 		{"another name", func(u *v1alpha1.UpdateTLS) { u.ServerName = "ns2.example.test" },
 			v1alpha1.ReasonUnreachable, "not ns2.example.test"},
 		{"no certificate for a primary that wants one", func(u *v1alpha1.UpdateTLS) { u.ClientCertSecretRef = nil },
-			v1alpha1.ReasonUnreachable, "tls: "},
+			v1alpha1.ReasonUnreachable, "spec.update.tls.clientCertSecretRef"},
 	} {
 		s.editZone(func(z *v1alpha1.DNSZone) {
 			s.updatesOverTLS(z)
