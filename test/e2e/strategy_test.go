@@ -49,7 +49,7 @@ func (s *site) fromGateToStage() {
 	})
 	s.gatedBy("")
 	servers.Eventually(s, "the standby key's records are out", func() error {
-		if have, want := s.published(), "3 1 1 "+key; have != want {
+		if have, want := s.published(), fmt.Sprint(3, 1, 1, key); have != want {
 			return fmt.Errorf("published is %q instead of %q", have, want)
 		}
 		return nil
