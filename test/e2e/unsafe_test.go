@@ -237,7 +237,7 @@ func (s *site) announcedWindows(noted []announcement, reason string) []window {
 			if a.until.After(w.until) {
 				w.until = a.until
 			}
-			if err := a.endsInTime(); err != nil {
+			if err := a.endsInTime(); err != nil && a.until != before.until {
 				s.Error(err)
 			}
 		}
