@@ -8,6 +8,7 @@ import (
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/lab"
@@ -55,6 +56,7 @@ func (s *site) fromGateToStage() {
 		return nil
 	})
 	s.sameChain()
+	s.tellsOfTheServingSecret()
 	s.renewsWithTheSameKey()
 	s.sameChain()
 	s.mount("mx1-live")
@@ -106,6 +108,22 @@ func (s *site) sameChain() {
 			return errors.New("they differ")
 		}
 		return nil
+	})
+}
+
+// tellsOfTheServingSecret waits for the event of a certificate that was copied. That of an approval has the
+// same reason, and another action.
+func (s *site) tellsOfTheServingSecret() {
+	s.Helper()
+	servers.Eventually(s, "an event tells of the serving Secret", func() error {
+		var told corev1.EventList
+		s.must(s.lab.Client.List(s.Context(), &told, client.InNamespace(s.lab.Namespace)))
+		for _, e := range told.Items {
+			if e.Reason == "KeyDeployed" && e.Action == "Deploy" {
+				return nil
+			}
+		}
+		return errors.New("there is none")
 	})
 }
 
