@@ -209,11 +209,14 @@ func classifySilence(w who, err error) outcome {
 // silenceText says in words why nothing usable came; it is the same for every attempt.
 func silenceText(err error) string {
 	var noTLS *noTLSError
+	var hungUp *hungUpError
 	switch {
 	case err == nil:
 		return "there was no reply"
 	case errors.As(err, &noTLS):
 		return noTLS.Error()
+	case errors.As(err, &hungUp):
+		return hungUp.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "there was no reply in time: it is down, a firewall drops the packets, or it is overloaded"
 	case errors.Is(err, context.Canceled):

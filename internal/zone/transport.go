@@ -111,7 +111,7 @@ func connectNow(ctx context.Context, dial DialFunc, e endpoint, timeout time.Dur
 		_ = conn.Close()
 		return nil, tlsError(err)
 	}
-	return secure, nil
+	return &secureConn{Conn: secure}, nil
 }
 
 // noTLSError is a handshake that met a server which speaks no TLS there.

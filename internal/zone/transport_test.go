@@ -259,7 +259,10 @@ func TestTLS(t *testing.T) {
 		{"another CA", nil, TLSConfig{ServerName: "primary.test"}, Unreachable, "certificate"},
 		{"another name", nil, TLSConfig{ServerName: "other.test", CABundle: certPEM}, Unreachable, "certificate"},
 		{"no client certificate where the server wants one", func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pool },
-			TLSConfig{ServerName: "primary.test", CABundle: certPEM}, Unreachable, "tls"},
+			TLSConfig{ServerName: "primary.test", CABundle: certPEM}, Unreachable, "spec.update.tls.clientCertSecretRef"},
+		{"no client certificate where the server wants one, with TLS 1.2", func(c *tls.Config) {
+			c.ClientAuth, c.ClientCAs, c.MaxVersion = tls.RequireAndVerifyClientCert, pool, tls.VersionTLS12
+		}, TLSConfig{ServerName: "primary.test", CABundle: certPEM}, Unreachable, "tls"},
 		{"a CA bundle that holds none", nil, TLSConfig{CABundle: []byte("none")}, ConfigError, "CA bundle"},
 		{"a client certificate without its key", nil, TLSConfig{CABundle: certPEM, ClientCert: certPEM}, ConfigError, "client certificate"},
 	}

@@ -170,12 +170,15 @@ func TestAliasWhoseGrantIsRevoked(t *testing.T) {
 }
 
 // approved says whether the second request of Certificate mx1 is approved.
-func (s *site) approved() bool {
+func (s *site) approved() bool { return s.approvedFor("2") }
+
+// approvedFor says whether the request of Certificate mx1 for a revision is approved.
+func (s *site) approvedFor(revision string) bool {
 	s.Helper()
 	requests, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, "mx1")
 	s.must(err)
 	return slices.ContainsFunc(requests, func(r cmapi.CertificateRequest) bool {
-		return r.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] == "2" && slices.ContainsFunc(r.Status.Conditions, func(c cmapi.CertificateRequestCondition) bool {
+		return r.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] == revision && slices.ContainsFunc(r.Status.Conditions, func(c cmapi.CertificateRequestCondition) bool {
 			return c.Type == cmapi.CertificateRequestConditionApproved && c.Status == "True"
 		})
 	})
@@ -216,6 +219,46 @@ func TestAliasOfLongerTTL(t *testing.T) {
 		t.Errorf("the key was deployed %s after the last server showed the old records, before caches that keep the alias for %d s have forgotten them twice over", held, ttl)
 	}
 	s.wait("example", func(md *v1alpha1.MailDomain) string { return lab.Settled(md, mx, false) })
+}
+
+// TestDNAMEIntoAnotherZone writes the records where the DNAME above a TLSA owner leads, into another zone. A
+// new key waits for the caches that keep the DNAME.
+func TestDNAMEIntoAnotherZone(t *testing.T) {
+	s := newSite(t, "example.test", "mx1-tls")
+	b, _ := s.besideSite(s.lab.Namespace)
+	s.createZone()
+	s.address(mx)
+	const ttl = 8
+	s.must(s.zone.Add(fmt.Sprintf("%s. %d IN DNAME mx.other.test.", mx, ttl)))
+	end := fmt.Sprintf("_%d._tcp.mx.other.test.", s.port)
+	serial := s.serial()
+	s.certificate("mx1", mx)
+	s.domain("example", mx, func(md *v1alpha1.MailDomain) { md.Spec.Rollover.StandbyKey = v1alpha1.StandbyDisabled }, "mx1")
+	rests := func(md *v1alpha1.MailDomain) string { return lab.Settled(md, mx, false) }
+	before := s.wait("example", rests)
+	if have := b.shows(end); !slices.Equal(have, []string{lab.CurrentKey(before, mx)}) {
+		t.Fatalf("records %v where the DNAME leads, want that of the key in use", have)
+	}
+	if have := before.Status.MailServers[0].Aliases; len(have) != 1 || have[0].Owner != s.owner(mx) || have[0].End != end {
+		t.Errorf("aliases in status %+v, want one that leads from %s to %s", have, s.owner(mx), end)
+	}
+	s.must(s.lab.Renew(t.Context(), s.lab.Namespace, "mx1"))
+	held := s.held(func() bool { return len(tlsaAt(t, b.servers[1], end)) == 1 })
+	if held < 2*ttl*time.Second {
+		t.Errorf("the key was deployed %s after the last server showed the old records, before caches that keep the DNAME for %d s have forgotten them twice over", held, ttl)
+	}
+	after := s.wait("example", func(md *v1alpha1.MailDomain) string {
+		if lab.CurrentKey(md, mx) == lab.CurrentKey(before, mx) {
+			return "the old key is still in use"
+		}
+		return rests(md)
+	})
+	if have := b.shows(end); !slices.Equal(have, []string{lab.CurrentKey(after, mx)}) {
+		t.Errorf("records %v after the rollover, want that of the new key", have)
+	}
+	if now := s.serial(); now != serial {
+		t.Errorf("the zone of the DNAME was written to: serial %d, want %d", now, serial)
+	}
 }
 
 // TestAliasRepointedDuringARollover makes the alias lead to a name that has the records of the key in use

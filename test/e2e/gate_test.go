@@ -131,14 +131,28 @@ func gateWithStandbyKey(t *testing.T, m servers.Make) {
 func TestGateWithoutStandbyKey(t *testing.T) { on(t, all, gateWithoutStandbyKey) }
 
 func gateWithoutStandbyKey(t *testing.T, m servers.Make) {
-	s := gated(t, m, false)
+	gated(t, m, false).rollsWithoutStandbyKey()
+}
+
+// BIND with inline signing acknowledges an update before it serves it: nothing counts from the
+// acknowledgement.
+func TestGateWithoutStandbyKeyAndInlineSigning(t *testing.T) {
+	t.Parallel()
+	s := newSiteWith(t, servers.BIND, "mx1-tls", siteOptions{primary: func(_ *site, o *servers.Options) { o.InlineSigning = true }})
+	s.gated(false).rollsWithoutStandbyKey()
+}
+
+// rollsWithoutStandbyKey renews once, under the judges, and wants the request to be held until every cache
+// knows the new key.
+func (s *site) rollsWithoutStandbyKey() {
+	s.Helper()
 	published := s.published()
 	before := s.startRenewal()
 	s.heldUntil(s.changesFrom(published).Add(caches))
 	s.settleBeyond(before, false)
 	s.verdict()
 	if !s.logSays(s.lab.CertManager, "gated by MailDomain") {
-		t.Error("cert-manager's approver was never refused: the policy was not tried")
+		s.Error("cert-manager's approver was never refused: the policy was not tried")
 	}
 }
 

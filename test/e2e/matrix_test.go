@@ -25,7 +25,8 @@ func on(t *testing.T, makes []servers.Make, test func(t *testing.T, m servers.Ma
 	}
 }
 
-// alone runs a case on primaries of the makes, one after the other, and beside no other case.
+// alone runs a case on primaries of the makes, one after the other: beside no other case at all, unless its
+// caller runs beside others.
 func alone(t *testing.T, makes []servers.Make, test func(t *testing.T, m servers.Make)) {
 	t.Helper()
 	for _, m := range chosen(makes) {

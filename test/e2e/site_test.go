@@ -1,12 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,45 +50,78 @@ type site struct {
 	algorithms []string
 	// from is the revision that the Certificate had when a renewal was started last.
 	from int
+	// mounted is the name of the Secret that Postfix serves.
+	mounted atomic.Value
+}
+
+// siteOptions say what a site has that others have not.
+type siteOptions struct {
+	// primary changes what the primary is like, when the namespace is there.
+	primary func(*site, *servers.Options)
+	// beside are Secrets whose chains Postfix serves beside the first.
+	beside  []string
+	postfix []func(*judge.PostfixOptions)
 }
 
 // newSite starts everything but the operator's objects, with a primary of a make. Postfix serves the
 // Secret of that name. When the test ends, the operator runs and has nothing left to do for it.
 func newSite(t *testing.T, m servers.Make, secret string, edits ...func(*judge.PostfixOptions)) *site {
 	t.Helper()
-	return newSiteBeside(t, m, secret, nil, edits...)
+	return newSiteWith(t, m, secret, siteOptions{postfix: edits})
 }
 
 // newSiteBeside is newSite with Secrets whose chains Postfix serves beside the first.
 func newSiteBeside(t *testing.T, m servers.Make, secret string, beside []string, edits ...func(*judge.PostfixOptions)) *site {
 	t.Helper()
+	return newSiteWith(t, m, secret, siteOptions{beside: beside, postfix: edits})
+}
+
+// newSiteWith is newSite with options.
+func newSiteWith(t *testing.T, m servers.Make, secret string, with siteOptions) *site {
+	t.Helper()
 	own := *shared
 	own.Namespace = shared.Cluster.Namespace(t.Context(), t)
 	s := &site{T: t, lab: &own, checks: &judge.Log{}}
 	s.must(own.Client.Create(t.Context(), kube.SelfSignedIssuer(own.Namespace, "selfsigned")))
-	s.primary = servers.StartPrimary(t, m, servers.Options{
-		Zone: zoneName, Records: []string{"mx1 60 A 127.0.0.1", "@ 60 MX 10 mx1"},
-	})
+	s.startPrimary(m, with.primary)
 	s.other = otherSecondary[m](t, s.primary, "")
 	s.nsd = servers.StartNSDSecondary(t, s.primary, "")
 	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
 		Address: resolverAddress(t), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
 	})
-	fetch := func(secret string) func() ([]byte, []byte) {
-		return func() ([]byte, []byte) { return own.TLSSecret(context.Background(), secret) }
-	}
-	options := judge.PostfixOptions{Hostname: mx, Lag: reload, Fetch: fetch(secret)}
-	for _, b := range beside {
-		options.Others = append(options.Others, fetch(b))
-	}
-	for _, edit := range edits {
-		edit(&options)
-	}
-	s.postfix = judge.StartPostfix(t, options)
+	s.startPostfix(secret, with)
 	own.AbandonAfter(t, own.Namespace)
 	t.Cleanup(s.revive) // earlier than the above, which takes a running operator
 	return s
 }
+
+func (s *site) startPrimary(m servers.Make, edit func(*site, *servers.Options)) {
+	s.Helper()
+	options := servers.Options{Zone: zoneName, Records: []string{"mx1 60 A 127.0.0.1", "@ 60 MX 10 mx1"}}
+	if edit != nil {
+		edit(s, &options)
+	}
+	s.primary = servers.StartPrimary(s, m, options)
+}
+
+func (s *site) startPostfix(secret string, with siteOptions) {
+	s.Helper()
+	fetch := func(secret string) ([]byte, []byte) { return s.lab.TLSSecret(background, secret) }
+	s.mount(secret)
+	options := judge.PostfixOptions{Hostname: mx, Lag: reload, Fetch: func() ([]byte, []byte) {
+		return fetch(s.mounted.Load().(string))
+	}}
+	for _, b := range with.beside {
+		options.Others = append(options.Others, func() ([]byte, []byte) { return fetch(b) })
+	}
+	for _, edit := range with.postfix {
+		edit(&options)
+	}
+	s.postfix = judge.StartPostfix(s, options)
+}
+
+// mount has Postfix serve another Secret, when it reloads.
+func (s *site) mount(secret string) { s.mounted.Store(secret) }
 
 // otherSecondary starts a secondary that is neither of the primary's make nor NSD.
 var otherSecondary = map[servers.Make]func(testing.TB, *servers.Primary, string) *servers.Secondary{
@@ -150,7 +183,7 @@ func (s *site) owner() string { return ownerOf(mx, int(s.port())) }
 func ownerOf(host string, port int) string { return fmt.Sprintf("_%d._tcp.%s.", port, host) }
 
 // createZone makes the DNSZone.
-func (s *site) createZone() {
+func (s *site) createZone(edits ...func(*v1alpha1.DNSZone)) {
 	s.Helper()
 	z := lab.Zone{
 		Name: zoneName, Primary: s.primary.Addr.String(), DS: s.primary.DS,
@@ -159,7 +192,7 @@ func (s *site) createZone() {
 	for _, a := range s.authoritative() {
 		z.Servers = append(z.Servers, a.String())
 	}
-	_, err := s.lab.CreateZone(s.Context(), "zone", z, lab.Fast)
+	_, err := s.lab.CreateZone(s.Context(), "zone", z, lab.Fast, edits...)
 	s.must(err)
 }
 

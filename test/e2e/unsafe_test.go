@@ -126,10 +126,10 @@ func judgesTurnRedWhenPublishedTooLate(t *testing.T, m servers.Make) {
 	}
 }
 
-// announcement is what RolloverSafe said at an instant or shortly after it; until is zero while the end
-// is not known.
+// announcement is what RolloverSafe said at an instant between two; until is zero while the end is not known.
 type announcement struct {
 	at     time.Time
+	read   time.Time
 	unsafe bool
 	reason string
 	until  time.Time
@@ -155,7 +155,7 @@ func (s *site) watchAnnouncements() func() []announcement {
 			if c == nil {
 				continue
 			}
-			a := announcement{at: at, unsafe: c.Status == metav1.ConditionFalse, reason: c.Reason}
+			a := announcement{at: at, read: time.Now(), unsafe: c.Status == metav1.ConditionFalse, reason: c.Reason}
 			if m := untilPattern.FindStringSubmatch(c.Message); m != nil {
 				a.until, _ = time.Parse(time.RFC3339, m[1])
 			}
@@ -194,13 +194,32 @@ func (s *site) failuresWereAnnounced(watch func() []announcement, reason string)
 
 const stamp = "15:04:05.000"
 
-// window is a time for which failures were announced.
-type window struct{ from, until time.Time }
+// window is a time for which failures were announced. It is over when RolloverSafe is True again, whatever
+// was announced; over is zero while it is not.
+type window struct{ from, until, over time.Time }
+
+// end is the earlier of the instant announced and the one at which the object says that it is over.
+func (w window) end() time.Time {
+	if !w.over.IsZero() && w.over.Before(w.until) {
+		return w.over
+	}
+	return w.until
+}
 
 // meets says whether some of a check was in the window. unbound counts in whole seconds, and holds an
 // answer for up to one more than its TTL.
 func (w window) meets(c judge.Check) bool {
-	return c.End.After(w.from) && c.At.Before(w.until.Add(time.Second))
+	return c.End.After(w.from) && c.At.Before(w.end().Add(time.Second))
+}
+
+// endsInTime wants an announced end that is no later than caches allow: no name server shows the records of
+// before when it is announced, so that a TTL later they are forgotten. It is told in whole seconds.
+func (a announcement) endsInTime() error {
+	if latest := a.read.Add(cacheTime + time.Second); a.until.After(latest) {
+		return fmt.Errorf("at %s RolloverSafe says that senders may fail until %s: that is %s more than a TTL",
+			a.read.Format(stamp), a.until.Format(stamp), a.until.Sub(a.read)-cacheTime)
+	}
+	return nil
 }
 
 // announcedWindows are the times for which failures were announced, each from the last look that saw
@@ -218,6 +237,12 @@ func (s *site) announcedWindows(noted []announcement, reason string) []window {
 			if a.until.After(w.until) {
 				w.until = a.until
 			}
+			if err := a.endsInTime(); err != nil && a.until != before.until {
+				s.Error(err)
+			}
+		}
+		if !a.unsafe && before.unsafe {
+			windows[len(windows)-1].over = a.read
 		}
 		if a.unsafe && a.reason != reason && a.reason != before.reason {
 			s.Errorf("RolloverSafe is False for the reason %s instead of %s", a.reason, reason)
@@ -225,7 +250,7 @@ func (s *site) announcedWindows(noted []announcement, reason string) []window {
 		before = a
 	}
 	for _, w := range windows {
-		s.Logf("announced from %s until %s", w.from.Format(stamp), w.until.Format(stamp))
+		s.Logf("announced from %s until %s, over at %s", w.from.Format(stamp), w.until.Format(stamp), w.over.Format(stamp))
 		if w.from.IsZero() || w.until.IsZero() {
 			s.Error("RolloverSafe did not say from when until when senders may fail")
 		}

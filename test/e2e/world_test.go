@@ -90,12 +90,20 @@ func isApproved(r *cmapi.CertificateRequest) bool {
 	})
 }
 
-// heldUntil wants the request of the renewal not to be approved before an instant.
-func (s *site) heldUntil(instant time.Time) {
+// heldUntil wants the request of the renewal not to be approved before an instant, and what it is told of to
+// hold as long as the request waits.
+func (s *site) heldUntil(instant time.Time, meanwhile ...func() error) {
 	s.Helper()
 	for time.Now().Before(instant) {
-		if s.approved() && time.Now().Before(instant) {
+		var errs []error // looked for first: the request may be approved meanwhile
+		for _, holds := range meanwhile {
+			errs = append(errs, holds())
+		}
+		switch approved, err := s.approved(), errors.Join(errs...); {
+		case approved && time.Now().Before(instant):
 			s.Fatalf("the request was approved %s too early", time.Until(instant).Round(time.Millisecond))
+		case !approved && err != nil:
+			s.Fatalf("while the request waits: %v", err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -95,8 +95,8 @@ func OperatorArgs() []string {
 	return []string{"--probe-allow-cidr", "127.0.0.0/8", "--unknown-history", "10s"}
 }
 
-// CreateZone makes the DNSZone and its TSIG Secret.
-func (l *Lab) CreateZone(ctx context.Context, name string, z Zone, t Timing) (*v1alpha1.DNSZone, error) {
+// CreateZone makes the DNSZone, edited, and its TSIG Secret.
+func (l *Lab) CreateZone(ctx context.Context, name string, z Zone, t Timing, edits ...func(*v1alpha1.DNSZone)) (*v1alpha1.DNSZone, error) {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: name + "-tsig"},
 		StringData: map[string]string{"secret": z.TSIGSecret},
@@ -116,6 +116,9 @@ func (l *Lab) CreateZone(ctx context.Context, name string, z Zone, t Timing) (*v
 	}}
 	for _, s := range z.Servers {
 		zone.Spec.Nameservers.Addresses = append(zone.Spec.Nameservers.Addresses, v1alpha1.ServerAddress(s))
+	}
+	for _, edit := range edits {
+		edit(zone)
 	}
 	if err := l.Client.Create(ctx, zone); err != nil {
 		return nil, fmt.Errorf("create the DNSZone: %w", err)

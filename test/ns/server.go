@@ -150,6 +150,11 @@ func (s *Server) answer(m, reply *dns.Msg) {
 		reply.SetEdns0(1232, signed)
 	}
 	data := s.data.Load()
+	if above := data.data.above(name); above != nil {
+		// The CNAME is made up, and not signed (RFC 6672 section 3.1).
+		reply.Answer = append(s.withSignature([]dns.RR{above}, signed), synthesized(name, above))
+		return
+	}
 	set := data.data[name][q.Qtype]
 	if q.Qtype == dns.TypeSOA && name == s.zone.Name {
 		set = []dns.RR{data.soa(s.zone.Name)}
@@ -166,6 +171,22 @@ func (s *Server) answer(m, reply *dns.Msg) {
 	if signed {
 		reply.Ns = append(reply.Ns, s.withSignature([]dns.RR{s.denial(name, data)}, true)...)
 	}
+}
+
+// above is the DNAME that a name is below; nil without one. What stands below it is not served.
+func (d rrsets) above(name string) *dns.DNAME {
+	for i, end := dns.NextLabel(name, 0); !end; i, end = dns.NextLabel(name, i) {
+		if set := d[name[i:]][dns.TypeDNAME]; len(set) > 0 {
+			return set[0].(*dns.DNAME)
+		}
+	}
+	return nil
+}
+
+// synthesized is the CNAME of a name below a DNAME.
+func synthesized(name string, above *dns.DNAME) dns.RR {
+	h := header(name, dns.TypeCNAME, above.Hdr.Ttl)
+	return &dns.CNAME{Hdr: h, Target: strings.TrimSuffix(name, above.Hdr.Name) + dns.CanonicalName(above.Target)}
 }
 
 // denial is an NSEC record that covers no more than the name itself, and denies every type that the

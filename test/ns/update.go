@@ -81,7 +81,7 @@ func (z *Zone) apply(rr dns.RR) {
 	h := rr.Header()
 	name := dns.CanonicalName(h.Name)
 	types := z.data[name]
-	if len(types[dns.TypeCNAME]) > 0 {
+	if len(types[dns.TypeCNAME]) > 0 || z.data.above(name) != nil {
 		return // as real servers do: NOERROR, and nothing happens
 	}
 	switch h.Class {

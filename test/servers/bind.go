@@ -43,8 +43,15 @@ func (b *bind) configure(p *Primary) {
 	tls := ""
 	listen := fmt.Sprintf("listen-on port %d { %s; };", p.addr.Port(), p.addr.Addr())
 	if p.TLS.IsValid() {
-		tls = fmt.Sprintf("tls local { cert-file %q; key-file %q; protocols { TLSv1.2; TLSv1.3; }; };\n", p.options.TLSCert, p.options.TLSKey)
+		clients := ""
+		if p.options.TLSClientCA != "" {
+			clients = fmt.Sprintf("ca-file %q; ", p.options.TLSClientCA)
+		}
+		tls = fmt.Sprintf("tls local { cert-file %q; key-file %q; %sprotocols { TLSv1.2; TLSv1.3; }; };\n", p.options.TLSCert, p.options.TLSKey, clients)
 		listen += fmt.Sprintf("\n  listen-on port %d tls local { %s; };", p.TLS.Port(), p.TLS.Addr())
+	}
+	if p.options.UpdateQuota > 0 {
+		listen += fmt.Sprintf("\n  update-quota %d;", p.options.UpdateQuota)
 	}
 	p.file("named.conf", fmt.Sprintf(`key %[1]s { algorithm %[2]s; secret %[3]q; };
 key %[4]s { algorithm hmac-sha256; secret %[5]q; };

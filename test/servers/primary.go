@@ -64,8 +64,11 @@ type Options struct {
 	InlineSigning bool
 	// Threads that BIND works with; default 1, which is enough for a test.
 	Threads int
-	// TLSCert and TLSKey are PEM files: BIND then takes DNS over TLS at Primary.TLS too.
-	TLSCert, TLSKey string
+	// TLSCert and TLSKey are PEM files: BIND then takes DNS over TLS at Primary.TLS too. With TLSClientCA,
+	// another one, it does so from clients alone that present a certificate of that CA.
+	TLSCert, TLSKey, TLSClientCA string
+	// UpdateQuota is how many updates BIND works on at a time; default 100, which is BIND's own.
+	UpdateQuota int
 }
 
 // Primary is a signing primary that takes dynamic updates.
@@ -116,8 +119,8 @@ var programs = map[Make]string{BIND: "named", Knot: "knotd", PowerDNS: "pdns_ser
 // updates of TLSA records by TSIG key and of nothing else.
 func StartPrimary(t testing.TB, m Make, o Options) *Primary {
 	t.Helper()
-	if m != BIND && (o.MaxZoneTTL != 0 || o.InlineSigning || o.TLSCert != "") {
-		t.Fatalf("%s knows no MaxZoneTTL, InlineSigning or TLSCert: they are for BIND", m)
+	if m != BIND && (o.MaxZoneTTL != 0 || o.InlineSigning || o.TLSCert != "" || o.UpdateQuota != 0) {
+		t.Fatalf("%s knows no MaxZoneTTL, InlineSigning, TLSCert or UpdateQuota: they are for BIND", m)
 	}
 	o = o.withDefaults()
 	d := newDaemon(t, string(m)+" primary", programs[m], o.Address)
