@@ -232,5 +232,14 @@ func (c Code) ofServer() bool {
 	return false
 }
 
+// AboutServers says that the code tells of how the zone is served, and not of its DNSSEC.
+func (c Code) AboutServers() bool {
+	switch c {
+	case NoServerAnswers, SingleServer, NSMismatch, NSDiffers:
+		return true
+	}
+	return c.ofServer()
+}
+
 // Codes are all codes, sorted.
 func Codes() []Code { return slices.Sorted(maps.Keys(severities)) }
