@@ -2,6 +2,7 @@ package health
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -111,9 +112,23 @@ func (l *look) verifyDenial(s *server, r *Reply, name string) {
 		h := set[0].Header()
 		s.lives = append(s.lives, l.lives(s, set, signaturesOf(r.Msg.Ns, dns.CanonicalName(h.Name), h.Rrtype))...)
 	}
-	if _, err := s.keys.VerifyDenial(name, r.Type, r.Msg.Rcode == dns.RcodeNameError, r.Msg.Ns, l.Now); err != nil {
+	_, err := s.keys.VerifyDenial(name, r.Type, r.Msg.Rcode == dns.RcodeNameError, r.Msg.Ns, l.Now)
+	var e *dnssec.Error
+	if errors.As(err, &e) && e.Reason == dnssec.BadProof && optsOut(r.Msg.Ns) {
+		// What lies in a span of opt-out cannot be denied: resolvers take the answer for insecure.
+		return
+	}
+	if err != nil {
 		l.invalid(s, err, DenialUnproven)
 	}
+}
+
+// optsOut says whether an NSEC3 record of a section opts out.
+func optsOut(section []dns.RR) bool {
+	return slices.ContainsFunc(section, func(rr dns.RR) bool {
+		n, ok := rr.(*dns.NSEC3)
+		return ok && n.Flags&1 != 0
+	})
 }
 
 // cut says whether the authority section tells of a zone between this one and the name: what is below is
