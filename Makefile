@@ -90,8 +90,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (1m).
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./internal/...
 
-conformance: ## Compare with the corpora of other implementations, and write the table of docs/conformance.md.
+conformance: ## Compare with the corpora of other implementations, and write the tables of docs/conformance.md.
 	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
+	go test ./internal/dnssec/health -count=1 -run Zonemaster -v -update
 
 clean: ## Remove what was built here.
 	rm -rf bin dist

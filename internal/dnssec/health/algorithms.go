@@ -26,9 +26,9 @@ func (l *look) key(s *server, key *dns.DNSKEY) {
 	switch a := key.Algorithm; {
 	case slices.Contains([]uint8{1, 3, 5, 6, 7, 12}, a):
 		l.add(AlgorithmDeprecated, s, "key %d of %s has algorithm %s, which must not be used any more: validators may take the zone for insecure; roll to algorithm 13", key.KeyTag(), l.Zone, name)
-	case slices.Contains([]uint8{10, 17, 23}, a):
+	case a == dns.RSASHA512:
 		l.add(AlgorithmNotRecommended, s, "key %d of %s has algorithm %s, which is not recommended for signing: prefer algorithm 13", key.KeyTag(), l.Zone, name)
-	case !slices.Contains([]uint8{8, 13, 14, 15, 16}, a):
+	case !slices.Contains([]uint8{8, 13, 14, 15, 16, 17, 23}, a):
 		l.add(AlgorithmUnknown, s, "key %d of %s has algorithm %s, which is not one for signing zones: validators ignore it; roll to algorithm 13", key.KeyTag(), l.Zone, name)
 	}
 	if bits := modulusBits(key); bits > 0 && bits < 2048 {

@@ -30,6 +30,8 @@ const (
 	QuestionUnanswered Code = "QuestionUnanswered"
 	// QuestionRefused: the server answers some questions about the zone with an error.
 	QuestionRefused Code = "QuestionRefused"
+	// AnswerMismatch: the server answers with records that were not asked for.
+	AnswerMismatch Code = "AnswerMismatch"
 	// SingleServer: one address alone serves the zone (RFC 1034 section 4.1).
 	SingleServer Code = "SingleServer"
 	// NSMismatch: the parent names other servers than the zone does.
@@ -194,7 +196,7 @@ const (
 // severities of all codes.
 var severities = map[Code]Severity{
 	NoServerAnswers: Critical, ServerUnreachable: Warning, ServerLame: Warning, NotAuthoritative: Warning, NoTCP: Warning,
-	NoUDP: Warning, EDNSDropped: Warning, SignaturesStripped: Critical, QuestionUnanswered: Warning, QuestionRefused: Warning,
+	NoUDP: Warning, EDNSDropped: Warning, SignaturesStripped: Critical, QuestionUnanswered: Warning, QuestionRefused: Warning, AnswerMismatch: Warning,
 	SingleServer: Notice, NSMismatch: Warning, NSDiffers: Warning, SerialSpread: Warning,
 
 	DSMatchesNoKey: Critical, DSKeyDoesNotSign: Critical, DSAlgorithmDoesNotSign: Critical, DSOfUnsignedZone: Critical,
@@ -226,7 +228,7 @@ func (c Code) Severity() Severity { return severities[c] }
 // ofServer says that the code tells of a server and never of the zone, however many servers it is true of.
 func (c Code) ofServer() bool {
 	switch c {
-	case ServerUnreachable, ServerLame, NotAuthoritative, NoTCP, NoUDP, EDNSDropped, QuestionUnanswered, QuestionRefused, SerialSpread:
+	case ServerUnreachable, ServerLame, NotAuthoritative, NoTCP, NoUDP, EDNSDropped, QuestionUnanswered, QuestionRefused, AnswerMismatch, SerialSpread:
 		return true
 	}
 	return false

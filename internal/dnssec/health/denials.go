@@ -203,6 +203,9 @@ func (l *look) types(s *server) {
 		if r.speaks() && dns.CanonicalName(r.Name) == l.Zone {
 			found := len(find(r.Msg.Answer, l.Zone, r.Type)) > 0
 			has[r.Type], lacks[r.Type] = found, len(r.Msg.Answer) == 0
+			if len(signaturesOf(r.Msg.Answer, l.Zone, r.Type)) > 0 {
+				has[dns.TypeRRSIG] = true
+			}
 		}
 	}
 	for _, r := range s.Stream {

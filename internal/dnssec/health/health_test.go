@@ -190,6 +190,11 @@ func TestServers(t *testing.T) {
 		{reason: "one type comes from a cache", want: "NotAuthoritative@ns2", seen: func(o *Observations) {
 			reply(o, 1, apex, dns.TypeMX, func(r *Reply) { r.Msg.Authoritative = false })
 		}},
+		{reason: "a query for MX brings TXT", want: "AnswerMismatch@ns2", seen: func(o *Observations) {
+			reply(o, 1, apex, dns.TypeMX, func(r *Reply) {
+				r.Msg.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: apex, Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Txt: []string{"x"}}}
+			})
+		}},
 		{reason: "EDNS is dropped", want: "EDNSDropped@ns2", seen: func(o *Observations) {
 			each(o, 1, func(m *dns.Msg) { m.Extra = nil })
 		}},

@@ -88,7 +88,7 @@ func (l *look) lifetimes() {
 				worst = code
 			}
 			if of.validity > tooLong {
-				l.add(SignatureTooLong, s, "the signature over %s is valid for more than half a year: old records can be replayed as long; sign for weeks", of.subject)
+				l.add(SignatureTooLong, s, "signatures of the zone %s are valid for more than half a year: old records can be replayed as long; sign for weeks", l.Zone)
 			}
 			if of.ttl > left {
 				l.add(TTLBeyondExpiration, s, "the TTL of %s goes beyond the end of its signature: sign earlier, or lower the TTL", of.subject)

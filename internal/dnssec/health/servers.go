@@ -75,37 +75,50 @@ func (l *look) soa(s *server) {
 	}
 }
 
-// questions finds what a server that serves the zone does not answer, by types.
+// What a server that serves the zone does with single questions, and what is said of it; the list of the
+// questions goes in the middle.
+var answers = map[Code]struct{ before, after string }{
+	QuestionUnanswered: {"it does not answer queries for ", ", though it does others: see its log, and firewalls before it that look into DNS"},
+	NotAuthoritative:   {"it answers queries for ", " without authority (no AA bit): something before it answers from a cache; make the server itself answer"},
+	AnswerMismatch:     {"it answers queries for ", " with records that were not asked for: resolvers take that for a failure; update the server"},
+	QuestionRefused:    {"it answers queries for ", " with an error: see its log; resolvers take that for a failure of the server"},
+}
+
+// questions finds what a server that serves the zone does not answer well.
 func (l *look) questions(s *server) {
-	if !s.answers {
+	if !s.answers && !s.keysKnown {
 		return
 	}
-	silent, without := map[string]bool{}, map[string]bool{}
-	refused := map[string]map[string]bool{}
-	for _, r := range s.Stream {
-		what := r.subject()
-		switch {
-		case r.Msg == nil:
-			silent[what] = true
-		case r.Msg.Rcode != dns.RcodeSuccess && r.Msg.Rcode != dns.RcodeNameError:
-			code := rcode(r.Msg)
-			if refused[code] == nil {
-				refused[code] = map[string]bool{}
-			}
-			refused[code][what] = true
-		case !r.Msg.Authoritative && dns.CanonicalName(r.Name) == l.Zone:
-			without[what] = true
+	found := map[Code]map[string]bool{}
+	for i := range s.Stream {
+		r := &s.Stream[i]
+		code, detail := r.fault(l.Zone)
+		if code == "" {
+			continue
 		}
+		if found[code] == nil {
+			found[code] = map[string]bool{}
+		}
+		found[code][r.subject()+detail] = true
 	}
-	if len(silent) > 0 {
-		l.add(QuestionUnanswered, s, "it does not answer queries for %s, though it does others: see its log, and firewalls before it that look into DNS", list(silent))
+	for code, questions := range found {
+		l.add(code, s, "%s%s%s", answers[code].before, list(questions), answers[code].after)
 	}
-	if len(without) > 0 {
-		l.add(NotAuthoritative, s, "it answers queries for %s without authority (no AA bit): something before it answers from a cache; make the server itself answer", list(without))
+}
+
+// fault says what is wrong with a reply by itself, and an error by its name; empty when nothing is.
+func (r *Reply) fault(zone string) (code Code, detail string) {
+	switch {
+	case r.Msg == nil:
+		return QuestionUnanswered, ""
+	case r.Msg.Rcode != dns.RcodeSuccess && r.Msg.Rcode != dns.RcodeNameError:
+		return QuestionRefused, " (" + rcode(r.Msg) + ")"
+	case !r.Msg.Authoritative && dns.CanonicalName(r.Name) == zone:
+		return NotAuthoritative, ""
+	case r.answersOtherwise():
+		return AnswerMismatch, ""
 	}
-	for code, types := range refused {
-		l.add(QuestionRefused, s, "it answers %s to queries for %s: see its log; resolvers take that for a failure of the server", code, list(types))
-	}
+	return "", ""
 }
 
 // extensions looks for what is lost of EDNS and DO on the way.
@@ -119,6 +132,14 @@ func (l *look) extensions(s *server) {
 			return
 		}
 	}
+}
+
+// answersOtherwise says that there are records in the answer, and neither those asked for nor an alias.
+func (r *Reply) answersOtherwise() bool {
+	return len(r.Msg.Answer) > 0 && !slices.ContainsFunc(r.Msg.Answer, func(rr dns.RR) bool {
+		kind := rr.Header().Rrtype
+		return kind == r.Type || kind == dns.TypeCNAME || kind == dns.TypeDNAME
+	})
 }
 
 func rcode(m *dns.Msg) string {
