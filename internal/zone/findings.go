@@ -44,7 +44,7 @@ func healthQuestions(zone string, owners []string) []*dns.Msg {
 // resolvers and internet.nl meet them, and the address of the host.
 func hostQuestions(owner string) []*dns.Msg {
 	labels := dns.SplitDomainName(owner)
-	beside := "_nonexistent." + strings.Join(labels[1:], ".") + "."
+	beside := strings.Join(append([]string{"_nonexistent"}, labels[1:]...), ".") + "."
 	out := []*dns.Msg{query(owner, dns.TypeTLSA), query(owner, dns.TypeA), query(beside, dns.TypeA)}
 	host := labels
 	for len(host) > 0 && strings.HasPrefix(host[0], "_") {
@@ -100,9 +100,29 @@ type remembered struct {
 	// behind is since when a server has been showing an older serial than others.
 	behind map[netip.AddrPort]time.Time
 	// parents of the zone, and when they were asked.
-	parents   []health.Parent
-	parentsOf string
-	parentsAt time.Time
+	parents    []health.Parent
+	parentZone string
+	parentsAt  time.Time
+}
+
+// parentsOf is what the servers of the parent said when that is not too long ago; nothing else.
+func (r *remembered) parentsOf(zone string, now time.Time) []health.Parent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.parentZone != zone || now.Sub(r.parentsAt) >= parentEvery {
+		return nil
+	}
+	return r.parents
+}
+
+// keepParents remembers what the servers of the parent said, if any of them did.
+func (r *remembered) keepParents(zone string, asked []health.Parent, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parents = nil
+	if slices.ContainsFunc(asked, func(p health.Parent) bool { return p.DS.Msg != nil }) {
+		r.parents, r.parentZone, r.parentsAt = asked, zone, now
+	}
 }
 
 // swept notes owners that are looked after.

@@ -23,6 +23,7 @@ func TestHostQuestions(t *testing.T) {
 		}},
 		// The end of an alias is no host.
 		{"tlsa.example.test.", []string{"tlsa.example.test. TLSA", "tlsa.example.test. A", "_nonexistent.example.test. A"}},
+		{"mx.", []string{"mx. TLSA", "mx. A", "_nonexistent. A"}},
 	}
 	for _, c := range cases {
 		var got []string

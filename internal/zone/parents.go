@@ -22,16 +22,14 @@ func (k *knowledge) parents(ctx context.Context, cfg Config) []health.Parent {
 		above = slices.Clone(k.found.above)
 	}
 	k.mu.Unlock()
-	r, now := &k.remembered, k.opts.Clock.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.parentsOf == cfg.Zone && now.Sub(r.parentsAt) < parentEvery && len(r.parents) > 0 {
-		return r.parents
+	now := k.opts.Clock.Now()
+	if known := k.remembered.parentsOf(cfg.Zone, now); len(known) > 0 {
+		return known
 	}
 	above = above[:min(len(above), maxParents)]
 	asked := make([]health.Parent, len(above))
 	each(len(above), func(i int) { asked[i] = k.parent(ctx, cfg, above[i]) })
-	r.parents, r.parentsOf, r.parentsAt = asked, cfg.Zone, now
+	k.remembered.keepParents(cfg.Zone, asked, now)
 	return asked
 }
 
