@@ -299,10 +299,32 @@ func TestExpiry(t *testing.T) {
 	if !report.SignaturesExpire.Equal(at.Add(9*day)) || len(report.Expire) != 2 || !report.Expire[0].Equal(at.Add(10*day)) {
 		t.Errorf("%v %v", report.SignaturesExpire, report.Expire)
 	}
+	// The longest of several signatures of one algorithm counts.
+	both := newZone(t)
+	both.data = []testKey{common.zsk, common.ksk}
+	both.alter = func(_ []dns.RR, sig *dns.RRSIG) {
+		if sig.KeyTag == common.zsk.KeyTag() {
+			sig.Expiration = uint32(at.Add(day).Unix())
+		}
+	}
+	if report := Judge(observe(t, both, both)); !report.SignaturesExpire.Equal(at.Add(10 * day)) {
+		t.Errorf("of two signatures: %v", report.SignaturesExpire)
+	}
 	o := observe(t, first, second)
 	o.Servers[1].Ignored = true
 	if report := Judge(o); !report.SignaturesExpire.Equal(at.Add(10 * day)) {
 		t.Errorf("an excepted server counts: %v", report.SignaturesExpire)
+	}
+}
+
+func TestExceptedServers(t *testing.T) {
+	o := observe(t, newZone(t), newZone(t))
+	silence(&o, 1, "connection refused")
+	for ignored, want := range map[bool]Severity{false: Warning, true: Notice} {
+		o.Servers[1].Ignored = ignored
+		if found := Judge(o).Findings; len(found) != 1 || found[0].Severity != want {
+			t.Errorf("excepted %t: %v", ignored, found)
+		}
 	}
 }
 
@@ -312,7 +334,7 @@ func TestLagging(t *testing.T) {
 	second.add(apex + " 3600 SOA ns1.example.test. hostmaster.example.test. 4294967290 3600 600 604800 300")
 	third := newZone(t)
 	third.drop(apex, dns.TypeSOA)
-	third.add(apex + " 3600 SOA ns.provider.test. hostmaster.example.test. 1 3600 600 604800 300")
+	third.add(apex + " 3600 SOA ns.provider.test. hostmaster.example.test. 4294967200 3600 600 604800 300")
 	servers := []Server{first.server("a"), second.server("b"), third.server("c"), {Label: "silent"}}
 	if got := Lagging(apex, servers); !slices.Equal(got, []bool{false, true, false, false}) {
 		t.Errorf("%v", got)

@@ -200,6 +200,11 @@ func TestMail(t *testing.T) {
 		{reason: "usage 1 on port 25", want: "TLSAUsagePKIX", zone: func(z *testZone) { z.add(owner + " 3600 TLSA 1 1 1 " + strings.Repeat("cd", 32)) }},
 		{reason: "a digest cut short", want: "TLSAMalformed", zone: func(z *testZone) { z.add(owner + " 3600 TLSA 3 1 1 cdcd") }},
 		{reason: "a matching type that nobody knows", want: "TLSAMalformed", zone: func(z *testZone) { z.add(owner + " 3600 TLSA 3 1 9 cdcd") }},
+		{reason: "six records", zone: func(z *testZone) {
+			for _, b := range []string{"01", "02", "03", "04", "05"} {
+				z.add(owner + " 3600 TLSA 3 1 1 " + strings.Repeat(b, 32))
+			}
+		}},
 		{reason: "seven records", want: "TLSATooMany", zone: func(z *testZone) {
 			for _, b := range []string{"01", "02", "03", "04", "05", "06"} {
 				z.add(owner + " 3600 TLSA 3 1 1 " + strings.Repeat(b, 32))
