@@ -52,7 +52,7 @@ func (l *look) cds() {
 	for _, s := range l.servers {
 		cds, cdnskey := l.wishes(s, dns.TypeCDS), l.wishes(s, dns.TypeCDNSKEY)
 		l.cdsOf(s, cds, cdnskey)
-		if s.Ignored || s.authoritative(l.Zone, dns.TypeCDS) == nil && s.authoritative(l.Zone, dns.TypeCDNSKEY) == nil {
+		if s.excepted() || s.authoritative(l.Zone, dns.TypeCDS) == nil && s.authoritative(l.Zone, dns.TypeCDNSKEY) == nil {
 			continue
 		}
 		shown[setText(s, l.Zone)] = true

@@ -16,8 +16,9 @@ func Lagging(zone string, servers []Server) []bool {
 	newest := map[string]uint32{}
 	soas := make([]*dns.SOA, len(servers))
 	for i := range servers {
+		// The primary that nobody else sees may number what it has not signed.
 		m := servers[i].authoritative(zone, dns.TypeSOA)
-		if m == nil {
+		if m == nil || servers[i].Hidden {
 			continue
 		}
 		for _, rr := range find(m.Answer, zone, dns.TypeSOA) {
@@ -48,7 +49,7 @@ func (l *look) consistency() {
 		if !s.BehindSince.IsZero() && l.Now.Sub(s.BehindSince) >= patience {
 			l.add(SerialSpread, s, "it has been showing an older version (SOA serial) of the zone %s than other servers: see why it gets no new copies (NOTIFY, transfers, TSIG)", l.Zone)
 		}
-		if s.Ignored {
+		if s.excepted() {
 			continue
 		}
 		if s.keys != nil {

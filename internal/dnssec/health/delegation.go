@@ -49,8 +49,9 @@ func (l *look) signing() {
 	var signed, unsigned []*server
 	for _, s := range l.servers {
 		switch {
-		case s.keys != nil:
+		case s.keys != nil && !s.excepted():
 			signed = append(signed, s)
+		case s.keys != nil:
 		case s.keysKnown:
 			unsigned = append(unsigned, s)
 		}
@@ -64,9 +65,10 @@ func (l *look) signing() {
 		if known && len(ds) == 0 {
 			l.addZone(SignedWithoutDS, "the zone %s is signed, and its parent has no DS record for it: TLSA records are without effect; hand the DS record (status.dnssec.cds, or the signer's) to the parent", l.Zone)
 		}
-	case len(unsigned) > 0 && len(l.entry()) > 0:
+	case !slices.ContainsFunc(unsigned, func(s *server) bool { return !s.excepted() }):
+	case len(l.entry()) > 0:
 		l.addZone(DSOfUnsignedZone, "there are DS records for the zone %s, and no server shows a DNSKEY: validating resolvers refuse everything in it; sign the zone again with the keys of the DS records, or have the DS records removed", l.Zone)
-	case len(unsigned) > 0:
+	default:
 		l.addZone(ZoneUnsigned, "the zone %s is not signed: senders ignore TLSA records in it; sign it, and hand its DS record to the parent", l.Zone)
 	}
 }

@@ -31,7 +31,7 @@ func (l *look) denials() {
 			continue
 		}
 		kind, of := l.denial(s)
-		if s.Ignored {
+		if s.excepted() {
 			continue
 		}
 		if kind != "" {

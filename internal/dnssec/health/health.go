@@ -50,7 +50,8 @@ type Server struct {
 	Label string
 	// Ignored says that the user excepted it: what is wrong with it is a Notice.
 	Ignored bool
-	// Hidden says that it is asked because updates go there: the NS sets need not name it.
+	// Hidden says that it is asked because updates go there, and no NS set need name it: resolvers do not
+	// meet it. What is wrong with it is a Notice, and it is not compared with the others.
 	Hidden bool
 	// Stream holds the replies to the questions over TCP or TLS, Packet that to SOA over UDP; nil where it
 	// was not asked.
@@ -155,6 +156,9 @@ func (l *look) read(of *Server) *server {
 	}
 	return s
 }
+
+// excepted says that resolvers do not meet the server, or that the user excepted it.
+func (s *Server) excepted() bool { return s.Ignored || s.Hidden }
 
 // reply is what the server said to a question; nil when it was not asked.
 func (s *Server) reply(name string, qtype uint16) *Reply {

@@ -317,6 +317,31 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+// An update server that no resolver meets may be behind the signer, and number its versions by itself.
+func TestHiddenPrimary(t *testing.T) {
+	unsigned := newZone(t)
+	unsign(unsigned)
+	o := observe(t, newZone(t), newZone(t))
+	hidden := unsigned.server("primary")
+	hidden.Hidden, hidden.Packet = true, nil
+	o.Servers = append(o.Servers, hidden)
+	if got := codesOf(Judge(o).Findings); got != "UnsignedAtServer@primary" {
+		t.Errorf("%s", got)
+	}
+	for _, f := range Judge(o).Findings {
+		if f.Severity != Notice {
+			t.Errorf("%+v", f)
+		}
+	}
+	unsigned.drop(apex, dns.TypeSOA)
+	unsigned.add(apex + " 3600 SOA ns1.example.test. hostmaster.example.test. 9 3600 600 604800 300")
+	o.Servers[2] = unsigned.server("primary")
+	o.Servers[2].Hidden = true
+	if got := Lagging(apex, o.Servers); slices.Contains(got, true) {
+		t.Errorf("behind the hidden primary: %v", got)
+	}
+}
+
 func TestExceptedServers(t *testing.T) {
 	o := observe(t, newZone(t), newZone(t))
 	silence(&o, 1, "connection refused")

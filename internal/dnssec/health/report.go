@@ -9,7 +9,7 @@ import (
 // add notes a finding at a server.
 func (l *look) add(code Code, s *server, format string, args ...any) {
 	severity := code.Severity()
-	if s.Ignored {
+	if s.excepted() {
 		severity = Notice
 	}
 	l.findings = append(l.findings, Finding{code, severity, s.Label, fmt.Sprintf(format, args...)})
@@ -26,7 +26,7 @@ func (l *look) report() Report {
 	for _, s := range l.servers {
 		first := earliest(s.lives)
 		out.Expire = append(out.Expire, first)
-		if !s.Ignored && !first.IsZero() && (out.SignaturesExpire.IsZero() || first.Before(out.SignaturesExpire)) {
+		if !s.excepted() && !first.IsZero() && (out.SignaturesExpire.IsZero() || first.Before(out.SignaturesExpire)) {
 			out.SignaturesExpire = first
 		}
 	}
@@ -36,25 +36,33 @@ func (l *look) report() Report {
 // gathered are the findings sorted, each once: what every server shows alike is told of the zone.
 func (l *look) gathered() []Finding {
 	answering := l.answering()
-	// By what they say, the servers that they are true of.
-	at := map[Finding]map[string]bool{}
+	// By what they say, how grave they are at the servers that they are true of.
+	type words struct {
+		code    Code
+		message string
+	}
+	at := map[words]map[string]Severity{}
 	for _, f := range l.findings {
-		server := f.Server
-		f.Server = ""
-		if at[f] == nil {
-			at[f] = map[string]bool{}
+		w := words{f.Code, f.Message}
+		if at[w] == nil {
+			at[w] = map[string]Severity{}
 		}
-		at[f][server] = true
+		at[w][f.Server] = f.Severity
 	}
 	var out []Finding
-	for f, servers := range at {
-		everywhere := !f.Code.ofServer() && f.Severity == f.Code.Severity() && answering > 0 && len(servers) >= answering
-		if servers[""] || everywhere {
-			servers = map[string]bool{"": true}
+	for w, servers := range at {
+		full := 0
+		for _, severity := range servers {
+			if severity == w.code.Severity() {
+				full++
+			}
 		}
-		for label := range servers {
-			f.Server = label
-			out = append(out, f)
+		_, ofZone := servers[""]
+		if ofZone || !w.code.ofServer() && answering > 0 && full >= answering {
+			servers = map[string]Severity{"": w.code.Severity()}
+		}
+		for label, severity := range servers {
+			out = append(out, Finding{w.code, severity, label, w.message})
 		}
 	}
 	slices.SortFunc(out, compare)
@@ -65,7 +73,7 @@ func (l *look) gathered() []Finding {
 func (l *look) answering() int {
 	n := 0
 	for _, s := range l.servers {
-		if s.answers && !s.Ignored {
+		if s.answers && !s.excepted() {
 			n++
 		}
 	}
