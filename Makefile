@@ -99,6 +99,7 @@ bench-smoke: deps ## Run each program under hack/bench once, small: that it work
 conformance: ## Compare with the corpora of other implementations, and write the tables of docs/conformance.md.
 	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
 	go test ./internal/dnssec -count=1 -run 'Chains|Unbound' -v -update
+	go test ./internal/dnssec/health -count=1 -run Zonemaster -v -update
 
 clean: ## Remove what was built here.
 	rm -rf bin dist

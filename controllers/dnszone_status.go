@@ -14,6 +14,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -68,12 +69,13 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, now time.Time) v1alpha1.DNS
 		DNSSEC: v1alpha1.ZoneDNSSECStatus{
 			State: v1alpha1.DNSSECState(h.DNSSEC.State), Algorithms: h.DNSSEC.Algorithms, Keys: h.DNSSEC.Keys,
 			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: statusTime(h.DNSSEC.SignaturesExpire),
-			KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt),
+			KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt), Findings: statusFindings(h.Findings),
 		},
 	}
 	for _, s := range h.Servers {
 		next.Nameservers = append(next.Nameservers, v1alpha1.ZoneNameserverStatus{
 			Name: s.Name, Address: s.Addr.String(), Serial: int64(s.Serial), Reachable: s.Reachable, Message: s.Message,
+			SignaturesExpire: statusTime(s.SignaturesExpire),
 		})
 	}
 	c := zoneConditions{z: z, status: &next, now: now}
@@ -133,13 +135,16 @@ func (c zoneConditions) inSync(h *zone.Health) finding {
 	if len(ignored) > 0 {
 		message = fmt.Sprintf("ignored by spec.nameservers.ignore: %s; a sender that asks one of them may fail", strings.Join(ignored, ", "))
 	}
-	return c.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionTrue, v1alpha1.ReasonInSync, message)
+	return c.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionTrue, v1alpha1.ReasonInSync, together(message, worstText(h.Findings, true)))
 }
 
 func (c zoneConditions) secure(h *zone.Health) finding {
-	kind, message := v1alpha1.ConditionDNSSECSecure, h.DNSSEC.Message
+	kind, message := v1alpha1.ConditionDNSSECSecure, together(h.DNSSEC.Message, worstText(h.Findings, false))
 	switch h.DNSSEC.State {
 	case dnssec.Secure:
+		if f := worst(h.Findings, false); f != nil && f.Severity == health.Critical {
+			return c.set(kind, metav1.ConditionFalse, v1alpha1.ReasonUnhealthy, message)
+		}
 		return c.set(kind, metav1.ConditionTrue, v1alpha1.ReasonSecure, message)
 	case dnssec.Insecure:
 		return c.set(kind, metav1.ConditionFalse, v1alpha1.ReasonInsecure, message)

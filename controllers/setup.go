@@ -110,6 +110,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := g.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
+	if err := registerMetrics(registry); err != nil {
+		return err
+	}
 	return mgr.Add(&outside{registry: registry, pool: pool})
 }
 

@@ -97,6 +97,19 @@ func (r *zoneRegistry) get(name types.NamespacedName) (zoneEntry, bool) {
 	return *e, true
 }
 
+// each calls f with a copy of every entry.
+func (r *zoneRegistry) each(f func(types.NamespacedName, zoneEntry)) {
+	r.mu.Lock()
+	all := make(map[types.NamespacedName]zoneEntry, len(r.entries))
+	for name, e := range r.entries {
+		all[name] = *e
+	}
+	r.mu.Unlock()
+	for name, e := range all {
+		f(name, e)
+	}
+}
+
 // update changes the entry of a DNSZone under the lock, making it first where it is missing.
 func (r *zoneRegistry) update(name types.NamespacedName, change func(*zoneEntry)) {
 	r.mu.Lock()

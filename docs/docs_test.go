@@ -57,10 +57,16 @@ func valueOf(t *testing.T, spec *ast.ValueSpec) string {
 
 var section = regexp.MustCompile(`(?m)^### (.+)\n((?s:.*?))(?:^#|\z)`)
 
-// sections are those of the troubleshooting page, by heading. A heading that stands twice is an error.
+// sections are those of the troubleshooting page, by heading.
 func sections(t *testing.T) map[string]string {
 	t.Helper()
-	text, out := string(read(t, "troubleshooting.md")), map[string]string{}
+	return sectionsOf(t, "troubleshooting.md")
+}
+
+// sectionsOf are those of a page, by heading. A heading that stands twice is an error.
+func sectionsOf(t *testing.T, page string) map[string]string {
+	t.Helper()
+	text, out := string(read(t, page)), map[string]string{}
 	for text != "" {
 		at := section.FindStringSubmatchIndex(text)
 		if at == nil {
@@ -68,7 +74,7 @@ func sections(t *testing.T) map[string]string {
 		}
 		heading := text[at[2]:at[3]]
 		if _, twice := out[heading]; twice {
-			t.Errorf("troubleshooting.md has two sections %q", heading)
+			t.Errorf("%s has two sections %q", page, heading)
 		}
 		out[heading] = text[at[4]:at[5]]
 		text = text[at[5]:]

@@ -166,6 +166,8 @@ const (
 	ReasonInSync = "InSync"
 	// ReasonOutOfSync: a server does not answer, not with authority, or not the same.
 	ReasonOutOfSync = "OutOfSync"
+	// ReasonUnhealthy: the answers validate, and a finding in status.dnssec.findings is Critical.
+	ReasonUnhealthy = "Unhealthy"
 	// ReasonSecretNotFound: the TSIG Secret, or the key in it, does not exist.
 	ReasonSecretNotFound = "SecretNotFound"
 	// ReasonSecretInvalid: the TSIG secret is no base64 text, or shorter than 16 bytes.

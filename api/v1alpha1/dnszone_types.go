@@ -368,6 +368,9 @@ type ZoneNameserverStatus struct {
 	// message says what is wrong with it.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// signaturesExpire is when the first signature runs out that it shows.
+	// +optional
+	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
 }
 
 // DNSSECState is the state of a zone: Secure, Insecure, Bogus or Indeterminate (RFC 4035 section 4.3).
@@ -409,6 +412,42 @@ type ZoneDNSSECStatus struct {
 	// longer ago than the keys' TTL. Until then no new key is handed to servers.
 	// +optional
 	KeysChangedAt *metav1.Time `json:"keysChangedAt,omitempty"`
+	// findings are what is wrong with the zone, its delegation or its servers, the worst first.
+	// docs/findings.md tells of each code.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	Findings []ZoneFinding `json:"findings,omitempty"`
+}
+
+// FindingSeverity is Critical, Warning or Notice.
+type FindingSeverity string
+
+// The severities of findings.
+const (
+	// FindingCritical: validating resolvers fail, or soon will, and mail of DANE senders stops.
+	FindingCritical FindingSeverity = "Critical"
+	// FindingWarning: nothing fails yet, or DANE is without effect; somebody should act.
+	FindingWarning FindingSeverity = "Warning"
+	// FindingNotice: worth knowing.
+	FindingNotice FindingSeverity = "Notice"
+)
+
+// ZoneFinding is one thing that is wrong with a zone.
+type ZoneFinding struct {
+	// code of the finding, such as SignatureExpired; docs/findings.md tells of each.
+	// +required
+	Code string `json:"code"`
+	// severity is Critical, Warning or Notice.
+	// +required
+	Severity FindingSeverity `json:"severity"`
+	// server that it was found at; empty when it is true of the zone as a whole.
+	// +optional
+	Server string `json:"server,omitempty"`
+	// message says what is wrong and what to do.
+	// +required
+	// +kubebuilder:validation:MaxLength=2048
+	Message string `json:"message"`
 }
 
 // DNSZone is a DNS zone that the operator may write by dynamic update.
@@ -423,6 +462,7 @@ type ZoneDNSSECStatus struct {
 // +kubebuilder:printcolumn:name="Updates",type=string,JSONPath=`.status.conditions[?(@.type=="UpdatesAccepted")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Signatures Until",type=string,priority=1,JSONPath=`.status.dnssec.signaturesExpire`
+// +kubebuilder:printcolumn:name="Worst Finding",type=string,priority=1,JSONPath=`.status.dnssec.findings[0].code`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type DNSZone struct {
 	metav1.TypeMeta `json:",inline"`

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 )
 
 // seen is what one server says of the zone as a whole.
@@ -27,6 +29,8 @@ type seen struct {
 	err     error
 	expires time.Time
 	primary bool
+	// asked is all that it was asked and said.
+	asked health.Server
 }
 
 // check looks at the zone as a whole.
@@ -34,26 +38,33 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	k.forgetServers()
 	list, discovery := k.targets(ctx, cfg)
 	found := make([]seen, len(list))
+	owners := k.remembered.checked(cfg.Zone, k.opts.Clock.Now())
 	out := Health{}
 	each(len(list)+1, func(i int) {
 		if i == len(list) {
 			out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg)
 			return
 		}
-		found[i] = k.look(ctx, cfg, list[i])
+		found[i] = k.look(ctx, cfg, list[i], owners)
 	})
 	if discovery != nil {
 		out.Discovery = discovery.Error()
 	}
-	for _, f := range found {
+	// What stands for servers that are not known was not asked; Discovery tells of it.
+	asked := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.health.Addr.IsValid() })
+	report := k.findings(ctx, cfg, asked)
+	out.Findings = report.Findings
+	for i, f := range asked {
 		if f.primary && f.health.Reachable {
 			out.Serial = f.health.Serial
 		}
-		if f.health.Addr.IsValid() {
-			out.Servers = append(out.Servers, f.health)
-		}
+		f.health.SignaturesExpire = report.Expire[i]
+		out.Servers = append(out.Servers, f.health)
 	}
 	out.DNSSEC = k.zoneDNSSEC(cfg, found)
+	if at := report.SignaturesExpire; !at.IsZero() && (out.DNSSEC.SignaturesExpire.IsZero() || at.Before(out.DNSSEC.SignaturesExpire)) {
+		out.DNSSEC.SignaturesExpire = at
+	}
 	out.At = k.opts.Clock.Now()
 	return out
 }
@@ -72,21 +83,24 @@ func probePrimary(ctx context.Context, opts Options, cfg Config) Result {
 	return Result{Class: o.class, Message: o.message, Retryable: o.retryable, At: opts.Clock.Now()}
 }
 
-// look asks one server for SOA, DNSKEY and CDS.
-func (k *knowledge) look(ctx context.Context, cfg Config, t target) seen {
+// look asks one server about the zone, and about some of the owners that are looked after.
+func (k *knowledge) look(ctx context.Context, cfg Config, t target, owners []string) seen {
 	out := seen{health: ServerHealth{Server: t.Server, Message: t.problem}, primary: t.primary}
+	questions := healthQuestions(cfg.Zone, owners)
 	if t.problem != "" {
 		out.err = errors.New(t.problem)
+		out.asked = observed(t, questions[:1], []reply{{err: out.err}})
 		return out
 	}
 	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
 	defer s.close()
-	types := []uint16{dns.TypeSOA, dns.TypeDNSKEY, dns.TypeCDS}
-	var questions []*dns.Msg
-	for _, qtype := range types {
-		questions = append(questions, query(cfg.Zone, qtype))
-	}
+	var beside sync.WaitGroup
+	var packet *health.Reply
+	beside.Go(func() { packet = k.packet(ctx, cfg, t) })
 	replies := s.askAll(ctx, questions)
+	beside.Wait()
+	out.asked = observed(t, questions, replies)
+	out.asked.Packet = packet
 	out.readSOA(cfg, replies[0])
 	out.readKeys(cfg, replies[1])
 	out.readCDS(cfg, replies[2])

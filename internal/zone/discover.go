@@ -30,20 +30,28 @@ type finder struct {
 	// unresolved says by name why addresses may be missing, silent by address which servers did not say
 	// what servers they know of.
 	unresolved map[string]error
-	silent     map[netip.AddrPort]string
+	// above are the servers of the parent zone that told of the delegation, and those beside them.
+	above  []netip.Addr
+	silent map[netip.AddrPort]string
 }
 
 // discover finds the servers of a zone. The error says what went wrong where, and that a zone whose
 // parent cannot be asked needs its servers listed. With an *incomplete, some servers were found.
 func discover(ctx context.Context, opts Options, cfg Config) ([]Server, error) {
+	servers, _, err := discoverFrom(ctx, opts, cfg)
+	return servers, err
+}
+
+// discoverFrom is discover that also returns the servers of the parent zone.
+func discoverFrom(ctx context.Context, opts Options, cfg Config) ([]Server, []netip.Addr, error) {
 	f := &finder{
 		opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, ignore: cfg.Ignore,
 		addrs: map[string][]netip.Addr{}, unresolved: map[string]error{}, silent: map[netip.AddrPort]string{},
 	}
 	if err := f.run(ctx); err != nil {
-		return nil, fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
+		return nil, nil, fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
 	}
-	return f.servers(), f.lack()
+	return f.servers(), f.above, f.lack()
 }
 
 func (f *finder) run(ctx context.Context) error {
@@ -144,6 +152,7 @@ func (f *finder) askParent(ctx context.Context, parent string, servers []netip.A
 		set := find(append(slices.Clone(m.Answer), m.Ns...), f.zone, dns.TypeNS).set
 		if len(set) > 0 {
 			f.add(set, m.Extra)
+			f.above = slices.Clone(servers)
 			return nil
 		}
 		// The delegation may go by way of a zone that the resolver did not tell of.

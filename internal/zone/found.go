@@ -83,6 +83,8 @@ type found struct {
 	// servers that were known before stay among them.
 	lack   error
 	lackAt time.Time
+	// above are the servers of the parent zone.
+	above []netip.Addr
 }
 
 // serves says whether the servers need not be looked for now.
@@ -106,10 +108,13 @@ func (k *knowledge) discovered(ctx context.Context, cfg Config) ([]Server, error
 	if was.serves(k.opts) {
 		return slices.Clone(was.servers), was.lack
 	}
-	fresh, err := discover(ctx, k.opts, cfg)
+	fresh, above, err := discoverFrom(ctx, k.opts, cfg)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.opts.Clock.Now()
+	if len(above) > 0 {
+		defer func() { k.found.above = above }()
+	}
 	var lack *incomplete
 	switch {
 	case err == nil:

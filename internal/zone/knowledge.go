@@ -24,6 +24,9 @@ type knowledge struct {
 	// packets says whether the primary answers them.
 	packets packetPath
 
+	// remembered for findings.
+	remembered remembered
+
 	mu    sync.Mutex
 	found found
 	// keySet is the DNSKEY set seen last, keyTTL how long caches keep it or the one before it, changedAt

@@ -21,6 +21,8 @@ type target struct {
 	primary bool
 	// problem says why it cannot be asked at all; empty when it can.
 	problem string
+	// hidden says that it is asked for updates alone: no NS set need name it.
+	hidden bool
 }
 
 // targets are the addresses of a round: the public servers, and the primary if it is not among
@@ -64,7 +66,7 @@ func (k *knowledge) targets(ctx context.Context, cfg Config) ([]target, error) {
 func (k *knowledge) addPrimary(ctx context.Context, cfg Config, list []target) []target {
 	e, err := primaryEndpoint(cfg)
 	if err != nil {
-		return append(list, target{Server: Server{Name: cfg.Primary}, primary: true, problem: err.Error()})
+		return append(list, target{Server: Server{Name: cfg.Primary}, primary: true, hidden: true, problem: err.Error()})
 	}
 	host, portText, _ := net.SplitHostPort(cfg.Primary)
 	port, err := strconv.ParseUint(portText, 10, 16)
@@ -91,7 +93,7 @@ func (k *knowledge) addPrimary(ctx context.Context, cfg Config, list []target) [
 		s.Name = host
 	}
 	s.Ignored = ignored(cfg.Ignore, s)
-	return append(list, target{Server: s, endpoint: e, primary: true})
+	return append(list, target{Server: s, endpoint: e, primary: true, hidden: true})
 }
 
 // samePort says whether a public address and the update address are one server: with TLS, updates

@@ -15,6 +15,7 @@ const maxServersAtOnce = 16
 // on their way at once. A server that is silent holds up nothing but its own answer.
 func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []string) map[string]Sweep {
 	start := k.opts.Clock.Now()
+	k.remembered.swept(owners, start)
 	// The discovery error is among the targets.
 	list, _ := k.targets(ctx, cfg)
 	answers := make([][]Answer, len(list))

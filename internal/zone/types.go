@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -206,6 +207,8 @@ type Health struct {
 	// Discovery is the error of finding the servers; empty when they are known.
 	Discovery string
 	DNSSEC    ZoneDNSSEC
+	// Findings are what is wrong with the zone, the worst first.
+	Findings []health.Finding
 }
 
 // ServerHealth is one authoritative address.
@@ -214,6 +217,8 @@ type ServerHealth struct {
 	Serial    uint32
 	Reachable bool
 	Message   string
+	// SignaturesExpire is when the first signature runs out that it shows; zero when none was seen.
+	SignaturesExpire time.Time
 }
 
 // ZoneDNSSEC is how the zone validates.

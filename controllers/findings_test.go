@@ -1,0 +1,120 @@
+package controllers
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/health"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+func found(codes ...health.Code) []health.Finding {
+	var out []health.Finding
+	for _, code := range codes {
+		out = append(out, health.Finding{Code: code, Severity: code.Severity(), Server: "ns1", Message: "mend it"})
+	}
+	return out
+}
+
+func TestFindingsInStatus(t *testing.T) {
+	cases := []struct {
+		reason   string
+		state    dnssec.State
+		findings []health.Finding
+		// secure and inSync are how the conditions begin: status, reason and message.
+		secure, inSync string
+	}{
+		{"nothing is wrong", dnssec.Secure, nil, "True Secure ", "True InSync "},
+		{"a notice changes no condition", dnssec.Secure, found(health.RefreshLate), "True Secure ", "True InSync "},
+		{"a warning is told", dnssec.Secure, found(health.NSEC3Salt), "True Secure NSEC3Salt at ns1: mend it", "True InSync "},
+		{"a warning about servers is told there", dnssec.Secure, found(health.NoTCP), "True Secure ", "True InSync NoTCP at ns1: mend it"},
+		{"what is critical is no health", dnssec.Secure, found(health.SignaturesExpiring, health.NoTCP), "False Unhealthy SignaturesExpiring at ns1: mend it", "True InSync NoTCP"},
+		{"the state comes first", dnssec.Bogus, found(health.DSMatchesNoKey), "False Bogus why; DSMatchesNoKey at ns1", "True InSync "},
+		{"insecure", dnssec.Insecure, found(health.ZoneUnsigned), "False Insecure why; ZoneUnsigned", "True InSync "},
+	}
+	for _, c := range cases {
+		b := newZoneBed(t)
+		h := b.secureZone("1")
+		h.DNSSEC.State, h.Findings = c.state, c.findings
+		if c.state != dnssec.Secure {
+			h.DNSSEC.Message = "why"
+		}
+		b.look(h)
+		status := b.zone().Status
+		for kind, want := range map[string]string{v1alpha1.ConditionDNSSECSecure: c.secure, v1alpha1.ConditionNameserversInSync: c.inSync} {
+			got := meta.FindStatusCondition(status.Conditions, kind)
+			if text := string(got.Status) + " " + got.Reason + " " + got.Message; !strings.HasPrefix(text, want) {
+				t.Errorf("%s: %s is %q, want %q", c.reason, kind, text, want)
+			}
+		}
+		if len(status.DNSSEC.Findings) != len(c.findings) {
+			t.Errorf("%s: %d findings in status", c.reason, len(status.DNSSEC.Findings))
+		}
+		ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+		if (ready.Status == metav1.ConditionTrue) != strings.HasPrefix(c.secure, "True") {
+			t.Errorf("%s: Ready is %s", c.reason, ready.Status)
+		}
+	}
+}
+
+func TestMetricsOfZones(t *testing.T) {
+	zones := newZoneRegistry()
+	expires := time.Unix(1_800_000_000, 0)
+	zones.update(types.NamespacedName{Namespace: "mail", Name: "example"}, func(e *zoneEntry) {
+		e.client, e.config = &scriptedZone{}, zone.Config{Zone: "example.com."}
+		e.health = &zone.Health{DNSSEC: zone.ZoneDNSSEC{SignaturesExpire: expires}, Findings: found(health.SignatureExpired, health.NoTCP, health.NoUDP)}
+	})
+	zones.update(types.NamespacedName{Namespace: "mail", Name: "unseen"}, func(e *zoneEntry) { e.client = &scriptedZone{} })
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(zoneCollector{zones})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems, err := promlint.NewWithMetricFamilies(families).Lint(); err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			got[f.GetName()+labelText(m)] = m.Gauge.GetValue()
+		}
+	}
+	want := map[string]float64{
+		"dane_operator_zone_signatures_expire_timestamp_seconds example mail example.com.": 1_800_000_000,
+		"dane_operator_zone_findings example mail Critical example.com.":                   1,
+		"dane_operator_zone_findings example mail Warning example.com.":                    2,
+		"dane_operator_zone_findings example mail Notice example.com.":                     0,
+	}
+	if len(got) != len(want) {
+		t.Errorf("%v", got)
+	}
+	for name, value := range want {
+		if got[name] != value {
+			t.Errorf("%s is %v, want %v: %v", name, got[name], value, got)
+		}
+	}
+	for range 2 {
+		if err := registerMetrics(zones); err != nil {
+			t.Errorf("a second manager in one process: %v", err)
+		}
+	}
+}
+
+func labelText(m *dto.Metric) string {
+	text := ""
+	for _, l := range m.Label {
+		text += " " + l.GetValue()
+	}
+	return text
+}

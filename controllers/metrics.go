@@ -1,0 +1,58 @@
+package controllers
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec/health"
+)
+
+var (
+	zoneLabels        = []string{"namespace", "dnszone", "zone"}
+	signaturesExpire  = prometheus.NewDesc("dane_operator_zone_signatures_expire_timestamp_seconds", "Unix time at which the first signature runs out that a server of the zone showed.", zoneLabels, nil)
+	zoneFindings      = prometheus.NewDesc("dane_operator_zone_findings", "Findings in status.dnssec.findings of a DNSZone, by severity.", append(zoneLabels[:3:3], "severity"), nil)
+	findingSeverities = []health.Severity{health.Critical, health.Warning, health.Notice}
+)
+
+// zoneCollector shows what is known of every zone that is served. It reads when it is scraped, so that a
+// DNSZone that went leaves nothing behind.
+type zoneCollector struct{ zones *zoneRegistry }
+
+// registerMetrics shows the zones of a registry, in place of those of one before.
+func registerMetrics(zones *zoneRegistry) error {
+	c := zoneCollector{zones}
+	metrics.Registry.Unregister(c)
+	if err := metrics.Registry.Register(c); err != nil {
+		return fmt.Errorf("register the metrics of zones: %w", err)
+	}
+	return nil
+}
+
+// Describe implements prometheus.Collector.
+func (c zoneCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- signaturesExpire
+	out <- zoneFindings
+}
+
+// Collect implements prometheus.Collector.
+func (c zoneCollector) Collect(out chan<- prometheus.Metric) {
+	c.zones.each(func(name types.NamespacedName, e zoneEntry) {
+		if e.health == nil || e.client == nil {
+			return
+		}
+		labels := []string{name.Namespace, name.Name, e.config.Zone}
+		if at := e.health.DNSSEC.SignaturesExpire; !at.IsZero() {
+			out <- prometheus.MustNewConstMetric(signaturesExpire, prometheus.GaugeValue, float64(at.Unix()), labels...)
+		}
+		count := map[health.Severity]int{}
+		for _, f := range e.health.Findings {
+			count[f.Severity]++
+		}
+		for _, severity := range findingSeverities {
+			out <- prometheus.MustNewConstMetric(zoneFindings, prometheus.GaugeValue, float64(count[severity]), append(labels, string(severity))...)
+		}
+	})
+}

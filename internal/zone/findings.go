@@ -1,0 +1,186 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec/health"
+)
+
+// A check asks every server apexTypes over one connection, SOA by packet, and hostQuestions for each of
+// checkedOwners: 25 questions at the most. The servers of the parent are asked two questions each, no more
+// than maxParents of them and no more often than every parentEvery.
+const (
+	checkedOwners = 4
+	maxParents    = 8
+	parentEvery   = 5 * time.Minute
+	// ownerFor is how long an owner that was swept counts as one that is looked after.
+	ownerFor = 3 * time.Hour
+)
+
+// apexTypes are asked of the zone itself. The first three are what the state of the zone is judged by.
+var apexTypes = []uint16{dns.TypeSOA, dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY, dns.TypeNS, dns.TypeNSEC, dns.TypeNSEC3PARAM, dns.TypeMX}
+
+// healthQuestions are what a check asks a server.
+func healthQuestions(zone string, owners []string) []*dns.Msg {
+	var out []*dns.Msg
+	for _, qtype := range apexTypes {
+		out = append(out, query(zone, qtype))
+	}
+	for _, owner := range owners {
+		out = append(out, hostQuestions(owner)...)
+	}
+	return out
+}
+
+// hostQuestions look at one TLSA owner: its records, the denial of A there and of a name beside it, as
+// resolvers and internet.nl meet them, and the address of the host.
+func hostQuestions(owner string) []*dns.Msg {
+	labels := dns.SplitDomainName(owner)
+	beside := strings.Join(append([]string{"_nonexistent"}, labels[1:]...), ".") + "."
+	out := []*dns.Msg{query(owner, dns.TypeTLSA), query(owner, dns.TypeA), query(beside, dns.TypeA)}
+	host := labels
+	for len(host) > 0 && strings.HasPrefix(host[0], "_") {
+		host = host[1:]
+	}
+	if len(host) > 0 && len(host) < len(labels) {
+		out = append(out, query(strings.Join(host, ".")+".", dns.TypeA))
+	}
+	return out
+}
+
+// observed is what a server said, for the judgement of the zone's health.
+func observed(t target, questions []*dns.Msg, replies []reply) health.Server {
+	out := health.Server{Label: serverText(t.Server), Ignored: t.Ignored, Hidden: t.hidden}
+	for i, q := range questions {
+		out.Stream = append(out.Stream, observedReply(q, replies[i]))
+	}
+	return out
+}
+
+func observedReply(q *dns.Msg, r reply) health.Reply {
+	out := health.Reply{Name: q.Question[0].Name, Type: q.Question[0].Qtype, Msg: r.msg}
+	if r.err != nil {
+		out.Msg, out.Problem = nil, silenceText(r.err)
+	}
+	return out
+}
+
+// packet asks a server for its SOA over UDP. It is nil where that says nothing: the update server is asked
+// as updates go, and a reply that is cut short is one.
+func (k *knowledge) packet(ctx context.Context, cfg Config, t target) *health.Reply {
+	if t.endpoint.protocol != TCP || t.endpoint.signer != nil {
+		return nil
+	}
+	e := t.endpoint
+	e.protocol = UDP
+	s := sweepSession(k.opts, cfg.Zone, e)
+	defer s.close()
+	q := query(cfg.Zone, dns.TypeSOA)
+	r := s.ask(ctx, q)[0]
+	if errors.Is(r.err, errTooShort) {
+		return nil
+	}
+	out := observedReply(q, r)
+	return &out
+}
+
+// remembered is what findings need from one look to the next.
+type remembered struct {
+	mu sync.Mutex
+	// owners are those that were swept, and when last.
+	owners map[string]time.Time
+	// behind is since when a server has been showing an older serial than others.
+	behind map[netip.AddrPort]time.Time
+	// parents of the zone, and when they were asked.
+	parents    []health.Parent
+	parentZone string
+	parentsAt  time.Time
+}
+
+// parentsOf is what the servers of the parent said when that is not too long ago; nothing else.
+func (r *remembered) parentsOf(zone string, now time.Time) []health.Parent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.parentZone != zone || now.Sub(r.parentsAt) >= parentEvery {
+		return nil
+	}
+	return r.parents
+}
+
+// keepParents remembers what the servers of the parent said, if any of them did.
+func (r *remembered) keepParents(zone string, asked []health.Parent, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parents = nil
+	if slices.ContainsFunc(asked, func(p health.Parent) bool { return p.DS.Msg != nil }) {
+		r.parents, r.parentZone, r.parentsAt = asked, zone, now
+	}
+}
+
+// swept notes owners that are looked after.
+func (r *remembered) swept(owners []string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.owners == nil {
+		r.owners = map[string]time.Time{}
+	}
+	for _, owner := range owners {
+		r.owners[owner] = now
+	}
+}
+
+// checked are the owners that a check looks at: the first of those below the zone that are looked after.
+func (r *remembered) checked(zone string, now time.Time) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for owner, at := range r.owners {
+		if now.Sub(at) >= ownerFor {
+			delete(r.owners, owner)
+		} else if owner != zone && dns.IsSubDomain(zone, owner) {
+			out = append(out, owner)
+		}
+	}
+	slices.Sort(out)
+	return out[:min(len(out), checkedOwners)]
+}
+
+// lag notes which servers are behind, and says of each since when.
+func (r *remembered) lag(found []seen, lagging []bool, now time.Time) []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.behind
+	r.behind = map[netip.AddrPort]time.Time{}
+	out := make([]time.Time, len(found))
+	for i, f := range found {
+		if !lagging[i] {
+			continue
+		}
+		if out[i] = before[f.health.Addr]; out[i].IsZero() {
+			out[i] = now
+		}
+		r.behind[f.health.Addr] = out[i]
+	}
+	return out
+}
+
+// findings judges what was seen, and says of each server when its first signature runs out.
+func (k *knowledge) findings(ctx context.Context, cfg Config, found []seen) health.Report {
+	now := k.opts.Clock.Now()
+	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, Cache: k.cache, Parents: k.parents(ctx, cfg)}
+	for _, f := range found {
+		o.Servers = append(o.Servers, f.asked)
+	}
+	for i, since := range k.remembered.lag(found, health.Lagging(cfg.Zone, o.Servers), now) {
+		o.Servers[i].BehindSince = since
+	}
+	return health.Judge(o)
+}
