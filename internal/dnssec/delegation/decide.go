@@ -1,0 +1,78 @@
+package delegation
+
+import (
+	"fmt"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// Decide says what the DS RRset should become. Whatever is missing, or differs, or does not validate,
+// leaves it as it is: nothing is ever taken away because something could not be read.
+func Decide(f Facts) Decision {
+	l := &look{Facts: f, cache: dnssec.NewCache()}
+	l.Child = dns.CanonicalName(f.Child)
+	for _, step := range []func() *Decision{l.readParents, l.readChildren, l.vouch, l.validate, l.order, l.fit} {
+		if d := step(); d != nil {
+			d.Expect, d.Mark = l.current, l.Mark
+			if d.Action == Keep {
+				d.Want = l.current
+			} else {
+				d.Mark = l.mark()
+			}
+			return *d
+		}
+	}
+	return l.change()
+}
+
+// look is what is known at each step of a decision.
+type look struct {
+	Facts
+	// current is the DS RRset in the parent, and asked what the zone wants.
+	current []*dns.DS
+	asked   request
+	cache   *dnssec.Cache
+	// anchors are what the zone's answers are validated by: current, or what vouched for it.
+	anchors []*dns.DS
+	// signed is when the oldest of the answers in force was signed, by server.
+	signed oldest
+}
+
+// keep leaves everything as it is because of a server, or of none.
+func keep(reason Reason, server, format string, args ...any) *Decision {
+	return &Decision{Action: Keep, Reason: reason, Server: server, Message: fmt.Sprintf(format, args...)}
+}
+
+// order ends here when the zone asks for nothing new, for its removal, or by records that are too old.
+func (l *look) order() *Decision {
+	switch {
+	case !l.asked.remove && sameDS(l.asked.ds, l.current):
+		return nil
+	case !l.Mark.IsZero() && l.signed.at.Before(l.Mark):
+		return keep(Replayed, l.signed.server, "%s shows CDS or CDNSKEY records of %s that were signed before those last acted on: an old copy of the zone, or a replay; have the zone signed anew, with a clock that is right, and see that the server has it",
+			l.signed.server, l.Child)
+	case l.asked.remove && !l.Policy.AllowDelete:
+		return keep(DeleteNotAllowed, "", "the zone %s asks to have its DS records removed (CDS 0 0 0 00), which makes it insecure: set spec.dnssec.delegation.allowDelete: true if that is meant, or have the signer withdraw the request", l.Child)
+	case l.asked.remove:
+		return &Decision{Action: Remove, Reason: DeleteAsked, Message: fmt.Sprintf("the zone %s asks to have its DS records removed", l.Child)}
+	}
+	return nil
+}
+
+// change is what to do with a request that passed every check.
+func (l *look) change() Decision {
+	d := Decision{Expect: l.current, Want: l.asked.ds, Mark: l.mark()}
+	switch {
+	case sameDS(l.current, l.asked.ds):
+		d.Action, d.Reason, d.Want = Keep, InSync, l.current
+	case len(l.current) == 0:
+		d.Action, d.Reason = Begin, InitialAccepted
+		d.Message = fmt.Sprintf("the zone %s asks for its first DS records: %s", l.Child, listDS(l.asked.ds))
+	default:
+		d.Action, d.Reason = Replace, Asked
+		d.Message = fmt.Sprintf("the zone %s asks for the DS records %s in place of %s", l.Child, listDS(l.asked.ds), listDS(l.current))
+	}
+	return d
+}
