@@ -125,7 +125,8 @@ func (s *fakeServer) answer(req, m *dns.Msg) {
 		m.Rcode, m.Authoritative = dns.RcodeRefused, false
 		return
 	}
-	if s.referral(name, m) {
+	// The parent's side of a cut has the DS records, and their denial (RFC 4035 section 3.1.4.1).
+	if q.Qtype != dns.TypeDS && s.referral(name, m) {
 		return
 	}
 	for range 8 {
@@ -176,7 +177,14 @@ func (s *fakeServer) alias(name string, m *dns.Msg) string {
 
 // deny proves a denial with a minimally covering NSEC at the name itself.
 func (s *fakeServer) deny(name string, m *dns.Msg) {
-	m.Ns = append(m.Ns, s.signed(s.sets[setKey{s.zone, dns.TypeSOA}])...)
+	apex := s.zone
+	for up, end := 0, false; s.recursive && !end; up, end = dns.NextLabel(name, up) {
+		if len(s.sets[setKey{name[up:], dns.TypeSOA}]) > 0 {
+			apex = name[up:]
+			break
+		}
+	}
+	m.Ns = append(m.Ns, s.signed(s.sets[setKey{apex, dns.TypeSOA}])...)
 	types := []uint16{dns.TypeRRSIG, dns.TypeNSEC}
 	for id := range s.sets {
 		if id.name == name {
