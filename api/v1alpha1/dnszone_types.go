@@ -257,7 +257,8 @@ type ZoneDNSSECSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	TrustAnchors []TrustAnchor `json:"trustAnchors,omitempty"`
 
-	// delegation says how the DS records in the parent are kept in step.
+	// delegation says how the DS records in the parent are kept in step with what the zone asks for by
+	// its CDS and CDNSKEY records. Without it nobody looks at the parent.
 	// +optional
 	Delegation *DelegationSpec `json:"delegation,omitempty"`
 }
@@ -269,10 +270,31 @@ type TrustAnchor string
 
 // DelegationSpec says how the delegation is kept right (RFC 7344, RFC 8078).
 type DelegationSpec struct {
-	// parentZoneRef names the DNSZone of the parent zone.
-	// +required
-	ParentZoneRef ZoneReference `json:"parentZoneRef"`
+	// parentZoneRef names the DNSZone of the parent zone, where the DS records are written. That
+	// DNSZone must grant the name of this zone to this namespace. Without it the parent is somebody
+	// else's: the parent is told of changes where it wants to be (RFC 9859), and status shows what to
+	// hand to the registrar.
+	// +optional
+	ParentZoneRef *ZoneReference `json:"parentZoneRef,omitempty"`
+
+	// acceptInitialDS are DS RDATA of this zone's keys ("12345 13 2 HEX") that may begin the chain of
+	// trust while the parent has no DS records. Compare them with the signer's own keys: nothing else
+	// vouches for the first ones. They mean nothing once the parent has some.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	AcceptInitialDS []InitialDS `json:"acceptInitialDS,omitempty"`
+
+	// allowDelete lets the zone have its DS records removed by publishing CDS 0 0 0 00 (RFC 8078
+	// section 4). The zone is insecure afterwards, and senders ignore its TLSA records. Default false.
+	// +optional
+	AllowDelete bool `json:"allowDelete,omitempty"`
 }
+
+// InitialDS is the RDATA of a DS record in presentation form.
+// +kubebuilder:validation:MaxLength=200
+// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,5} +[0-9]{1,3} +(2 +[0-9A-Fa-f]{64}|4 +[0-9A-Fa-f]{96})$')",message="spec.dnssec.delegation.acceptInitialDS: want DS RDATA \"KEYTAG ALGORITHM DIGEST-TYPE HEX\" with digest type 2 (64 hex digits) or 4 (96), the digest in one piece"
+type InitialDS string
 
 // ZoneGrant lets namespaces write names of the zone.
 type ZoneGrant struct {
@@ -409,6 +431,45 @@ type ZoneDNSSECStatus struct {
 	// longer ago than the keys' TTL. Until then no new key is handed to servers.
 	// +optional
 	KeysChangedAt *metav1.Time `json:"keysChangedAt,omitempty"`
+	// delegation says how the DS records in the parent are. Absent without spec.dnssec.delegation.
+	// +optional
+	Delegation *DelegationStatus `json:"delegation,omitempty"`
+}
+
+// DelegationStatus says how the DS records of a zone are in its parent.
+type DelegationStatus struct {
+	// parent is the parent zone.
+	// +optional
+	Parent string `json:"parent,omitempty"`
+	// ds are the DS records that the parent should have, in presentation form: what to hand to the
+	// registrar when the parent is somebody else's. Empty while the zone asks for none.
+	// +optional
+	// +listType=atomic
+	DS []string `json:"ds,omitempty"`
+	// parentDS are the DS records that all servers of the parent show.
+	// +optional
+	// +listType=atomic
+	ParentDS []string `json:"parentDS,omitempty"`
+	// behindSince is since when the parent has not had ds.
+	// +optional
+	BehindSince *metav1.Time `json:"behindSince,omitempty"`
+	// syncedDS are the DS records that the operator wrote to the parent last, syncedAt is when.
+	// +optional
+	// +listType=atomic
+	SyncedDS []string `json:"syncedDS,omitempty"`
+	// +optional
+	SyncedAt *metav1.Time `json:"syncedAt,omitempty"`
+	// notifiedDS are the DS records that the parent was last told of by NOTIFY(CDS) and took it,
+	// notifiedAt is when (RFC 9859).
+	// +optional
+	// +listType=atomic
+	NotifiedDS []string `json:"notifiedDS,omitempty"`
+	// +optional
+	NotifiedAt *metav1.Time `json:"notifiedAt,omitempty"`
+	// signedAt is when the CDS records acted on last were signed: older ones are taken for a replay
+	// (RFC 7344 section 6.2).
+	// +optional
+	SignedAt *metav1.Time `json:"signedAt,omitempty"`
 }
 
 // DNSZone is a DNS zone that the operator may write by dynamic update.
@@ -422,6 +483,8 @@ type ZoneDNSSECStatus struct {
 // +kubebuilder:printcolumn:name="In Sync",type=string,JSONPath=`.status.conditions[?(@.type=="NameserversInSync")].status`
 // +kubebuilder:printcolumn:name="Updates",type=string,JSONPath=`.status.conditions[?(@.type=="UpdatesAccepted")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="DS In Sync",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="DelegationInSync")].status`
+// +kubebuilder:printcolumn:name="DS",type=string,priority=1,JSONPath=`.status.dnssec.delegation.ds`
 // +kubebuilder:printcolumn:name="Signatures Until",type=string,priority=1,JSONPath=`.status.dnssec.signaturesExpire`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type DNSZone struct {

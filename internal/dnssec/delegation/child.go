@@ -31,9 +31,28 @@ func (l *look) readChildren() *Decision {
 		}
 	}
 	if len(first.CDS.Records) == 0 && len(first.CDNSKEY.Records) == 0 {
+		l.asked.ds, l.askedKnown = l.standing(), true
 		return keep(NothingAsked, "", "the zone %s publishes neither CDS nor CDNSKEY records, so nothing is to change: have its signer publish them (BIND: dnssec-policy does; Knot: cds-cdnskey-publish; PowerDNS: PUBLISH-CDS and PUBLISH-CDNSKEY)", l.Child)
 	}
 	return l.readRequest(first)
+}
+
+// standing is the DS RRset of a zone that asks for none: the one in the parent, or else that of the keys
+// with the SEP flag that every server shows.
+func (l *look) standing() []*dns.DS {
+	if len(l.current) > 0 {
+		return l.current
+	}
+	var shared []*dns.DNSKEY
+	for _, k := range zoneKeys(l.Child, l.Children[0].DNSKEY.Records) {
+		everywhere := !slices.ContainsFunc(l.Children, func(c Child) bool {
+			return !slices.ContainsFunc(zoneKeys(l.Child, c.DNSKEY.Records), func(o *dns.DNSKEY) bool { return o.PublicKey == k.PublicKey })
+		})
+		if k.Flags&dns.SEP != 0 && everywhere {
+			shared = append(shared, k)
+		}
+	}
+	return normalDS(l.digest(shared))
 }
 
 // texts is the RDATA of an RRset as sorted text, for comparison.

@@ -10,21 +10,45 @@ import (
 
 // Decide says what the DS RRset should become. Whatever is missing, or differs, or does not validate,
 // leaves it as it is: nothing is ever taken away because something could not be read.
-func Decide(f Facts) Decision {
+func Decide(f Facts) Decision { return newLook(f).decide() }
+
+// Compare is Decide for a parent that is somebody else's, whose answers nobody validated: the action is
+// what the parent should do. It must never be carried out.
+func Compare(f Facts) Decision {
+	l := newLook(f)
+	l.unvalidated = true
+	return l.decide()
+}
+
+func newLook(f Facts) *look {
 	l := &look{Facts: f, cache: dnssec.NewCache()}
 	l.Child = dns.CanonicalName(f.Child)
+	return l
+}
+
+func (l *look) decide() Decision {
+	d := l.refuse()
+	if d == nil {
+		d = l.change()
+	}
+	d.Expect, d.ExpectKnown, d.Asked, d.AskedKnown, d.Mark = l.current, l.currentKnown, l.asked.ds, l.askedKnown, l.Mark
+	if d.Action != Keep || d.Reason == InSync && len(l.current) > 0 {
+		d.Mark = l.mark()
+	}
+	if d.Action == Keep {
+		d.Want = l.current
+	}
+	return *d
+}
+
+// refuse goes through the checks until one settles the matter.
+func (l *look) refuse() *Decision {
 	for _, step := range []func() *Decision{l.readParents, l.readChildren, l.vouch, l.validate, l.order, l.fit} {
 		if d := step(); d != nil {
-			d.Expect, d.Mark = l.current, l.Mark
-			if d.Action == Keep {
-				d.Want = l.current
-			} else {
-				d.Mark = l.mark()
-			}
-			return *d
+			return d
 		}
 	}
-	return l.change()
+	return nil
 }
 
 // look is what is known at each step of a decision.
@@ -33,7 +57,11 @@ type look struct {
 	// current is the DS RRset in the parent, and asked what the zone wants.
 	current []*dns.DS
 	asked   request
-	cache   *dnssec.Cache
+	// currentKnown and askedKnown say that those could be found out.
+	currentKnown, askedKnown bool
+	// unvalidated lets answers of the parent count that do not validate.
+	unvalidated bool
+	cache       *dnssec.Cache
 	// anchors are what the zone's answers are validated by: current, or what vouched for it.
 	anchors []*dns.DS
 	// signed is when the oldest of the answers in force was signed, by server.
@@ -62,11 +90,11 @@ func (l *look) order() *Decision {
 }
 
 // change is what to do with a request that passed every check.
-func (l *look) change() Decision {
-	d := Decision{Expect: l.current, Want: l.asked.ds, Mark: l.mark()}
+func (l *look) change() *Decision {
+	d := &Decision{Want: l.asked.ds}
 	switch {
 	case sameDS(l.current, l.asked.ds):
-		d.Action, d.Reason, d.Want = Keep, InSync, l.current
+		d.Action, d.Reason = Keep, InSync
 	case len(l.current) == 0:
 		d.Action, d.Reason = Begin, InitialAccepted
 		d.Message = fmt.Sprintf("the zone %s asks for its first DS records: %s", l.Child, listDS(l.asked.ds))

@@ -293,3 +293,54 @@ func TestKeyWithTheSameTagIsNotTakenForAnother(t *testing.T) {
 		t.Error("the key alone is not taken for an entry")
 	}
 }
+
+// What the parent and the zone show is told whatever comes of it: people hand it to a registrar.
+func TestWhatIsShownIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name                    string
+		change                  func(*scene)
+		expect, asked           []string
+		expectKnown, askedKnown bool
+	}{
+		{"a rollover", func(*scene) {}, []string{"old"}, []string{"new"}, true, true},
+		{"a request that would break the chain", func(s *scene) { s.servers[1].signers = []string{"old"} }, []string{"old"}, []string{"new"}, true, true},
+		{"the first DS record, which nobody vouches for", func(s *scene) { s.parentsShow() }, nil, []string{"new"}, true, true},
+		{"nothing asked", func(s *scene) { s.each(func(c *server) { c.cds, c.cdnskey = nil, nil }) }, []string{"old"}, []string{"old"}, true, true},
+		{"nothing asked, and nothing there", func(s *scene) {
+			s.parentsShow()
+			s.each(func(c *server) { c.cds, c.cdnskey, c.keys = nil, nil, []string{"old", "zsk"} })
+		}, nil, []string{"old"}, true, true},
+		{"a key that one server alone shows", func(s *scene) {
+			s.parentsShow()
+			s.each(func(c *server) { c.cds, c.cdnskey = nil, nil })
+			s.servers[1].keys = []string{"new", "zsk"}
+		}, nil, []string{"new"}, true, true},
+		{"removal", func(s *scene) {
+			s.each(func(c *server) { c.cds, c.cdnskey = []string{removeCDS}, []string{removeKey} })
+		}, []string{"old"}, nil, true, true},
+		{"the parent is silent", func(s *scene) { s.parents[0].Problem = "no answer" }, nil, nil, false, false},
+		{"the zone is silent", func(s *scene) { s.servers[0].problem = "no answer" }, []string{"old"}, nil, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := good()
+			c.change(s)
+			d := Decide(s.facts())
+			if !sameDS(d.Expect, dsOf(c.expect...)) || !sameDS(d.Asked, dsOf(c.asked...)) || d.ExpectKnown != c.expectKnown || d.AskedKnown != c.askedKnown {
+				t.Errorf("%s: shown %s (%t), asked %s (%t)", d.Reason, listDS(d.Expect), d.ExpectKnown, listDS(d.Asked), d.AskedKnown)
+			}
+		})
+	}
+}
+
+// A parent that is somebody else's is compared with, validated or not; all other checks are the same.
+func TestCompare(t *testing.T) {
+	s := good()
+	s.parents[0].State = dnssec.Indeterminate
+	if d := Compare(s.facts()); d.Action != Replace || d.Reason != Asked {
+		t.Errorf("got %s, %s: %s", d.Action, d.Reason, d.Message)
+	}
+	s.servers[1].recordSigners = nil
+	if d := Compare(s.facts()); d.Reason != NotValidated {
+		t.Errorf("got %s: %s", d.Reason, d.Message)
+	}
+}

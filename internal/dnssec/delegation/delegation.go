@@ -144,9 +144,14 @@ const (
 type Decision struct {
 	Action Action
 	// Expect is the DS RRset that all servers of the parent show, sorted; Want is what it should be, and
-	// is the same with Keep. Both are empty when they are not known.
+	// is the same with Keep.
 	Expect, Want []*dns.DS
-	Reason       Reason
+	// Asked is the DS RRset that all servers of the zone ask for, whatever comes of it; where they ask for
+	// nothing, the one in the parent, or else that of the keys they show.
+	Asked []*dns.DS
+	// ExpectKnown and AskedKnown say that those could be found out.
+	ExpectKnown, AskedKnown bool
+	Reason                  Reason
 	// Message is for people: which zone and server, what is wrong, what to do. Empty when nothing is.
 	Message string
 	// Server is the one that holds things up; empty when none does by itself.

@@ -42,7 +42,7 @@ func (l *look) readRequest(c Child) *Decision {
 			return d
 		}
 	}
-	l.asked = r
+	l.asked, l.askedKnown = r, true
 	return nil
 }
 
