@@ -139,7 +139,7 @@ func (w *dsWriter) conflict() outcome {
 
 func (w *dsWriter) notStored() outcome {
 	return outcome{class: NotStored, retryable: true, message: fmt.Sprintf(
-		"%s said NOERROR and shows the DS records %s for %s instead of %s: see its log, and look for a delegation that lacks its NS records, for an update policy that drops records without a word, and for somebody else who writes",
+		"%s said NOERROR and shows the DS records %s for %s instead of %s: see its log, and look for a delegation that lacks its NS records, for an update policy that drops records without a word (PowerDNS: lua-dnsupdate-policy-script), and for somebody else who writes",
 		w.who.server, dsText(w.last), w.change.Child, dsText(w.change.Want))}
 }
 

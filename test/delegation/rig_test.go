@@ -130,11 +130,13 @@ func (r *rig) step() delegation.Decision {
 func text(set []*dns.DS) string {
 	var out []string
 	for _, ds := range set {
-		out = append(out, dnssec.PresentDS(ds))
+		out = append(out, presentation(ds))
 	}
 	slices.Sort(out)
 	return fmt.Sprint(out)
 }
+
+func presentation(ds *dns.DS) string { return dnssec.PresentDS(ds) }
 
 // keys are the tags of the key signing keys that the child shows.
 func (r *rig) keys() []uint16 {

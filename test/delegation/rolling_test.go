@@ -1,6 +1,7 @@
 package delegation_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -58,8 +59,20 @@ func (r *rig) begin() {
 		}
 	}
 	r.until("the parent has them", 2*time.Minute, func() bool { return r.last.Reason == delegation.InSync || r.last.Reason == delegation.NothingAsked })
-	r.until("the resolver validates the child", 5*time.Minute, func() bool {
+	r.validated()
+}
+
+// validated waits until the resolver validates the child.
+func (r *rig) validated() {
+	r.Helper()
+	servers.Eventually(r, "the resolver validates the child", func() error {
 		m, err := servers.Ask(r.resolver.Addr, host, dns.TypeA, true)
-		return err == nil && m.AuthenticatedData && len(m.Answer) > 0
+		if err != nil {
+			return err
+		}
+		if !m.AuthenticatedData || len(m.Answer) == 0 {
+			return fmt.Errorf("%s, AD %t", dns.RcodeToString[m.Rcode], m.AuthenticatedData)
+		}
+		return nil
 	})
 }
