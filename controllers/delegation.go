@@ -23,12 +23,8 @@ import (
 // This file keeps the DS records of a zone in its parent in step: it has both sides looked at, has the
 // decision made, and has it carried out.
 
-const (
-	// delegationIdle is how often a delegation is looked at while nothing is to change.
-	delegationIdle = time.Minute
-	// firstDSTTL is the TTL of the first DS records, later ones keep the one that is there.
-	firstDSTTL = time.Hour
-)
+// delegationIdle is how often a delegation is looked at while nothing is to change.
+const delegationIdle = time.Minute
 
 // delegationWork is what is known of the delegation of a zone, and what is under way.
 type delegationWork struct {
@@ -309,11 +305,7 @@ func (r *DNSZoneReconciler) publishDS(ctx context.Context, z *v1alpha1.DNSZone, 
 	if own == nil {
 		return nil
 	}
-	ttl := w.look.ttl
-	if ttl == 0 {
-		ttl = firstDSTTL
-	}
-	change := zone.DSChange{Child: z.Spec.Zone + ".", Expect: w.decision.Expect, Want: w.decision.Want, TTL: ttl}
+	change := zone.DSChange{Child: z.Spec.Zone + ".", Expect: w.decision.Expect, Want: w.decision.Want, TTL: w.look.ttl}
 	parent.client.PublishDS(change, func(got zone.Result) {
 		take(func(work *delegationWork) {
 			work.failed = zone.Result{}

@@ -30,7 +30,8 @@ type DSSweep struct {
 	At time.Time
 	// Answers of all servers but those that the user excepted.
 	Answers []delegation.Parent
-	// TTL of the RRset, the longest that a server gives; zero where there is none.
+	// TTL of the RRset, the longest that a server gives; where there is none, that of the NS records of
+	// the delegation, at most an hour: first records that are wrong should not stay for long.
 	TTL time.Duration
 }
 

@@ -1,9 +1,11 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -26,25 +28,31 @@ func (k *knowledge) sweepDS(ctx context.Context, cfg Config, child string) DSSwe
 	list, _ := k.targets(ctx, cfg)
 	list = publicTargets(list)
 	out := DSSweep{Answers: make([]delegation.Parent, len(list))}
-	readings := make([]reading, len(list))
-	each(len(list), func(i int) { out.Answers[i], readings[i] = k.dsAt(ctx, cfg, list[i], child) })
-	for _, r := range readings {
-		if len(r.data()) > 0 {
-			out.TTL = max(out.TTL, r.ttl)
-		}
+	ttls := make([]delegatedTTL, len(list))
+	each(len(list), func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, list[i], child) })
+	var longest delegatedTTL
+	for _, t := range ttls {
+		longest = delegatedTTL{ds: max(longest.ds, t.ds), ns: max(longest.ns, t.ns)}
 	}
+	out.TTL = cmp.Or(longest.ds, min(longest.ns, firstDSTTL))
 	out.At = k.opts.Clock.Now()
 	return out
 }
 
-func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string) (delegation.Parent, reading) {
+// firstDSTTL is the longest TTL that the first DS records of a zone get.
+const firstDSTTL = time.Hour
+
+// delegatedTTL are the TTLs of the DS and NS records of a delegation; zero for none.
+type delegatedTTL struct{ ds, ns time.Duration }
+
+func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string) (delegation.Parent, delegatedTTL) {
 	out := delegation.Parent{Server: serverText(t.Server), Problem: t.problem, State: dnssec.Indeterminate}
 	if t.problem != "" {
-		return out, reading{}
+		return out, delegatedTTL{}
 	}
 	if child == cfg.Zone || !dns.IsSubDomain(cfg.Zone, child) {
 		out.Problem = fmt.Sprintf("%s is not below the zone %s", child, cfg.Zone)
-		return out, reading{}
+		return out, delegatedTTL{}
 	}
 	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
 	defer s.close()
@@ -52,7 +60,7 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string
 	got, problem := readDelegation(cfg.Zone, child, replies[1], replies[2])
 	if problem != "" {
 		out.Problem = problem
-		return out, got
+		return out, delegatedTTL{}
 	}
 	keys, err := k.keysFrom(cfg, replies[0])
 	if err == nil {
@@ -60,7 +68,14 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string
 	}
 	out.DS = dsOf(got.data())
 	out.State, out.Message = stateAndReason(err)
-	return out, got
+	ttl := delegatedTTL{}
+	if len(out.DS) > 0 {
+		ttl.ds = got.ttl
+	}
+	for _, rr := range delegationNS(child, replies[2].msg) {
+		ttl.ns = max(ttl.ns, seconds(rr.Header().Ttl))
+	}
+	return out, ttl
 }
 
 // readDelegation reads the answers of a server of the parent about a zone below.
@@ -76,16 +91,16 @@ func readDelegation(parent, child string, ds, ns reply) (reading, string) {
 		return got, err.Error()
 	case got.alias != "":
 		return got, fmt.Sprintf("%s is an alias of %s there, and no delegated zone", child, got.alias)
-	case !delegated(child, ns.msg):
+	case len(delegationNS(child, ns.msg)) == 0:
 		return got, fmt.Sprintf("it has no NS records for %s: the zone is not delegated from %s; add its NS records to %s, or correct spec.dnssec.delegation.parentZoneRef", child, parent, parent)
 	}
 	return got, ""
 }
 
-// delegated says whether an answer tells of NS records of the zone: as a referral, or with authority by
-// a server that serves the zone itself too.
-func delegated(child string, m *dns.Msg) bool {
-	return len(find(append(slices.Clone(m.Answer), m.Ns...), child, dns.TypeNS).set) > 0
+// delegationNS are the NS records of a zone that an answer tells of: as a referral, or with authority by a
+// server that serves the zone itself too.
+func delegationNS(child string, m *dns.Msg) []dns.RR {
+	return find(append(slices.Clone(m.Answer), m.Ns...), child, dns.TypeNS).set
 }
 
 // sweepKeys asks every server of the zone what it asks its parent for.

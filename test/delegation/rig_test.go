@@ -23,8 +23,6 @@ const (
 	parentApex = "parent.test."
 	childApex  = "child.parent.test."
 	host       = "www.child.parent.test."
-	// dsTTL of the DS records, in seconds: as the signers' policies have it.
-	dsTTL = 2
 )
 
 // rig is a parent and a child, each with a secondary, and what keeps the DS records of the child.
@@ -113,9 +111,6 @@ func (r *rig) step() delegation.Decision {
 	r.last = d
 	if d.Action == delegation.Keep {
 		return d
-	}
-	if ttl == 0 {
-		ttl = dsTTL * time.Second
 	}
 	results := make(chan zone.Result, 1)
 	r.parentActor.PublishDS(zone.DSChange{Child: childApex, Expect: d.Expect, Want: d.Want, TTL: ttl}, func(result zone.Result) { results <- result })
