@@ -63,6 +63,7 @@ type delegationLook struct {
 	parents         []delegation.Parent
 	ttl             time.Duration
 	children        []delegation.Child
+	signals         []delegation.Signal
 	targets         []zone.NotifyTarget
 	targetsProblem  string
 }
@@ -183,7 +184,7 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 		return w
 	}
 	facts := delegation.Facts{
-		Child: z.Spec.Zone + ".", Now: r.Clock.Now(), Parents: w.look.parents, Children: w.look.children, Mark: w.mark,
+		Child: z.Spec.Zone + ".", Now: r.Clock.Now(), Parents: w.look.parents, Children: w.look.children, Signals: w.look.signals, Mark: w.mark,
 		Policy: delegation.Policy{AcceptInitial: accepted, AllowDelete: z.Spec.DNSSEC.Delegation.AllowDelete},
 	}
 	decide := delegation.Decide
@@ -268,6 +269,11 @@ func (r *DNSZoneReconciler) lookAtDelegation(z *v1alpha1.DNSZone, parent *parent
 	var both sync.WaitGroup
 	both.Add(2)
 	own.SweepKeys(func(s zone.KeySweep) { look.children = s.Answers; both.Done() })
+	if parent != nil && (w.decision == nil || len(w.decision.Expect) == 0) {
+		// While the parent has no DS records, others may vouch for the first ones.
+		both.Add(1)
+		own.SweepSignals(func(s []delegation.Signal) { look.signals = s; both.Done() })
+	}
 	if parent == nil {
 		own.LookAtParent(func(p zone.ParentLook) {
 			look.parent, look.problem, look.parents, look.targets, look.targetsProblem = p.Zone, p.Problem, p.Answers, p.Targets, p.TargetsProblem

@@ -64,6 +64,8 @@ type delegationWorld struct {
 	// targets of notifications, and those that were sent.
 	targets  []zone.NotifyTarget
 	notified []zone.NotifyTarget
+	// signals of name servers.
+	signals []delegation.Signal
 	// before is called before a change is carried out.
 	before func()
 }
@@ -73,6 +75,12 @@ func (w *delegationWorld) SweepDS(_ string, done func(zone.DSSweep)) {
 	defer w.mu.Unlock()
 	s := zone.DSSweep{TTL: time.Minute, Answers: []delegation.Parent{{Server: "192.0.2.1:53", DS: w.parentDS, State: dnssec.Secure}}}
 	go done(s)
+}
+
+func (w *delegationWorld) SweepSignals(done func([]delegation.Signal)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	go done(w.signals)
 }
 
 func (w *delegationWorld) SweepKeys(done func(zone.KeySweep)) {
@@ -90,6 +98,10 @@ func (w *delegationWorld) PublishDS(c zone.DSChange, done func(zone.Result)) {
 	w.published = append(w.published, c)
 	if w.refuse != nil {
 		go done(*w.refuse)
+		return
+	}
+	if dsList(c.Expect) != dsList(w.parentDS) {
+		go done(zone.Result{Class: zone.Conflict, Message: "somebody else changed them"})
 		return
 	}
 	w.parentDS = c.Want

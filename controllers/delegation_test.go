@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -58,6 +59,24 @@ func TestDSFollowsTheZone(t *testing.T) {
 	if published, _ := b.world.sent(); len(published) != 1 {
 		t.Errorf("%d changes were sent", len(published))
 	}
+}
+
+// TestNameServersVouch: secure signals under the names of the zone's servers begin the chain (RFC 9615).
+func TestNameServersVouch(t *testing.T) {
+	b := newDelegationBed(t, ours())
+	b.world.mu.Lock()
+	b.world.parentDS = nil
+	b.world.mu.Unlock()
+	b.clock.Step(2 * delegationIdle)
+	b.work()
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonInitialDSNotAccepted, dsList([]*dns.DS{b.new.ds()}))
+	b.world.mu.Lock()
+	child := b.world.child
+	b.world.signals = []delegation.Signal{{Nameserver: "ns1.example.net", State: dnssec.Secure, CDS: child.CDS.Records, CDNSKEY: child.CDNSKEY.Records}}
+	b.world.mu.Unlock()
+	b.clock.Step(2 * delegationIdle)
+	b.work()
+	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
 }
 
 func TestRefusedChangeIsTriedAgain(t *testing.T) {

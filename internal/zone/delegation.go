@@ -16,6 +16,9 @@ type Delegating interface {
 	SweepDS(child string, done func(DSSweep))
 	// SweepKeys asks every public server of this zone for its DNSKEY, CDS and CDNSKEY RRsets.
 	SweepKeys(done func(KeySweep))
+	// SweepSignals looks for what the zone's name servers say of it under their own names (RFC 9615). There
+	// are none without Options.SecureLookup.
+	SweepSignals(done func([]delegation.Signal))
 	// PublishDS replaces the DS RRset of a zone delegated from this one.
 	PublishDS(DSChange, func(Result))
 	// LookAtParent finds the parent of this zone, asks its servers for the DS RRset, and finds out whom
@@ -93,6 +96,17 @@ func (a *Actor) SweepKeys(done func(KeySweep)) {
 	})
 	if !ok {
 		go done(KeySweep{At: a.opts.Clock.Now(), Answers: []delegation.Child{{Problem: a.stopped().Message}}})
+	}
+}
+
+// SweepSignals implements Delegating.
+func (a *Actor) SweepSignals(done func([]delegation.Signal)) {
+	ok := a.aside(func(cfg Config) func() {
+		made := a.know.sweepSignals(a.ctx, cfg)
+		return func() { done(made) }
+	})
+	if !ok {
+		go done(nil)
 	}
 }
 
