@@ -20,6 +20,8 @@ func TestKeyRollovers(t *testing.T) {
 	}{
 		{servers.BIND, servers.BIND, 60},
 		{servers.BIND, servers.Knot, 45},
+		{servers.Knot, servers.BIND, 60},
+		{servers.PowerDNS, servers.Knot, 45},
 	} {
 		t.Run(string(c.child)+" below "+string(c.parent), func(t *testing.T) {
 			t.Parallel()
