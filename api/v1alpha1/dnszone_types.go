@@ -424,6 +424,9 @@ type ZoneDNSSECStatus struct {
 	// +optional
 	// +listType=atomic
 	CDS []string `json:"cds,omitempty"`
+	// delegation says how the DS records in the parent are. Absent without spec.dnssec.delegation.
+	// +optional
+	Delegation *DelegationStatus `json:"delegation,omitempty"`
 	// signaturesExpire is when the first signature seen runs out.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
@@ -431,45 +434,6 @@ type ZoneDNSSECStatus struct {
 	// longer ago than the keys' TTL. Until then no new key is handed to servers.
 	// +optional
 	KeysChangedAt *metav1.Time `json:"keysChangedAt,omitempty"`
-	// delegation says how the DS records in the parent are. Absent without spec.dnssec.delegation.
-	// +optional
-	Delegation *DelegationStatus `json:"delegation,omitempty"`
-}
-
-// DelegationStatus says how the DS records of a zone are in its parent.
-type DelegationStatus struct {
-	// parent is the parent zone.
-	// +optional
-	Parent string `json:"parent,omitempty"`
-	// ds are the DS records that the parent should have, in presentation form: what to hand to the
-	// registrar when the parent is somebody else's. Empty while the zone asks for none.
-	// +optional
-	// +listType=atomic
-	DS []string `json:"ds,omitempty"`
-	// parentDS are the DS records that all servers of the parent show.
-	// +optional
-	// +listType=atomic
-	ParentDS []string `json:"parentDS,omitempty"`
-	// behindSince is since when the parent has not had ds.
-	// +optional
-	BehindSince *metav1.Time `json:"behindSince,omitempty"`
-	// syncedDS are the DS records that the operator wrote to the parent last, syncedAt is when.
-	// +optional
-	// +listType=atomic
-	SyncedDS []string `json:"syncedDS,omitempty"`
-	// +optional
-	SyncedAt *metav1.Time `json:"syncedAt,omitempty"`
-	// notifiedDS are the DS records that the parent was last told of by NOTIFY(CDS) and took it,
-	// notifiedAt is when (RFC 9859).
-	// +optional
-	// +listType=atomic
-	NotifiedDS []string `json:"notifiedDS,omitempty"`
-	// +optional
-	NotifiedAt *metav1.Time `json:"notifiedAt,omitempty"`
-	// signedAt is when the CDS records acted on last were signed: older ones are taken for a replay
-	// (RFC 7344 section 6.2).
-	// +optional
-	SignedAt *metav1.Time `json:"signedAt,omitempty"`
 }
 
 // DNSZone is a DNS zone that the operator may write by dynamic update.

@@ -916,6 +916,11 @@ func (in *ZoneDNSSECStatus) DeepCopyInto(out *ZoneDNSSECStatus) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.Delegation != nil {
+		in, out := &in.Delegation, &out.Delegation
+		*out = new(DelegationStatus)
+		(*in).DeepCopyInto(*out)
+	}
 	if in.SignaturesExpire != nil {
 		in, out := &in.SignaturesExpire, &out.SignaturesExpire
 		*out = (*in).DeepCopy()
@@ -923,11 +928,6 @@ func (in *ZoneDNSSECStatus) DeepCopyInto(out *ZoneDNSSECStatus) {
 	if in.KeysChangedAt != nil {
 		in, out := &in.KeysChangedAt, &out.KeysChangedAt
 		*out = (*in).DeepCopy()
-	}
-	if in.Delegation != nil {
-		in, out := &in.Delegation, &out.Delegation
-		*out = new(DelegationStatus)
-		(*in).DeepCopyInto(*out)
 	}
 }
 

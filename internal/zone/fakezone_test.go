@@ -125,8 +125,7 @@ func (s *fakeServer) answer(req, m *dns.Msg) {
 		m.Rcode, m.Authoritative = dns.RcodeRefused, false
 		return
 	}
-	// The parent's side of a cut has the DS records, and their denial (RFC 4035 section 3.1.4.1).
-	if q.Qtype != dns.TypeDS && s.referral(name, m) {
+	if s.referral(name, q.Qtype, m) {
 		return
 	}
 	for range 8 {
@@ -143,9 +142,12 @@ func (s *fakeServer) answer(req, m *dns.Msg) {
 	s.deny(name, m)
 }
 
-// referral answers from the parent's side of a zone cut.
-func (s *fakeServer) referral(name string, m *dns.Msg) bool {
+// referral answers from the parent's side of a zone cut. DS at the cut is the parent's own.
+func (s *fakeServer) referral(name string, qtype uint16, m *dns.Msg) bool {
 	for id, set := range s.sets {
+		if qtype == dns.TypeDS && id.name == name {
+			continue
+		}
 		if !s.recursive && id.kind == dns.TypeNS && id.name != s.zone && dns.IsSubDomain(s.zone, id.name) && dns.IsSubDomain(id.name, name) {
 			m.Authoritative = false
 			m.Ns = set
