@@ -219,12 +219,14 @@ func delegationPace(w delegationWork, z *v1alpha1.DNSZone) time.Duration {
 
 // task is what to do next: to carry out the decision, to tell the parent, or to look again; nil for nothing.
 func (r *DNSZoneReconciler) task(z *v1alpha1.DNSZone, parent *parentZone, w delegationWork) func(context.Context) error {
+	// What was seen long ago is seen again before anything is done about it.
+	fresh := w.look != nil && r.Clock.Now().Before(w.look.at.Add(delegationIdle))
 	switch {
 	case w.busy:
 		return nil
-	case toBeWritten(w) && parent != nil:
+	case fresh && toBeWritten(w) && parent != nil:
 		return func(ctx context.Context) error { return r.publishDS(ctx, z, w) }
-	case toBeTold(z, w) && parent == nil:
+	case fresh && toBeTold(z, w) && parent == nil:
 		return func(context.Context) error { r.notifyParent(z, w); return nil }
 	case w.look == nil || w.stale || !r.Clock.Now().Before(w.look.at.Add(delegationPace(w, z))):
 		return func(context.Context) error { r.lookAtDelegation(z, parent, w); return nil }
@@ -243,7 +245,7 @@ func (r *DNSZoneReconciler) begin(z *v1alpha1.DNSZone, w delegationWork, acts bo
 	name := client.ObjectKeyFromObject(z)
 	var own zone.Client
 	r.zones.amend(name, func(e *zoneEntry) {
-		if e.delegation.of == w.of && !e.delegation.busy && e.delegation.look == w.look {
+		if e.client != nil && e.delegation.of == w.of && !e.delegation.busy && e.delegation.look == w.look {
 			e.delegation.busy, own = true, e.client
 			e.delegation.acted = e.delegation.acted || acts
 		}

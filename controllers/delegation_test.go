@@ -158,6 +158,18 @@ func TestGrantElsewhereIsEnough(t *testing.T) {
 	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
 }
 
+// TestOldLookIsNotActedOn: a decision that could not be carried out at once is made anew.
+func TestOldLookIsNotActedOn(t *testing.T) {
+	b := newDelegationBed(t, ours())
+	b.asks(b.old)
+	b.clock.Step(delegationIdle)
+	b.work()
+	if published, _ := b.world.sent(); len(published) != 0 {
+		t.Errorf("sent %+v, which the zone asked for a minute ago", published)
+	}
+	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
+}
+
 // TestGrantThatIsGoneStopsTheChange: what the cache does not know yet is read live before anything is written.
 func TestGrantThatIsGoneStopsTheChange(t *testing.T) {
 	b := newDelegationBed(t, ours())
