@@ -68,12 +68,22 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, err
 	}
 	entry := r.configure(z, config)
-	if entry.health != nil {
-		if err := r.storeZone(ctx, z, zoneStatus(z, entry.health, r.Clock.Now())); err != nil {
-			return ctrl.Result{}, err
-		}
+	wait := r.check(req.NamespacedName, entry)
+	if entry.health == nil {
+		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	return ctrl.Result{RequeueAfter: r.check(req.NamespacedName, entry)}, nil
+	next := zoneStatus(z, entry.health, r.Clock.Now())
+	task, again, err := r.delegate(ctx, z, &next)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if again > 0 {
+		wait = min(wait, again)
+	}
+	if err := r.storeZone(ctx, z, next); err != nil || task == nil {
+		return ctrl.Result{RequeueAfter: wait}, err
+	}
+	return ctrl.Result{RequeueAfter: wait}, task(ctx)
 }
 
 // configure makes or reconfigures the client of a zone.

@@ -27,6 +27,8 @@ import (
 
 // scriptedZone is a zone client that says what the test has it say.
 type scriptedZone struct {
+	zone.Delegating
+
 	mu      sync.Mutex
 	configs []zone.Config
 	looks   []func(zone.Health)

@@ -42,6 +42,7 @@ func unusableStatus(z *v1alpha1.DNSZone, problem *configError, now time.Time) v1
 	s.set(v1alpha1.ConditionUpdatesAccepted, metav1.ConditionFalse, problem.reason, problem.message)
 	s.set(v1alpha1.ConditionNameserversInSync, metav1.ConditionUnknown, v1alpha1.ReasonUnknown, problem.message)
 	s.set(v1alpha1.ConditionDNSSECSecure, metav1.ConditionUnknown, v1alpha1.ReasonIndeterminate, problem.message)
+	s.set(v1alpha1.ConditionDelegationInSync, metav1.ConditionUnknown, v1alpha1.ReasonUnknown, problem.message)
 	next.DNSSEC.State = v1alpha1.DNSSECStateIndeterminate
 	s.set(v1alpha1.ConditionStalled, metav1.ConditionTrue, problem.reason, problem.message)
 	s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, problem.reason, problem.message)
@@ -87,7 +88,6 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, now time.Time) v1alpha1.DNS
 func (c zoneConditions) settle(h *zone.Health) {
 	meta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionStalled)
 	findings := []finding{c.updates(h), c.inSync(h), c.secure(h)}
-	c.delegation()
 	for _, f := range findings {
 		if f.status != metav1.ConditionTrue {
 			c.set(v1alpha1.ConditionReady, metav1.ConditionFalse, f.reason, f.message)
@@ -155,18 +155,9 @@ func (c zoneConditions) secure(h *zone.Health) finding {
 	}
 }
 
-// delegation says that the DS records in the parent are left alone.
-func (c zoneConditions) delegation() {
-	message := "the DS records in the parent zone are not managed"
-	if c.z.Spec.DNSSEC.Delegation != nil {
-		message = "spec.dnssec.delegation is set, and this version does not act on it: keep the DS records in the parent zone by other means"
-	}
-	c.set(v1alpha1.ConditionDelegationInSync, metav1.ConditionUnknown, v1alpha1.ReasonNotManaged, message)
-}
-
 // announceZone makes events of conditions that turned.
 func (r *DNSZoneReconciler) announceZone(z *v1alpha1.DNSZone, after *v1alpha1.DNSZoneStatus) {
-	for _, kind := range []string{v1alpha1.ConditionUpdatesAccepted, v1alpha1.ConditionNameserversInSync, v1alpha1.ConditionDNSSECSecure} {
+	for _, kind := range []string{v1alpha1.ConditionUpdatesAccepted, v1alpha1.ConditionNameserversInSync, v1alpha1.ConditionDNSSECSecure, v1alpha1.ConditionDelegationInSync} {
 		old, now := meta.FindStatusCondition(z.Status.Conditions, kind), meta.FindStatusCondition(after.Conditions, kind)
 		if now == nil || old == nil || old.Status == now.Status && old.Reason == now.Reason {
 			continue

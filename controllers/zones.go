@@ -29,6 +29,8 @@ type zoneEntry struct {
 	// checking says that a look is under way.
 	checking bool
 	keys     keyMemory
+	// delegation is what is known of the DS records in the parent.
+	delegation delegationWork
 }
 
 // keyMemory is what is remembered of a zone's keys from one look to the next, and by way of status from

@@ -176,6 +176,51 @@ const (
 	ReasonDiscoveryFailed = "DiscoveryFailed"
 )
 
+// Reasons of DelegationInSync.
+const (
+	// ReasonDSInSync: every server of the parent shows the DS records that the zone asks for.
+	ReasonDSInSync = "DSInSync"
+	// ReasonNothingRequested: the zone publishes neither CDS nor CDNSKEY records, so that its DS records
+	// stay as they are.
+	ReasonNothingRequested = "NothingRequested"
+	// ReasonDSUpdating: the DS records are being changed, or not every server of the parent shows the
+	// change yet.
+	ReasonDSUpdating = "DSUpdating"
+	// ReasonDSUpdateFailed: the primary of the parent does not take the change; the message says why.
+	ReasonDSUpdateFailed = "DSUpdateFailed"
+	// ReasonParentBehind: the parent, which is somebody else's, has not the DS records that the zone asks for.
+	ReasonParentBehind = "ParentBehind"
+	// ReasonParentZoneNotFound: the DNSZone that parentZoneRef names does not exist, or cannot be used now.
+	ReasonParentZoneNotFound = "ParentZoneNotFound"
+	// ReasonParentNotGranted: the DNSZone of the parent does not let this namespace write this name.
+	ReasonParentNotGranted = "ParentNotGranted"
+	// ReasonNotAncestor: the zone of the DNSZone that parentZoneRef names is not above this one, or is
+	// this one itself.
+	ReasonNotAncestor = "NotAncestor"
+	// ReasonParentUnreachable: a server of the parent gives no usable answer for the DS records.
+	ReasonParentUnreachable = "ParentUnreachable"
+	// ReasonParentNotSecure: the answer of a server of the parent does not validate.
+	ReasonParentNotSecure = "ParentNotSecure"
+	// ReasonChildUnreachable: a server of the zone gives no usable answer for what it asks the parent for.
+	ReasonChildUnreachable = "ChildUnreachable"
+	// ReasonCDSInconsistent: the servers of the zone do not agree on CDS or CDNSKEY records, or these two
+	// contradict each other.
+	ReasonCDSInconsistent = "CDSInconsistent"
+	// ReasonCDSUnusable: the CDS or CDNSKEY records are malformed, or ask for what is too weak.
+	ReasonCDSUnusable = "CDSUnusable"
+	// ReasonCDSNotValidated: the CDS or CDNSKEY records are not signed by a key that the DS records in the
+	// parent stand for.
+	ReasonCDSNotValidated = "CDSNotValidated"
+	// ReasonCDSReplayed: the CDS or CDNSKEY records were signed before those that were acted on last.
+	ReasonCDSReplayed = "CDSReplayed"
+	// ReasonDeleteNotAllowed: the zone asks to have its DS records removed, and allowDelete is not set.
+	ReasonDeleteNotAllowed = "DeleteNotAllowed"
+	// ReasonInitialDSNotAccepted: the parent has no DS records yet, and nothing vouches for the first ones.
+	ReasonInitialDSNotAccepted = "InitialDSNotAccepted"
+	// ReasonWouldBreakChain: with the DS records asked for, the zone would not validate.
+	ReasonWouldBreakChain = "WouldBreakChain"
+)
+
 // Names that the operator puts on other objects.
 const (
 	// GateAnnotation marks a Certificate whose requests only the operator may approve. cert-manager

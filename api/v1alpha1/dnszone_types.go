@@ -257,7 +257,8 @@ type ZoneDNSSECSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	TrustAnchors []TrustAnchor `json:"trustAnchors,omitempty"`
 
-	// delegation says how the DS records in the parent are kept in step.
+	// delegation says how the DS records in the parent are kept in step with what the zone asks for by
+	// its CDS and CDNSKEY records. Without it nobody looks at the parent.
 	// +optional
 	Delegation *DelegationSpec `json:"delegation,omitempty"`
 }
@@ -269,10 +270,31 @@ type TrustAnchor string
 
 // DelegationSpec says how the delegation is kept right (RFC 7344, RFC 8078).
 type DelegationSpec struct {
-	// parentZoneRef names the DNSZone of the parent zone.
-	// +required
-	ParentZoneRef ZoneReference `json:"parentZoneRef"`
+	// parentZoneRef names the DNSZone of the parent zone, where the DS records are written. That
+	// DNSZone must grant the name of this zone to this namespace. Without it the parent is somebody
+	// else's: the parent is told of changes where it wants to be (RFC 9859), and status shows what to
+	// hand to the registrar.
+	// +optional
+	ParentZoneRef *ZoneReference `json:"parentZoneRef,omitempty"`
+
+	// acceptInitialDS are DS RDATA of this zone's keys ("12345 13 2 HEX") that may begin the chain of
+	// trust while the parent has no DS records. Compare them with the signer's own keys: nothing else
+	// vouches for the first ones. They mean nothing once the parent has some.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	AcceptInitialDS []InitialDS `json:"acceptInitialDS,omitempty"`
+
+	// allowDelete lets the zone have its DS records removed by publishing CDS 0 0 0 00 (RFC 8078
+	// section 4). The zone is insecure afterwards, and senders ignore its TLSA records. Default false.
+	// +optional
+	AllowDelete bool `json:"allowDelete,omitempty"`
 }
+
+// InitialDS is the RDATA of a DS record in presentation form.
+// +kubebuilder:validation:MaxLength=200
+// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{1,5} +[0-9]{1,3} +(2 +[0-9A-Fa-f]{64}|4 +[0-9A-Fa-f]{96})$')",message="spec.dnssec.delegation.acceptInitialDS: want DS RDATA \"KEYTAG ALGORITHM DIGEST-TYPE HEX\" with digest type 2 (64 hex digits) or 4 (96), the digest in one piece"
+type InitialDS string
 
 // ZoneGrant lets namespaces write names of the zone.
 type ZoneGrant struct {
@@ -405,6 +427,9 @@ type ZoneDNSSECStatus struct {
 	// +optional
 	// +listType=atomic
 	CDS []string `json:"cds,omitempty"`
+	// delegation says how the DS records in the parent are. Absent without spec.dnssec.delegation.
+	// +optional
+	Delegation *DelegationStatus `json:"delegation,omitempty"`
 	// signaturesExpire is when the first signature seen runs out.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
@@ -461,6 +486,8 @@ type ZoneFinding struct {
 // +kubebuilder:printcolumn:name="In Sync",type=string,JSONPath=`.status.conditions[?(@.type=="NameserversInSync")].status`
 // +kubebuilder:printcolumn:name="Updates",type=string,JSONPath=`.status.conditions[?(@.type=="UpdatesAccepted")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="DS In Sync",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="DelegationInSync")].status`
+// +kubebuilder:printcolumn:name="DS",type=string,priority=1,JSONPath=`.status.dnssec.delegation.ds`
 // +kubebuilder:printcolumn:name="Signatures Until",type=string,priority=1,JSONPath=`.status.dnssec.signaturesExpire`
 // +kubebuilder:printcolumn:name="Worst Finding",type=string,priority=1,JSONPath=`.status.dnssec.findings[0].code`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

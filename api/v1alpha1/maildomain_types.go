@@ -126,7 +126,7 @@ type ZoneReference struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// namespace of the DNSZone. Default: the namespace of the MailDomain. A DNSZone elsewhere must
+	// namespace of the DNSZone. Default: the namespace of the object that refers to it. A DNSZone elsewhere must
 	// grant the name to this namespace.
 	// +optional
 	// +kubebuilder:validation:MinLength=1

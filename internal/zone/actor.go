@@ -99,6 +99,7 @@ func (a *Actor) begin(s *state) {
 	if s.closing {
 		return
 	}
+	a.beginDS(s)
 	a.beginPublish(s)
 	a.beginSweep(s, &s.soon)
 	a.beginSweep(s, &s.later)

@@ -18,12 +18,7 @@ func (k *knowledge) addresses(ctx context.Context, cfg Config, host string) Addr
 		return Address{Message: fmt.Sprintf("%s is not below the zone %s: its addresses are not looked up here", host, cfg.Zone)}
 	}
 	list, _ := k.targets(ctx, cfg)
-	list = slices.DeleteFunc(list, func(t target) bool { return t.Ignored })
-	if slices.ContainsFunc(list, func(t target) bool { return !t.primary }) {
-		// A hidden primary is nobody's to ask. One that cannot be found is either hidden or asked as a
-		// public server.
-		list = slices.DeleteFunc(list, func(t target) bool { return t.primary && (t.endpoint.signer != nil || !t.Addr.IsValid()) })
-	}
+	list = publicTargets(list)
 	found := make([]Address, len(list))
 	each(len(list), func(i int) { found[i] = k.addressesAt(ctx, cfg, list[i], host) })
 	return mergeAddresses(host, list, found)

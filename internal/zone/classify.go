@@ -32,6 +32,8 @@ type who struct {
 	zone, server, key string
 	// owner is the name concerned; empty for a message as a whole.
 	owner string
+	// kind is the type of the records; zero means TLSA.
+	kind uint16
 	// keyKnown says that the server has verified signatures of this key on queries just now.
 	keyKnown bool
 }
@@ -125,6 +127,13 @@ func (w who) subject() string {
 	return "the zone " + w.zone
 }
 
+func (w who) kindText() string {
+	if w.kind != 0 {
+		return dns.TypeToString[w.kind]
+	}
+	return "TLSA"
+}
+
 // grantText says what the server should allow.
 func grantText(w who) string {
 	owner := w.owner
@@ -135,7 +144,7 @@ func grantText(w who) string {
 	if key == "" {
 		key = "a TSIG key"
 	}
-	return fmt.Sprintf("%s to change TLSA at %s in the zone %s", key, owner, w.zone)
+	return fmt.Sprintf("%s to change %s at %s in the zone %s", key, w.kindText(), owner, w.zone)
 }
 
 func refusedText(w who, m *dns.Msg) string {
@@ -145,13 +154,13 @@ func refusedText(w who, m *dns.Msg) string {
 		owner = "*." + w.zone
 	}
 	if w.key == "" {
-		return fmt.Sprintf("%s refused an unsigned update of %s (REFUSED): set spec.update.tsigKeyName and tsigSecretSecretRef to a key that the server lets change TLSA at %s%s", w.server, w.subject(), owner, edeText(m))
+		return fmt.Sprintf("%s refused an unsigned update of %s (REFUSED): set spec.update.tsigKeyName and tsigSecretSecretRef to a key that the server lets change %s at %s%s", w.server, w.subject(), w.kindText(), owner, edeText(m))
 	}
 	if m.IsTsig() == nil {
 		return unsignedRefusalText(w, m)
 	}
-	return fmt.Sprintf("%s refused to let key %s change %s in the zone %s (REFUSED): allow it (BIND: update-policy { grant %s name %s TLSA; }; Knot: acl with action: update, update-type: TLSA, update-owner-name: %s; PowerDNS: metadata TSIG-ALLOW-DNSUPDATE %s of the zone, and the address of the operator in allow-dnsupdate-from), and see that the zone is not frozen (rndc thaw, knotc zone-thaw)%s",
-		w.server, w.key, w.subject(), w.zone, key, owner, owner, key, edeText(m))
+	return fmt.Sprintf("%s refused to let key %s change %s in the zone %s (REFUSED): allow it (BIND: update-policy { grant %s name %s %s; }; Knot: acl with action: update, update-type: %s, update-owner-name: %s; PowerDNS: metadata TSIG-ALLOW-DNSUPDATE %s of the zone, and the address of the operator in allow-dnsupdate-from), and see that the zone is not frozen (rndc thaw, knotc zone-thaw)%s",
+		w.server, w.key, w.subject(), w.zone, key, owner, w.kindText(), w.kindText(), owner, key, edeText(m))
 }
 
 // unsignedRefusalText is for REFUSED without a signature to a signed update. BIND and Knot sign theirs.

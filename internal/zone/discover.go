@@ -35,6 +35,13 @@ type finder struct {
 	silent map[netip.AddrPort]string
 }
 
+func newFinder(opts Options, cfg Config) *finder {
+	return &finder{
+		opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, ignore: cfg.Ignore,
+		addrs: map[string][]netip.Addr{}, unresolved: map[string]error{}, silent: map[netip.AddrPort]string{},
+	}
+}
+
 // discover finds the servers of a zone. The error says what went wrong where, and that a zone whose
 // parent cannot be asked needs its servers listed. With an *incomplete, some servers were found.
 func discover(ctx context.Context, opts Options, cfg Config) ([]Server, error) {
@@ -44,10 +51,7 @@ func discover(ctx context.Context, opts Options, cfg Config) ([]Server, error) {
 
 // discoverFrom is discover that also returns the servers of the parent zone.
 func discoverFrom(ctx context.Context, opts Options, cfg Config) ([]Server, []netip.Addr, error) {
-	f := &finder{
-		opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, ignore: cfg.Ignore,
-		addrs: map[string][]netip.Addr{}, unresolved: map[string]error{}, silent: map[netip.AddrPort]string{},
-	}
+	f := newFinder(opts, cfg)
 	if err := f.run(ctx); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
 	}
@@ -55,11 +59,8 @@ func discoverFrom(ctx context.Context, opts Options, cfg Config) ([]Server, []ne
 }
 
 func (f *finder) run(ctx context.Context) error {
-	if len(f.resolvers) == 0 {
-		var err error
-		if f.resolvers, err = systemResolvers(); err != nil {
-			return err
-		}
+	if err := f.useResolvers(); err != nil {
+		return err
 	}
 	parent, servers, err := f.parent(ctx)
 	if err != nil {
@@ -73,6 +74,16 @@ func (f *finder) run(ctx context.Context) error {
 	}
 	f.askChildren(ctx)
 	return nil
+}
+
+// useResolvers takes those of the system where none are configured.
+func (f *finder) useResolvers() error {
+	if len(f.resolvers) > 0 {
+		return nil
+	}
+	var err error
+	f.resolvers, err = systemResolvers()
+	return err
 }
 
 // systemResolvers are those of /etc/resolv.conf.

@@ -23,8 +23,8 @@ func (w world) dial(ctx context.Context, network, address string) (net.Conn, err
 	return (&net.Dialer{}).DialContext(ctx, network, to)
 }
 
-// delegation is a zone with what is above it.
-type delegation struct {
+// delegatedZone is a zone with what is above it.
+type delegatedZone struct {
 	world                   world
 	resolver, parent, child *fakeServer
 	// odd is a copy of child, at one of the two addresses that the parent lists.
@@ -65,9 +65,9 @@ func to(name string, qtype uint16, f fault) func(*dns.Msg) fault {
 
 // newDelegation builds: a resolver that knows the servers of test., a server of test. that delegates
 // example.test. to ns1 (with glue) and ns2 (elsewhere), and those two, which list an ns3 as well.
-func newDelegation(t *testing.T) *delegation {
+func newDelegation(t *testing.T) *delegatedZone {
 	t.Helper()
-	d := &delegation{resolver: newFakeServer(t), parent: newFakeServer(t), child: newFakeServer(t)}
+	d := &delegatedZone{resolver: newFakeServer(t), parent: newFakeServer(t), child: newFakeServer(t)}
 	d.resolver.zone, d.resolver.signer, d.resolver.recursive = ".", nil, true
 	for _, text := range []string{
 		". 300 SOA a. b. 1 1 1 1 1", "test. 300 NS a.nic.test.", "a.nic.test. 300 A 192.0.2.1",

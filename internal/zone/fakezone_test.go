@@ -179,7 +179,14 @@ func (s *fakeServer) alias(name string, m *dns.Msg) string {
 
 // deny proves a denial with a minimally covering NSEC at the name itself.
 func (s *fakeServer) deny(name string, m *dns.Msg) {
-	m.Ns = append(m.Ns, s.signed(s.sets[setKey{s.zone, dns.TypeSOA}])...)
+	apex := s.zone
+	for up, end := 0, false; s.recursive && !end; up, end = dns.NextLabel(name, up) {
+		if len(s.sets[setKey{name[up:], dns.TypeSOA}]) > 0 {
+			apex = name[up:]
+			break
+		}
+	}
+	m.Ns = append(m.Ns, s.signed(s.sets[setKey{apex, dns.TypeSOA}])...)
 	types := []uint16{dns.TypeRRSIG, dns.TypeNSEC}
 	for id := range s.sets {
 		if id.name == name {

@@ -13,7 +13,7 @@ import (
 
 // pace makes servers be looked for often. Fake time must not run away from the servers' by more than
 // TSIG allows.
-func (d *delegation) pace() *testclock.FakeClock {
+func (d *delegatedZone) pace() *testclock.FakeClock {
 	clock := testclock.NewFakeClock(time.Now())
 	d.opts.Clock, d.opts.DiscoveryEvery, d.opts.DiscoveryKeep = clock, 30*time.Second, 2*time.Minute
 	return clock
@@ -47,48 +47,48 @@ func TestIncompleteDiscoveryHoldsSweepsBack(t *testing.T) {
 	const held = "ns2.elsewhere 192.0.2.12:53: its own list of the servers of example.test. could not be read"
 	cases := []struct {
 		reason string
-		breaks func(d *delegation)
+		breaks func(d *delegatedZone)
 		// want is what the sweep is held back by; empty for nothing.
 		want string
 	}{
-		{"AAAA of a name that the parent lists is not answered", func(d *delegation) {
+		{"AAAA of a name that the parent lists is not answered", func(d *delegatedZone) {
 			d.resolverFault.become(to("ns2.elsewhere.", dns.TypeAAAA, noReply))
 		}, "not every address of the name server ns2.elsewhere. is known: no resolver answers a query for ns2.elsewhere. AAAA"},
-		{"SERVFAIL for A", func(d *delegation) {
+		{"SERVFAIL for A", func(d *delegatedZone) {
 			d.resolverFault.become(to("ns2.elsewhere.", dns.TypeA, replyServfail))
 		}, "query for ns2.elsewhere. A; the last said: 198.51.100.53: SERVFAIL"},
-		{"REFUSED for a name that the zone alone lists", func(d *delegation) {
+		{"REFUSED for a name that the zone alone lists", func(d *delegatedZone) {
 			d.resolverFault.become(to("ns3.example.test.", dns.TypeA, replyRefused))
 		}, "not every address of the name server ns3.example.test. is known"},
-		{"a new name without any address", func(d *delegation) {
+		{"a new name without any address", func(d *delegatedZone) {
 			d.parent.set(ns(testZone, "ns1."+testZone), ns(testZone, "ns2.elsewhere."), ns(testZone, "ns4.elsewhere."))
 		}, "the name server ns4.elsewhere. has no address"},
-		{"a server that does not answer for the NS set", func(d *delegation) {
+		{"a server that does not answer for the NS set", func(d *delegatedZone) {
 			d.oddFault.become(to(testZone, dns.TypeNS, noReply))
 		}, held},
-		{"one that answers SERVFAIL to it", func(d *delegation) {
+		{"one that answers SERVFAIL to it", func(d *delegatedZone) {
 			d.oddFault.become(to(testZone, dns.TypeNS, replyServfail))
 		}, held},
-		{"one that answers it without authority", func(d *delegation) {
+		{"one that answers it without authority", func(d *delegatedZone) {
 			d.oddFault.become(to(testZone, dns.TypeNS, replyNoAA))
 		}, held},
-		{"one that has no NS set", func(d *delegation) {
+		{"one that has no NS set", func(d *delegatedZone) {
 			d.odd.mu.Lock()
 			defer d.odd.mu.Unlock()
 			delete(d.odd.sets, setKey{testZone, dns.TypeNS})
 		}, held},
-		{"one that does not tell the address of a name that it lists", func(d *delegation) {
+		{"one that does not tell the address of a name that it lists", func(d *delegatedZone) {
 			d.oddFault.become(to("ns3.example.test.", dns.TypeA, reset))
 		}, held},
-		{"no AAAA records is an answer", func(d *delegation) {
+		{"no AAAA records is an answer", func(d *delegatedZone) {
 			d.resolver.mu.Lock()
 			defer d.resolver.mu.Unlock()
 			delete(d.resolver.sets, setKey{"ns2.elsewhere.", dns.TypeAAAA})
 		}, ""},
-		{"NXDOMAIN too", func(d *delegation) {
+		{"NXDOMAIN too", func(d *delegatedZone) {
 			d.resolverFault.become(to("ns3.example.test.", dns.TypeAAAA, replyNXDomain))
 		}, ""},
-		{"a server of the parent that cannot be resolved is not one of the zone's", func(d *delegation) {
+		{"a server of the parent that cannot be resolved is not one of the zone's", func(d *delegatedZone) {
 			d.resolverFault.become(to("a.nic.test.", dns.TypeAAAA, replyServfail))
 		}, ""},
 	}
@@ -128,13 +128,13 @@ func TestIncompleteDiscoveryHoldsSweepsBack(t *testing.T) {
 func TestIncompleteDiscoveryOfIgnoredServers(t *testing.T) {
 	cases := []struct {
 		reason, ignore string
-		breaks         func(d *delegation)
+		breaks         func(d *delegatedZone)
 	}{
-		{"a name whose addresses are not known", "ns2.elsewhere", func(d *delegation) {
+		{"a name whose addresses are not known", "ns2.elsewhere", func(d *delegatedZone) {
 			d.resolverFault.become(to("ns2.elsewhere.", dns.TypeAAAA, replyServfail))
 		}},
-		{"an address that does not answer", "192.0.2.12", func(d *delegation) { d.oddFault.become(toQueries(reset)) }},
-		{"all addresses of a name", "ns2.elsewhere", func(d *delegation) { d.oddFault.become(toQueries(reset)) }},
+		{"an address that does not answer", "192.0.2.12", func(d *delegatedZone) { d.oddFault.become(toQueries(reset)) }},
+		{"all addresses of a name", "ns2.elsewhere", func(d *delegatedZone) { d.oddFault.become(toQueries(reset)) }},
 	}
 	for _, c := range cases {
 		d := newDelegation(t)

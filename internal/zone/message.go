@@ -36,17 +36,21 @@ func updateMessage(zone string, steps []step) *dns.Msg {
 	m.SetUpdate(zone)
 	m.Compress = true
 	for _, s := range steps {
-		header := dns.RR_Header{Name: s.owner, Rrtype: dns.TypeTLSA, Class: dns.ClassINET}
-		rrset := []dns.RR{&dns.TLSA{Hdr: header}}
-		if len(s.expect) == 0 {
-			m.RRsetNotUsed(rrset)
-		} else {
-			m.Used(rrs(s.owner, s.expect, 0))
-		}
-		m.RemoveRRset(rrset)
-		m.Insert(rrs(s.owner, s.want, s.ttl))
+		swap(m, dns.RR_Header{Name: s.owner, Rrtype: dns.TypeTLSA, Class: dns.ClassINET}, rrs(s.owner, s.expect, 0), rrs(s.owner, s.want, s.ttl))
 	}
 	return m
+}
+
+// swap adds to an update that the RRset named by the header becomes want if it is still expect.
+func swap(m *dns.Msg, header dns.RR_Header, expect, want []dns.RR) {
+	rrset := []dns.RR{&dns.ANY{Hdr: header}}
+	if len(expect) == 0 {
+		m.RRsetNotUsed(rrset)
+	} else {
+		m.Used(expect)
+	}
+	m.RemoveRRset(rrset)
+	m.Insert(want)
 }
 
 // probeMessage is an update that changes nothing: its prerequisite, that the apex is in use, holds

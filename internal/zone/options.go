@@ -26,6 +26,10 @@ type Options struct {
 	// Rand makes message IDs; the default is the system's secure source.
 	Rand func() uint16
 
+	// SecureLookup finds and validates RRsets of any zone, for the signals of RFC 9615. Default: none, and
+	// then there are no signals.
+	SecureLookup SecureLookup
+
 	// Ceiling of queries a second for each name server, shared by the actors of all zones. Default: none.
 	Ceiling *Ceiling
 

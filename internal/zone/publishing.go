@@ -25,6 +25,8 @@ type publishing struct {
 	flying           map[string]bool
 	looking, sending bool
 	readBacks        int
+	// ds are changes of DS records that are not sent yet.
+	ds []queuedDS
 }
 
 // queued is one change and those who wait for it.
@@ -85,6 +87,9 @@ func sameChange(a, b Change) bool {
 func (p *publishing) stop(r Result) {
 	for _, q := range p.queue {
 		q.finish(r)
+	}
+	for _, q := range p.ds {
+		q.done(r)
 	}
 	*p = newPublishing()
 }

@@ -256,6 +256,7 @@ type Client interface {
 	Addresses(host string, done func(Address))
 	// Check looks at the zone as a whole.
 	Check(done func(Health))
+	Delegating
 	// Close stops the actor. Queued work ends with class Unreachable; a message in flight is
 	// waited for as long as ctx allows.
 	Close(ctx context.Context)

@@ -137,6 +137,8 @@ func TestDNSZonePropagation(t *testing.T) {
 }
 
 func TestDNSZoneTrustAnchors(t *testing.T) {
+	initial := func(item string) string { return `{dnssec: {delegation: {acceptInitialDS: ["` + item + `"]}}}` }
+	const initial0, wantDS = "spec.dnssec.delegation.acceptInitialDS[0]", `want DS RDATA "KEYTAG ALGORITHM DIGEST-TYPE HEX" with digest type 2 (64 hex digits) or 4 (96), the digest in one piece`
 	anchor := func(item string) string { return `{dnssec: {trustAnchors: ["` + item + `"]}}` }
 	sha384Hex := sha256Hex + sha256Hex[:32]
 	const anchor0, want = "spec.dnssec.trustAnchors[0]", `want DS RDATA "KEYTAG ALGORITHM DIGEST-TYPE HEX" with digest type 2 (64 hex digits) or 4 (96)`
@@ -158,7 +160,17 @@ func TestDNSZoneTrustAnchors(t *testing.T) {
 		{"8 anchors are the most", `{dnssec: {trustAnchors: ` + list(8, `"%d 13 2 `+sha256Hex+`"`) + `}}`, "", ""},
 		{"9 anchors are too many", `{dnssec: {trustAnchors: ` + list(9, `"%d 13 2 `+sha256Hex+`"`) + `}}`, "spec.dnssec.trustAnchors", "must have at most 8 items"},
 		{"a delegation names its parent zone", `{dnssec: {delegation: {parentZoneRef: {name: parent}}}}`, "", ""},
-		{"a delegation without a parent zone", `{dnssec: {delegation: {}}}`, "spec.dnssec.delegation.parentZoneRef", "Required value"},
+		{"a delegation whose parent zone is somebody else's", `{dnssec: {delegation: {}}}`, "", ""},
+		{"a first DS record", initial("1 13 2 " + sha256Hex), "", ""},
+		{"a first DS record by SHA-384", initial("1 13 4 " + sha256Hex + sha256Hex[:32]), "", ""},
+		{"a first DS record by SHA-1", initial("1 13 1 " + sha256Hex[:40]), initial0, wantDS},
+		{"a first DS record by a digest nobody knows", initial("1 13 77 " + sha256Hex), initial0, wantDS},
+		{"a first DS record with a short digest", initial("1 13 2 " + sha256Hex[:62]), initial0, wantDS},
+		{"a first DS record with an owner", initial("example.com. DS 1 13 2 " + sha256Hex), initial0, wantDS},
+		{"a first DS record that is none", initial("hello"), initial0, wantDS},
+		{"a first DS record stands in the list once", `{dnssec: {delegation: {acceptInitialDS: ` + list(2, `"1 13 2 `+sha256Hex+`"`) + `}}}`, "spec.dnssec.delegation.acceptInitialDS[1]", "Duplicate value"},
+		{"8 first DS records are the most", `{dnssec: {delegation: {acceptInitialDS: ` + list(8, `"%d 13 2 `+sha256Hex+`"`) + `}}}`, "", ""},
+		{"9 first DS records are too many", `{dnssec: {delegation: {acceptInitialDS: ` + list(9, `"%d 13 2 `+sha256Hex+`"`) + `}}}`, "spec.dnssec.delegation.acceptInitialDS", "must have at most 8 items"},
 	})
 }
 

@@ -124,17 +124,23 @@ func TestDNSZoneColumns(t *testing.T) {
 		condition(v1alpha1.ConditionReady, "False", v1alpha1.ReasonOutOfSync),
 		condition(v1alpha1.ConditionNameserversInSync, "False", v1alpha1.ReasonOutOfSync),
 		condition(v1alpha1.ConditionUpdatesAccepted, "True", v1alpha1.ReasonAccepted),
+		condition(v1alpha1.ConditionDelegationInSync, "False", v1alpha1.ReasonParentBehind),
 	}
-	zone.Status.DNSSEC = v1alpha1.ZoneDNSSECStatus{State: v1alpha1.DNSSECStateSecure, SignaturesExpire: &until, Findings: []v1alpha1.ZoneFinding{
-		{Code: "SignatureExpired", Severity: v1alpha1.FindingCritical, Server: "ns1", Message: "sign it"},
-		{Code: "NoTCP", Severity: v1alpha1.FindingWarning, Server: "ns2", Message: "open it"},
-	}}
+	zone.Status.DNSSEC = v1alpha1.ZoneDNSSECStatus{
+		State: v1alpha1.DNSSECStateSecure, SignaturesExpire: &until,
+		Delegation: &v1alpha1.DelegationStatus{DS: []string{"1 13 2 AB", "2 13 2 CD"}},
+		Findings: []v1alpha1.ZoneFinding{
+			{Code: "SignatureExpired", Severity: v1alpha1.FindingCritical, Server: "ns1", Message: "sign it"},
+			{Code: "NoTCP", Severity: v1alpha1.FindingWarning, Server: "ns2", Message: "open it"},
+		},
+	}
 	if err := cluster.Client.Status().Update(t.Context(), zone); err != nil {
 		t.Fatal(err)
 	}
 	cells := table(t, "dnszones", namespace, "a")
 	requireCells(t, cells, map[string]any{
 		"Name": "a", "Zone": "example.com", "Ready": "False", "DNSSEC": "Secure", "In Sync": "False", "Updates": "True",
+		"wide:DS In Sync": "False", "wide:DS": `["1 13 2 AB","2 13 2 CD"]`,
 		"wide:Reason": v1alpha1.ReasonOutOfSync, "wide:Signatures Until": "2031-05-04T03:02:01Z",
 		"wide:Worst Finding": "SignatureExpired",
 	})

@@ -85,10 +85,16 @@ func (b *bind) zoneStatement(p *Primary) string {
 		name = "hashed"
 		before = "dnssec-policy hashed { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; nsec3param iterations 0 optout no salt-length 0; };\n"
 	}
+	if p.options.Rolling != nil {
+		name, before = "rolling", rollingBIND(p.options.Rolling)
+	}
 	if p.options.InlineSigning {
 		inline = "yes"
 	}
 	policy := fmt.Sprintf("dnssec-policy %s;\n  inline-signing %s;", name, inline)
+	if p.options.Rolling != nil {
+		policy += "\n  parental-agents { " + addresses(p.options.Rolling.Parents, " port ", "; ") + "};"
+	}
 	if p.options.Unsigned {
 		policy = ""
 		if p.options.MaxZoneTTL > 0 {

@@ -47,6 +47,13 @@ func (k knot) text(p *Primary) string {
 		remotes += fmt.Sprintf("  - id: %s\n    address: %s@%d\n    key: %s\n", id, s.Addr(), s.Port(), transferKeyName)
 		notify = append(notify, id)
 	}
+	rolling := ""
+	if p.options.Rolling != nil {
+		for i, at := range p.options.Rolling.Parents {
+			remotes += fmt.Sprintf("  - id: parent%d\n    address: %s@%d\n", i, at.Addr(), at.Port())
+		}
+		rolling = rollingKnotSubmission(p.options.Rolling)
+	}
 	if remotes != "" {
 		remotes = "remote:\n" + remotes
 	}
@@ -74,7 +81,7 @@ key:
     algorithm: hmac-sha256
     secret: %[10]q
 %[11]s%[12]s`, p.addr.Addr(), p.addr.Port(), p.dir, updateKeyName, p.options.TSIGAlgorithm, p.TSIGSecret,
-		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, k.zoneSections(p, notify))
+		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, rolling+k.zoneSections(p, notify))
 }
 
 func (k knot) zoneSections(p *Primary, notify []string) string {
@@ -82,7 +89,10 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 	if len(grants) == 0 {
 		grants = []string{"update-type: [TLSA]", "update-owner: zone", "update-owner-match: sub"}
 	}
-	nsec3, signing := "off", "on"
+	nsec3, signing, single, rolling := "off", "on", "on", ""
+	if p.options.Rolling != nil {
+		single, rolling = "off", rollingKnotPolicy(p.options.Rolling)
+	}
 	if p.options.NSEC3 {
 		nsec3 = "on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0"
 	}
@@ -103,9 +113,9 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 policy:
   - id: mail
     algorithm: ecdsap256sha256
-    single-type-signing: on
+    single-type-signing: %[10]s
     nsec3: %[5]s
-zone:
+%[11]szone:
   - domain: %[6]s
     storage: %[7]q
     file: zone.db
@@ -113,7 +123,7 @@ zone:
     dnssec-signing: %[8]s
     dnssec-policy: mail
     acl: [operator, administrator, secondaries]
-%[9]s`, updateKeyName, strings.Join(grants, "\n    "), AdminName, transferKeyName, nsec3, p.Zone, p.dir, signing, notifyLine(notify))
+%[9]s`, updateKeyName, strings.Join(grants, "\n    "), AdminName, transferKeyName, nsec3, p.Zone, p.dir, signing, notifyLine(notify), single, rolling)
 }
 
 // notifyLine is left out without secondaries: Knot refuses an empty list.

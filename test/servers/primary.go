@@ -56,6 +56,9 @@ type Options struct {
 	// not see a change of them at once.
 	Caches bool
 
+	// Rolling makes BIND or Knot roll its key signing key over and over.
+	Rolling *Rolling
+
 	// What follows is for BIND alone.
 
 	// MaxZoneTTL limits the TTLs of an unsigned zone, in seconds.
@@ -69,6 +72,16 @@ type Options struct {
 	TLSCert, TLSKey, TLSClientCA string
 	// UpdateQuota is how many updates BIND works on at a time; default 100, which is BIND's own.
 	UpdateQuota int
+}
+
+// Rolling says how a server rolls its key signing key. Everything else in its policy is as short as the
+// servers take it, and the zone's TTLs are two seconds.
+type Rolling struct {
+	// Lifetime of a key, in seconds.
+	Lifetime int
+	// Parents are servers of the parent zone: the server asks one of them whether the DS record of the
+	// new key is there.
+	Parents []netip.AddrPort
 }
 
 // Primary is a signing primary that takes dynamic updates.
@@ -196,7 +209,11 @@ func (p *Primary) isReady() error {
 func (p *Primary) zoneFile() string {
 	var b strings.Builder
 	n := p.options.NegativeTTL
-	fmt.Fprintf(&b, "$ORIGIN %s\n$TTL 300\n@ %d SOA ns1 hostmaster 1 3600 2 604800 %d\n", p.Zone, n, n)
+	ttl := 300
+	if p.options.Rolling != nil {
+		ttl = rollingTTL
+	}
+	fmt.Fprintf(&b, "$ORIGIN %s\n$TTL %d\n@ %d SOA ns1 hostmaster 1 3600 2 604800 %d\n", p.Zone, ttl, n, n)
 	for name, addr := range p.options.Nameservers {
 		fmt.Fprintf(&b, "@ NS %s\n%s A %s\n", name, name, addr)
 	}

@@ -17,6 +17,8 @@ type Stub struct {
 	Servers []netip.AddrPort
 	// DS is RDATA in presentation form; empty for an unsigned zone.
 	DS string
+	// Below says that the zone is validated by way of the one above, and not by DS.
+	Below bool
 }
 
 // Resolver is a validating resolver.
@@ -100,6 +102,9 @@ func (r *Resolver) conf(o ResolverOptions) string {
 	for _, s := range o.Stubs {
 		if top := topLabel(s.Zone); top == "test." || top == "invalid." {
 			fmt.Fprintf(&b, "  local-zone: %q nodefault\n", top)
+		}
+		if s.Below {
+			continue
 		}
 		if s.DS == "" {
 			fmt.Fprintf(&b, "  domain-insecure: %q\n", s.Zone)

@@ -1,0 +1,88 @@
+package delegation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// vouch finds what the zone's records are to be validated by: the DS RRset in the parent; where there
+// is none, the one asked for, if somebody vouches for it.
+func (l *look) vouch() *Decision {
+	switch {
+	case len(l.current) > 0:
+		// A SHA-1 digest says nothing beside a better one.
+		l.anchors = dnssec.AnchorsOf(l.Child, l.current)
+		return nil
+	case l.asked.remove:
+		// What should be removed is not there.
+		return &Decision{Action: Keep, Reason: InSync}
+	}
+	l.anchors = l.asked.ds
+	strange := l.notAccepted()
+	if strange == nil {
+		return nil
+	}
+	signals := l.signalProblem()
+	if signals == "" {
+		return nil
+	}
+	if len(l.Policy.AcceptInitial) > 0 {
+		return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s, which spec.dnssec.delegation.acceptInitialDS does not list: compare it with the signer's own key, and add it or correct the list", l.Child, presentDS(strange))
+	}
+	return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s: compare them with the signer's own keys and list them in spec.dnssec.delegation.acceptInitialDS (%s)", l.Child, listDS(l.asked.ds), signals)
+}
+
+// notAccepted is the first of the DS records asked for that acceptInitialDS does not list, by itself or
+// by another digest of the same key.
+func (l *look) notAccepted() *dns.DS {
+	for _, ds := range l.asked.ds {
+		if !slices.ContainsFunc(l.Policy.AcceptInitial, func(a *dns.DS) bool { return compareDS(normalDS([]*dns.DS{a})[0], ds) == 0 || l.sameKey(a, ds) }) {
+			return ds
+		}
+	}
+	return nil
+}
+
+// sameKey says whether two DS records are of one key that the zone shows.
+func (l *look) sameKey(a, b *dns.DS) bool {
+	for _, c := range l.Children {
+		for _, k := range zoneKeys(l.Child, c.DNSKEY.Records) {
+			if exactly(a, k) && exactly(b, k) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// exactly says whether a DS record is that of a key, by its digest.
+func exactly(ds *dns.DS, k *dns.DNSKEY) bool {
+	if ds.KeyTag != k.KeyTag() || ds.Algorithm != k.Algorithm {
+		return false
+	}
+	made := k.ToDS(ds.DigestType)
+	return made != nil && strings.EqualFold(made.Digest, ds.Digest)
+}
+
+// signalProblem says why the signals of the name servers do not vouch for the zone (RFC 9615 section
+// 4.2); it is empty when they do: there is one at least, and each is secure and says what the zone says.
+func (l *look) signalProblem() string {
+	if len(l.Signals) == 0 {
+		return "no name server vouches for it as in RFC 9615"
+	}
+	own := l.Children[0]
+	for _, s := range l.Signals {
+		switch {
+		case s.State != dnssec.Secure:
+			return fmt.Sprintf("the signal of name server %s (RFC 9615) is not secure (%s): %s", s.Nameserver, s.State, s.Message)
+		case !slices.Equal(texts(s.CDS), texts(own.CDS.Records)), !slices.Equal(texts(s.CDNSKEY), texts(own.CDNSKEY.Records)):
+			return fmt.Sprintf("the signal of name server %s (RFC 9615) has other records than the zone", s.Nameserver)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,193 @@
+package zone
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
+)
+
+// typeDSYNC and schemeNotify are the type of DSYNC records and the one way of telling that they know
+// (RFC 9859 section 2). The DNS library has neither.
+const (
+	typeDSYNC    uint16 = 66
+	schemeNotify byte   = 1
+)
+
+// lookAtParent finds the parent zone by way of the resolvers, asks all of its servers for the DS RRset,
+// and looks for DSYNC records. Nobody validates what comes of it: it is for people, and for a
+// notification, which changes nothing but when the parent looks.
+func lookAtParent(ctx context.Context, opts Options, cfg Config) ParentLook {
+	f := newFinder(opts, cfg)
+	out := f.lookAtParent(ctx)
+	out.At = opts.Clock.Now()
+	return out
+}
+
+func (f *finder) lookAtParent(ctx context.Context) ParentLook {
+	if err := f.useResolvers(); err != nil {
+		return ParentLook{Problem: err.Error()}
+	}
+	parent, addrs, err := f.parent(ctx)
+	if err != nil {
+		return ParentLook{Problem: err.Error()}
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	addrs = slices.Compact(addrs)
+	out := ParentLook{Zone: parent, Answers: make([]delegation.Parent, len(addrs))}
+	each(len(addrs), func(i int) { out.Answers[i] = f.dsAt(ctx, parent, addrs[i]) })
+	if out.Targets, err = f.targets(ctx); err != nil {
+		out.TargetsProblem = err.Error()
+	}
+	return out
+}
+
+// dsAt asks one server of a parent that is somebody else's.
+func (f *finder) dsAt(ctx context.Context, parent string, addr netip.Addr) delegation.Parent {
+	e := publicEndpoint(addr)
+	out := delegation.Parent{Server: e.address, State: dnssec.Indeterminate, Message: "it was not validated"}
+	s := sweepSession(f.opts, f.zone, e)
+	defer s.close()
+	replies := s.askAll(ctx, []*dns.Msg{query(f.zone, dns.TypeDS), query(f.zone, dns.TypeNS)})
+	got, problem := readDelegation(parent, f.zone, replies[0], replies[1])
+	out.Problem, out.DS = problem, dsOf(got.data())
+	return out
+}
+
+// targets finds whom to notify of a change of the zone's CDS records (RFC 9859 section 4.1). An error says
+// that it could not be found out; no target and no error, that the parent wants to hear of none.
+func (f *finder) targets(ctx context.Context) ([]NotifyTarget, error) {
+	name := firstDSYNC(f.zone)
+	var asked []string
+	for name != "" && !slices.Contains(asked, name) {
+		asked = append(asked, name)
+		m, err := f.resolve(ctx, name, typeDSYNC)
+		if err != nil {
+			return nil, err
+		}
+		if found := readDSYNC(m.Answer); len(found) > 0 {
+			return found, nil
+		}
+		name = nextDSYNC(f.zone, name, m)
+	}
+	return nil, nil
+}
+
+const dsyncLabel = "_dsync"
+
+// firstDSYNC is where to look first: the label stands after the first one of the zone.
+func firstDSYNC(zone string) string {
+	labels := dns.SplitDomainName(zone)
+	if len(labels) == 0 {
+		return ""
+	}
+	return dsyncName(labels, 1)
+}
+
+// dsyncName puts the label behind the first n labels.
+func dsyncName(labels []string, n int) string {
+	return dns.Fqdn(strings.Join(slices.Concat(labels[:n], []string{dsyncLabel}, labels[n:]), "."))
+}
+
+// nextDSYNC is where to look when there is nothing at a name: right before the parent's own labels, where
+// the SOA of the answer tells that those begin later; then at the parent, for all of its zones. It is empty
+// when that was the last place.
+func nextDSYNC(zone, asked string, negative *dns.Msg) string {
+	labels := dns.SplitDomainName(asked)
+	at := slices.Index(labels, dsyncLabel)
+	rest := labels[at+1:]
+	for _, rr := range negative.Ns {
+		apex := rr.Header().Name
+		if rr.Header().Rrtype == dns.TypeSOA && dns.IsSubDomain(apex, zone) && dns.CountLabel(apex) < len(rest) {
+			own := dns.SplitDomainName(zone)
+			return dsyncName(own, len(own)-dns.CountLabel(apex))
+		}
+	}
+	if at > 0 {
+		return dsyncName(rest, 0)
+	}
+	return ""
+}
+
+// readDSYNC picks the targets of NOTIFY for CDS out of DSYNC records, sorted.
+func readDSYNC(answer []dns.RR) []NotifyTarget {
+	var out []NotifyTarget
+	for _, rr := range answer {
+		unknown, ok := rr.(*dns.RFC3597)
+		if !ok || rr.Header().Rrtype != typeDSYNC {
+			continue
+		}
+		if t, ok := parseDSYNC(unknown.Rdata); ok {
+			t.Owner = dns.CanonicalName(rr.Header().Name)
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(a, b NotifyTarget) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
+	})
+	return slices.Compact(out)
+}
+
+// parseDSYNC reads the RDATA of a DSYNC record in hex: type (2 octets), scheme (1), port (2), and the
+// target's name, uncompressed. It says no to other types and schemes.
+func parseDSYNC(rdata string) (NotifyTarget, bool) {
+	octets, err := hex.DecodeString(rdata)
+	if err != nil || len(octets) < 6 || binary.BigEndian.Uint16(octets) != dns.TypeCDS || octets[2] != schemeNotify {
+		return NotifyTarget{}, false
+	}
+	target, end, err := dns.UnpackDomainName(octets, 5)
+	t := NotifyTarget{Host: dns.CanonicalName(target), Port: binary.BigEndian.Uint16(octets[3:])}
+	return t, err == nil && end == len(octets) && target != "." && t.Port != 0
+}
+
+// notifyParent sends NOTIFY(CDS) to the addresses of a target until one takes it (RFC 9859 section 4.2).
+func notifyParent(ctx context.Context, opts Options, cfg Config, to NotifyTarget) (out Result) {
+	f := newFinder(opts, cfg)
+	out = Result{Class: Unreachable, Retryable: true}
+	defer func() { out.At = opts.Clock.Now() }()
+	about := fmt.Sprintf("the parent zone of %s wants to hear of changes at %s port %d (%s DSYNC)", cfg.Zone, to.Host, to.Port, to.Owner)
+	if err := f.useResolvers(); err != nil {
+		out.Message = err.Error()
+		return out
+	}
+	addrs, err := f.addresses(ctx, to.Host)
+	if len(addrs) == 0 {
+		out.Message = fmt.Sprintf("%s, and no address of it was found", about)
+		if err != nil {
+			out.Message += ": " + err.Error()
+		}
+		return out
+	}
+	for _, addr := range addrs {
+		at := netip.AddrPortFrom(addr.Unmap(), to.Port).String()
+		s := sweepSession(opts, cfg.Zone, endpoint{name: at, address: at, protocol: UDP})
+		r := s.ask(ctx, notification(cfg.Zone))[0]
+		s.close()
+		switch {
+		case r.err != nil:
+			out.Message = fmt.Sprintf("%s; %s does not acknowledge a notification: %s", about, at, silenceText(r.err))
+		case r.msg.Rcode != dns.RcodeSuccess:
+			out = Result{Class: NotPermitted, Retryable: true, Message: fmt.Sprintf("%s; %s answers a notification with %s%s", about, at, rcodeText(r.msg.Rcode), edeText(r.msg))}
+		default:
+			return Result{Class: Applied}
+		}
+	}
+	return out
+}
+
+// notification says that the CDS RRset of a zone has changed (RFC 1996, RFC 9859 section 3).
+func notification(zone string) *dns.Msg {
+	m := new(dns.Msg)
+	m.SetNotify(zone)
+	m.Question[0].Qtype = dns.TypeCDS
+	return m
+}

@@ -1,0 +1,208 @@
+package delegation_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/test/kube"
+	"github.com/dane-operator/dane-operator/test/lab"
+	"github.com/dane-operator/dane-operator/test/operator"
+	"github.com/dane-operator/dane-operator/test/servers"
+)
+
+// cluster is a Kubernetes API with the operator.
+type cluster struct {
+	*lab.Lab
+	t *testing.T
+}
+
+func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	api, err := kube.Start(t.Context(), kube.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{Lab: &lab.Lab{Cluster: api, Namespace: "dns"}, t: t}
+	t.Cleanup(func() { _ = api.Stop() })
+	c.must(api.EnsureNamespace(t.Context(), "dns"))
+	c.Operator, err = operator.Start(t.Context(), api, operator.Options{Args: lab.OperatorArgs()})
+	c.must(err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(c.Operator.Tail(25))
+		}
+	})
+	return c
+}
+
+func (c *cluster) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// zone makes the DNSZone of a primary and its secondary.
+func (c *cluster) zone(name string, p *servers.Primary, secondary netip.AddrPort) *v1alpha1.DNSZone {
+	c.t.Helper()
+	z, err := c.CreateZone(c.t.Context(), name, lab.Zone{
+		Name: p.Zone[:len(p.Zone)-1], Primary: p.Addr.String(), Servers: []string{p.Addr.String(), secondary.String()},
+		TSIGName: p.TSIGName, TSIGSecret: p.TSIGSecret, DS: p.DS,
+	}, lab.Fast)
+	c.must(err)
+	return z
+}
+
+// change edits the child's DNSZone.
+func (c *cluster) change(edit func(*v1alpha1.DNSZone)) {
+	c.t.Helper()
+	servers.Eventually(c.t, "the DNSZone is changed", func() error {
+		z := c.child()
+		edit(z)
+		return c.Client.Update(c.t.Context(), z)
+	})
+}
+
+func (c *cluster) child() *v1alpha1.DNSZone {
+	c.t.Helper()
+	z := &v1alpha1.DNSZone{}
+	c.must(c.Client.Get(c.t.Context(), client.ObjectKey{Namespace: "dns", Name: "child"}, z))
+	return z
+}
+
+// condition of the child, and what status says of its delegation.
+func (c *cluster) condition() (metav1.Condition, v1alpha1.DelegationStatus) {
+	c.t.Helper()
+	z := c.child()
+	out, status := metav1.Condition{}, v1alpha1.DelegationStatus{}
+	if got := meta.FindStatusCondition(z.Status.Conditions, v1alpha1.ConditionDelegationInSync); got != nil {
+		out = *got
+	}
+	if z.Status.DNSSEC.Delegation != nil {
+		status = *z.Status.DNSSEC.Delegation
+	}
+	return out, status
+}
+
+// follow waits until the condition and status are as wanted, with the signer at work.
+func (c *cluster) follow(r *rig, what string, limit time.Duration, done func(metav1.Condition, v1alpha1.DelegationStatus) bool) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
+	defer cancel()
+	said := ""
+	for {
+		condition, status := c.condition()
+		if now := condition.Reason + fmt.Sprint(status.DS); now != said {
+			c.t.Logf("%s: %s", condition.Reason, condition.Message)
+			said = now
+		}
+		if done(condition, status) {
+			return
+		}
+		r.poke()
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			c.t.Fatalf("waited in vain until %s: %s: %s; status %+v; keys %v", what, condition.Reason, condition.Message, status, r.keys())
+		}
+	}
+}
+
+// TestOperatorFollowsKeyRollovers: the whole operator, from a parent without DS records and a DNSZone that
+// may not be written, through two key rollovers and a crash. The resolver never fails.
+func TestOperatorFollowsKeyRollovers(t *testing.T) {
+	r := newRig(t, servers.BIND, servers.Knot, 60)
+	c := startCluster(t)
+	parent := c.zone("parent", r.parent, r.parentSecondary.Addr)
+	c.zone("child", r.child, r.childSecondary.Addr)
+	c.must(c.grant(parent, "somebody"))
+	c.change(func(z *v1alpha1.DNSZone) {
+		z.Spec.DNSSEC.Delegation = &v1alpha1.DelegationSpec{ParentZoneRef: &v1alpha1.ZoneReference{Name: "parent"}}
+	})
+	reason := func(wanted ...string) func(metav1.Condition, v1alpha1.DelegationStatus) bool {
+		return func(condition metav1.Condition, _ v1alpha1.DelegationStatus) bool {
+			return slices.Contains(wanted, condition.Reason)
+		}
+	}
+	c.follow(r, "the missing grant is told", time.Minute, reason(v1alpha1.ReasonParentNotGranted))
+	c.must(c.grant(parent, "dns"))
+	c.follow(r, "the first DS records are told", 5*time.Minute, reason(v1alpha1.ReasonInitialDSNotAccepted))
+	if ds := r.parentDS(); len(ds) != 0 {
+		t.Fatalf("the parent has the DS records %v, which nobody accepted", ds)
+	}
+	_, status := c.condition()
+	c.change(func(z *v1alpha1.DNSZone) {
+		for _, ds := range status.DS {
+			z.Spec.DNSSEC.Delegation.AcceptInitialDS = append(z.Spec.DNSSEC.Delegation.AcceptInitialDS, v1alpha1.InitialDS(ds))
+		}
+	})
+	settled := reason(v1alpha1.ReasonDSInSync, v1alpha1.ReasonNothingRequested)
+	c.follow(r, "the parent has them", 2*time.Minute, func(condition metav1.Condition, s v1alpha1.DelegationStatus) bool {
+		return settled(condition, s) && s.SyncedAt != nil
+	})
+	r.validated()
+	counted, stop := r.watch()
+	defer stop()
+	_, status = c.condition()
+	synced := [][]string{status.SyncedDS}
+	for n := range 2 {
+		c.follow(r, "a rollover is through", 8*time.Minute, func(condition metav1.Condition, s v1alpha1.DelegationStatus) bool {
+			return settled(condition, s) && !slices.Equal(s.SyncedDS, synced[len(synced)-1]) && len(r.keys()) == 1
+		})
+		_, status = c.condition()
+		synced = append(synced, status.SyncedDS)
+		if n == 0 {
+			c.must(c.Operator.Kill())
+			c.must(c.Operator.Start())
+		}
+	}
+	stop()
+	t.Logf("DS history %v; %d answers: %d secure, %d insecure, %d bad", synced, counted.asked, counted.secure, counted.insecure, counted.bad)
+	if counted.bad > 0 || counted.insecure > 0 || counted.asked < 100 {
+		t.Errorf("%d of %d answers were bad, %d not secure; the first: %s", counted.bad, counted.asked, counted.insecure, counted.worst)
+	}
+	if status.BehindSince != nil || status.SignedAt == nil || !slices.Equal(status.ParentDS, status.SyncedDS) || !slices.Equal(r.parentDS(), status.SyncedDS) {
+		t.Errorf("the parent has %v; status %+v", r.parentDS(), status)
+	}
+}
+
+// grant lets one namespace alone write the child's DS records.
+func (c *cluster) grant(z *v1alpha1.DNSZone, namespace string) error {
+	if err := c.Client.Get(c.t.Context(), client.ObjectKeyFromObject(z), z); err != nil {
+		return err
+	}
+	z.Spec.Grants = []v1alpha1.ZoneGrant{{
+		Namespaces: v1alpha1.GrantNamespaces{From: v1alpha1.GrantSelector, Selector: &metav1.LabelSelector{
+			MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace},
+		}},
+		Hostnames: []v1alpha1.GrantHostname{v1alpha1.GrantHostname(childApex[:len(childApex)-1])},
+	}}
+	return c.Client.Update(c.t.Context(), z)
+}
+
+// parentDS are the DS records that the parent's primary shows.
+func (r *rig) parentDS() []string {
+	r.Helper()
+	m, err := servers.Ask(r.parent.Addr, childApex, dns.TypeDS, false)
+	if err != nil {
+		r.Fatal(err)
+	}
+	var out []string
+	for _, rr := range m.Answer {
+		if ds, ok := rr.(*dns.DS); ok {
+			out = append(out, presentation(ds))
+		}
+	}
+	slices.Sort(out)
+	return out
+}

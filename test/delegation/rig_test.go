@@ -1,0 +1,228 @@
+// Package delegation_test keeps the DS records of a child zone in step with the keys that real signers
+// roll, and has a validating resolver say throughout whether the child can be reached.
+package delegation_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
+	"github.com/dane-operator/dane-operator/internal/zone"
+	"github.com/dane-operator/dane-operator/test/servers"
+)
+
+const (
+	parentApex = "parent.test."
+	childApex  = "child.parent.test."
+	host       = "www.child.parent.test."
+)
+
+// rig is a parent and a child, each with a secondary, and what keeps the DS records of the child.
+type rig struct {
+	*testing.T
+	parent, child                   *servers.Primary
+	parentSecondary, childSecondary *servers.Secondary
+	parentActor, childActor         *zone.Actor
+	resolver                        *servers.Resolver
+
+	mark   time.Time
+	policy delegation.Policy
+	// history of the DS records that were published, each as text.
+	history []string
+	last    delegation.Decision
+}
+
+// grants are the least that lets the operator's key write the DS records of the child.
+var grants = map[servers.Make][]string{
+	servers.BIND:     {"grant tlsa-key name child.parent.test. DS;"},
+	servers.Knot:     {"update-type: [DS]", "update-owner: name", "update-owner-match: equal", "update-owner-name: [child]"},
+	servers.PowerDNS: {`update:getQType() == pdns.DS and update:getQName() == newDN("child.parent.test.")`},
+}
+
+func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
+	t.Helper()
+	r := &rig{T: t}
+	r.parent = servers.StartPrimary(t, parent, servers.Options{
+		Zone: parentApex, Grants: grants[parent], NegativeTTL: 1,
+		Records: []string{"child 2 NS ns1.child", "ns1.child 2 A 127.0.0.1"},
+	})
+	r.parentSecondary = servers.StartNSDSecondary(t, r.parent, "")
+	r.child = servers.StartPrimary(t, child, servers.Options{
+		Zone: childApex, Records: []string{"www A 192.0.2.1"},
+		Rolling: &servers.Rolling{Lifetime: lifetime, Parents: []netip.AddrPort{r.parent.Addr}},
+	})
+	r.childSecondary = servers.StartBINDSecondary(t, r.child, "")
+	r.parentActor = r.actor(r.parent, r.parentSecondary)
+	r.childActor = r.actor(r.child, r.childSecondary)
+	below := servers.StubOf(r.child, r.childSecondary)
+	below.DS, below.Below = "", true
+	r.resolver = servers.StartUnbound(t, servers.ResolverOptions{
+		Stubs: []servers.Stub{servers.StubOf(r.parent, r.parentSecondary), below},
+		Extra: []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1", "val-bogus-ttl: 1", "prefetch: no"},
+	})
+	return r
+}
+
+func (r *rig) actor(p *servers.Primary, s *servers.Secondary) *zone.Actor {
+	r.Helper()
+	ds, err := dnssec.ParseDS(p.DS, p.Zone)
+	if err != nil {
+		r.Fatal(err)
+	}
+	a := zone.NewActor(zone.Config{
+		Zone: p.Zone, Primary: p.Addr.String(), Protocol: zone.TCP, Static: []netip.AddrPort{p.Addr, s.Addr},
+		TSIG:    &zone.TSIG{Name: p.TSIGName, Algorithm: p.TSIGAlgorithm, Secret: p.TSIGSecret},
+		Anchors: []dnssec.Anchor{ds},
+	}, zone.Options{})
+	r.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		a.Close(ctx)
+	})
+	return a
+}
+
+// look is what both sides say now.
+func (r *rig) look() (delegation.Facts, time.Duration) {
+	parents, children := make(chan zone.DSSweep, 1), make(chan zone.KeySweep, 1)
+	r.parentActor.SweepDS(childApex, func(s zone.DSSweep) { parents <- s })
+	r.childActor.SweepKeys(func(s zone.KeySweep) { children <- s })
+	p, c := <-parents, <-children
+	return delegation.Facts{Child: childApex, Now: time.Now(), Parents: p.Answers, Children: c.Answers, Mark: r.mark, Policy: r.policy}, p.TTL
+}
+
+// step looks once, and does what is decided.
+func (r *rig) step() delegation.Decision {
+	r.Helper()
+	facts, ttl := r.look()
+	d := delegation.Decide(facts)
+	r.mark = d.Mark
+	if d.Reason != r.last.Reason || d.Server != r.last.Server {
+		r.Logf("%s: %s", d.Reason, d.Message)
+	}
+	r.last = d
+	if d.Action == delegation.Keep {
+		return d
+	}
+	results := make(chan zone.Result, 1)
+	r.parentActor.PublishDS(zone.DSChange{Child: childApex, Expect: d.Expect, Want: d.Want, TTL: ttl}, func(result zone.Result) { results <- result })
+	if got := <-results; got.Class != zone.Applied {
+		r.Logf("publish DS: %s: %s", got.Class, got.Message)
+		return d
+	}
+	r.history = append(r.history, text(d.Want))
+	return d
+}
+
+func text(set []*dns.DS) string {
+	var out []string
+	for _, ds := range set {
+		out = append(out, presentation(ds))
+	}
+	slices.Sort(out)
+	return fmt.Sprint(out)
+}
+
+func presentation(ds *dns.DS) string { return dnssec.PresentDS(ds) }
+
+// keys are the tags of the key signing keys that the child shows.
+func (r *rig) keys() []uint16 {
+	m, err := servers.Ask(r.child.Addr, childApex, dns.TypeDNSKEY, false)
+	if err != nil {
+		return nil
+	}
+	var out []uint16
+	for _, rr := range m.Answer {
+		if k, ok := rr.(*dns.DNSKEY); ok && k.Flags&dns.SEP != 0 {
+			out = append(out, k.KeyTag())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// poke has BIND look after its keys now: by itself it asks the parent's servers for DS records when the
+// next event is due, which may be in an hour.
+func (r *rig) poke() {
+	if r.child.Make == servers.BIND {
+		r.child.Control("loadkeys", childApex)
+	}
+}
+
+// tally counts what the resolver answered.
+type tally struct {
+	mu                           sync.Mutex
+	asked, secure, insecure, bad int
+	// worst is the first answer that was no address.
+	worst string
+}
+
+// watch asks the resolver ten times a second until stopped.
+func (r *rig) watch() (*tally, func()) {
+	t := &tally{}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				t.ask(r.resolver.Addr)
+			}
+		}
+	}()
+	return t, sync.OnceFunc(func() { close(done); <-ended })
+}
+
+func (t *tally) ask(at netip.AddrPort) {
+	m, err := servers.Ask(at, host, dns.TypeA, true)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked++
+	switch {
+	case err != nil:
+		t.fail("no answer: " + err.Error())
+	case m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0:
+		t.fail(dns.RcodeToString[m.Rcode] + " " + m.String())
+	case m.AuthenticatedData:
+		t.secure++
+	default:
+		t.insecure++
+	}
+}
+
+func (t *tally) fail(what string) {
+	t.bad++
+	if t.worst == "" {
+		t.worst = time.Now().Format("15:04:05.000") + " " + what
+	}
+}
+
+// until works until the condition holds. The signers' clocks set the pace, and a busy machine slows them
+// down: the limit is there to end a test that hangs.
+func (r *rig) until(what string, limit time.Duration, condition func() bool) {
+	r.Helper()
+	deadline, poked := time.Now().Add(limit), time.Now()
+	for !condition() {
+		if time.Now().After(deadline) {
+			r.Fatalf("waited in vain until %s; last: %s: %s; keys %v; DS history %v", what, r.last.Reason, r.last.Message, r.keys(), r.history)
+		}
+		if time.Since(poked) > 2*time.Second {
+			r.poke()
+			poked = time.Now()
+		}
+		r.step()
+		time.Sleep(300 * time.Millisecond)
+	}
+}
