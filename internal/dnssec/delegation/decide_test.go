@@ -82,13 +82,6 @@ func TestChangesThatAreCarriedOut(t *testing.T) {
 			s.parentsShow("old", "old/1")
 			s.each(func(c *server) { c.cds, c.cdnskey = []string{"old", "old/1"}, old })
 		}, Replace, Asked, "", old},
-		{"a weak algorithm that is in use already", func(s *scene) {
-			s.parentsShow("sha1")
-			s.each(func(c *server) {
-				c.keys, c.signers, c.recordSigners = []string{"sha1", "zsk"}, []string{"sha1"}, []string{"sha1"}
-				c.cds, c.cdnskey = []string{"sha1"}, []string{"sha1"}
-			})
-		}, Keep, InSync, "", []string{"sha1"}},
 	})
 }
 
@@ -119,6 +112,13 @@ func TestWhatServersDoNotConfirmChangesNothing(t *testing.T) {
 func TestRecordsThatAreNotBelieved(t *testing.T) {
 	old := []string{"old"}
 	runAll(t, []row{
+		{"an algorithm that validates nothing any more (RFC 9905)", func(s *scene) {
+			s.parentsShow("sha1")
+			s.each(func(c *server) {
+				c.keys, c.signers, c.recordSigners = []string{"sha1", "zsk"}, []string{"sha1"}, []string{"sha1"}
+				c.cds, c.cdnskey = []string{"sha1"}, []string{"sha1"}
+			})
+		}, Keep, NotValidated, "child0", []string{"sha1"}},
 		{"signed by the new key alone", func(s *scene) { s.servers[1].recordSigners = []string{"new"} }, Keep, NotValidated, "child1", old},
 		{"signed by a zone key that no DS stands for", func(s *scene) { s.servers[0].recordSigners = []string{"zsk"} }, Keep, NotValidated, "child0", old},
 		{"not signed", func(s *scene) { s.servers[1].recordSigners = nil }, Keep, NotValidated, "child1", old},
