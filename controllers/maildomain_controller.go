@@ -189,7 +189,7 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 
 // observeHost starts what is due for one host.
 func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Duration {
-	p := paceOf(run.now, h)
+	p := paceOf(run.now, h, r.observer.count())
 	if !r.observer.settle(h.key, p, run.now) {
 		return p.soak // it is woken when it is let in
 	}

@@ -67,6 +67,8 @@ type observer struct {
 	mu sync.Mutex
 	// hosts of each MailDomain by their names.
 	hosts map[types.NamespacedName]map[string]*hostObservation
+	// known counts them all.
+	known int
 	// wake enqueues the MailDomain.
 	wake func(types.NamespacedName)
 	// moving bounds the hosts that are looked at often.
@@ -88,6 +90,7 @@ func (o *observer) host(key hostKey) *hostObservation {
 	if !ok {
 		h = &hostObservation{owners: map[string]*ownerObservation{}}
 		of[key.host] = h
+		o.known++
 	}
 	return h
 }
@@ -100,6 +103,13 @@ func (o *observer) owner(key hostKey, owner string) *ownerObservation {
 		h.owners[owner] = w
 	}
 	return w
+}
+
+// count is how many hosts are observed.
+func (o *observer) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known
 }
 
 // forget drops what is known of the hosts of a MailDomain but those named.
@@ -118,6 +128,7 @@ func (o *observer) drop(domain types.NamespacedName, keep map[string]bool) []str
 	for host := range of {
 		if !keep[host] {
 			delete(of, host)
+			o.known--
 			dropped = append(dropped, host)
 		}
 	}

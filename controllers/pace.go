@@ -37,13 +37,23 @@ const (
 	probeIntervals = 90
 )
 
-func paceOf(now time.Time, h *hostRun) pace {
+// What is at rest costs no more than ten sweeps and three rounds of probes a second, however many hosts there
+// are: beyond three thousand, each waits longer for its turn. What moves does not.
+const (
+	sweepShare = 100 * time.Millisecond
+	probeShare = 300 * time.Millisecond
+)
+
+// paceOf is the pace of one of so many hosts.
+func paceOf(now time.Time, h *hostRun, hosts int) pace {
 	interval := max(h.zone.Spec.Propagation.Interval.Or(10*time.Second), 100*time.Millisecond)
 	atLeast := func(n, least time.Duration) time.Duration { return min(max(n*interval, least), time.Hour) }
 	p := pace{
 		key: h.key, interval: interval, quiet: true,
 		soak: atLeast(soakIntervals, 2*time.Second), idle: atLeast(idleIntervals, 30*time.Second), probes: atLeast(probeIntervals, 30*time.Second),
 	}
+	p.idle = min(max(p.idle, time.Duration(hosts)*sweepShare), time.Hour)
+	p.probes = min(max(p.probes, time.Duration(hosts)*probeShare), time.Hour)
 	sweeps, probes := p.idle, p.probes
 	if !h.notManaged {
 		sweeps, probes = p.ofManaged(now, h)

@@ -71,12 +71,54 @@ func TestPaceOf(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.reason, func(t *testing.T) {
 			h := &hostRun{zone: &v1alpha1.DNSZone{}, decided: true, decision: row.decision, notManaged: row.foreign}
-			p := paceOf(paceNow, h)
+			p := paceOf(paceNow, h, 100)
 			if p.owners[0] != row.owner || p.endpoints != row.endpoints || p.resting() != row.resting {
 				t.Errorf("sweeps every %s, probes every %s, resting %t; want %s, %s, %t",
 					p.owners[0], p.endpoints, p.resting(), row.owner, row.endpoints, row.resting)
 			}
 		})
+	}
+}
+
+// TestManyHostsAtRest wants what is at rest to cost no more the more of it there is, and what moves to be looked
+// at as often as ever.
+func TestManyHostsAtRest(t *testing.T) {
+	behind := rollover.Decision{Owners: []rollover.OwnerDecision{{}}, Published: true}
+	rest := rollover.Decision{Owners: []rollover.OwnerDecision{{InSync: true}}, Published: true}
+	for _, row := range []struct {
+		reason           string
+		hosts            int
+		decision         rollover.Decision
+		owner, endpoints time.Duration
+	}{
+		{"as many as can be looked at every five minutes", 3000, rest, 5 * time.Minute, 15 * time.Minute},
+		{"more: each waits longer", 6000, rest, 10 * time.Minute, 30 * time.Minute},
+		{"never longer than an hour", 100_000, rest, time.Hour, time.Hour},
+		{"one that moves does not wait for the others", 100_000, behind, 10 * time.Second, time.Hour},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			p := paceOf(paceNow, &hostRun{zone: &v1alpha1.DNSZone{}, decided: true, decision: row.decision}, row.hosts)
+			if p.owners[0] != row.owner || p.endpoints != row.endpoints {
+				t.Errorf("sweeps every %s, probes every %s; want %s, %s", p.owners[0], p.endpoints, row.owner, row.endpoints)
+			}
+		})
+	}
+}
+
+// TestHostsAreCounted follows the number of hosts as they come and go.
+func TestHostsAreCounted(t *testing.T) {
+	o := newObserver(func(types.NamespacedName) {})
+	a, b := types.NamespacedName{Namespace: "mail", Name: "a"}, types.NamespacedName{Namespace: "mail", Name: "b"}
+	for _, key := range []hostKey{{a, "mx1"}, {a, "mx2"}, {b, "mx1"}, {a, "mx1"}} {
+		o.view(key)
+	}
+	if n := o.count(); n != 3 {
+		t.Errorf("%d hosts, want 3", n)
+	}
+	o.forget(a, map[string]bool{"mx1": true}, paceNow)
+	o.forget(b, nil, paceNow)
+	if n := o.count(); n != 1 {
+		t.Errorf("%d hosts are left, want 1", n)
 	}
 }
 

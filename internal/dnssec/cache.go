@@ -54,17 +54,26 @@ func (c *Cache) put(id checkKey) {
 	c.newer[id] = struct{}{}
 }
 
+// packing are buffers to pack records in.
+var packing = sync.Pool{New: func() any {
+	buf := make([]byte, dns.DefaultMsgSize)
+	return &buf
+}}
+
 // checkID is a digest of everything that the signature check looks at: the TTL served is no part of
 // it, and neither is the case of the owner. It says no when something cannot be packed.
 func checkID(rrset []dns.RR, sig *dns.RRSIG) (checkKey, bool) {
 	h := sha256.New()
-	buf := make([]byte, dns.DefaultMsgSize)
+	pooled, _ := packing.Get().(*[]byte)
+	defer packing.Put(pooled)
+	buf := *pooled
 	for _, rr := range append([]dns.RR{sig}, rrset...) {
 		c := dns.Copy(rr)
 		c.Header().Ttl = 0
 		c.Header().Name = dns.CanonicalName(c.Header().Name)
 		if need := dns.Len(c) + 1; need > len(buf) {
 			buf = make([]byte, need)
+			*pooled = buf
 		}
 		n, err := dns.PackRR(c, buf, 0, nil, false)
 		if err != nil {

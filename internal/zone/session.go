@@ -3,6 +3,8 @@ package zone
 import (
 	"bufio"
 	"context"
+	"net"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -130,7 +132,7 @@ func (s *session) open(ctx context.Context) error {
 		return explain(ctx, err)
 	}
 	s.link = &link{
-		conn: conn, in: bufio.NewReaderSize(conn, streamBudget), packet: s.endpoint.protocol == UDP, signer: s.endpoint.signer,
+		conn: conn, in: takeReader(conn), packet: s.endpoint.protocol == UDP, signer: s.endpoint.signer,
 		clock: s.opts.Clock, newID: s.opts.Rand, patience: s.patience,
 	}
 	return nil
@@ -139,6 +141,22 @@ func (s *session) open(ctx context.Context) error {
 func (s *session) close() {
 	if s.link != nil {
 		s.link.close()
+		returnReader(s.link.in)
 		s.link = nil
 	}
+}
+
+// readers are buffers of connections that have ended, for the next ones: a sweep of one owner takes little more
+// than one.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, streamBudget) }}
+
+func takeReader(conn net.Conn) *bufio.Reader {
+	r, _ := readers.Get().(*bufio.Reader)
+	r.Reset(conn)
+	return r
+}
+
+func returnReader(r *bufio.Reader) {
+	r.Reset(nil) // keeps no connection alive
+	readers.Put(r)
 }
