@@ -54,7 +54,10 @@ deps: ## Install the daemons that the tests start (Debian, as root); elsewhere s
 
 test: deps check-generated vet lint test-unit test-cluster bench-smoke ## Run every test (Debian, as root).
 
+corpora := $(or $(DANE_TEST_CORPORA),../shared/corpora)
+
 test-unit: ## Test the product's packages alone.
+	@[ -d "$(corpora)" ] || echo "there is no folder $(corpora): nothing is compared with the cases of other implementations (docs/conformance.md)"
 	go test ./...
 
 test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and Postfix (Debian, as root).

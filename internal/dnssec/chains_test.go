@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/conformance"
 )
 
 // bag is a recursive server that knows some records and answers every question from them. What is
@@ -61,16 +63,13 @@ var chainClock = time.Date(2019, 6, 1, 0, 0, 0, 0, time.UTC)
 func readVectors(t *testing.T) (chainVectors, []bag) {
 	t.Helper()
 	var vectors chainVectors
-	manifest := readCorpus(t, chainsCorpus+"/manifest.json")
-	if manifest == nil {
-		return vectors, nil
-	}
+	manifest := conformance.Read(t, chainsCorpus+"/manifest.json")
 	if err := json.Unmarshal(manifest, &vectors); err != nil {
 		t.Fatal(err)
 	}
 	var bags []bag
 	for _, v := range vectors.Vectors {
-		bags = append(bags, readZone(t, string(readCorpus(t, chainsCorpus+"/"+v.Records))))
+		bags = append(bags, readZone(t, string(conformance.Read(t, chainsCorpus+"/"+v.Records))))
 	}
 	return vectors, bags
 }
@@ -111,29 +110,29 @@ func TestChains(t *testing.T) {
 	if bags == nil {
 		return
 	}
-	good, negatives := row{corpus: "RFC 9102", part: "the vectors A.1 to A.8", reason: "-"}, row{corpus: "RFC 9102", part: "the same, tampered with", reason: "-"}
+	good, negatives := conformance.Row{Corpus: "RFC 9102", Part: "the vectors A.1 to A.8", Reason: "-"}, conformance.Row{Corpus: "RFC 9102", Part: "the same, tampered with", Reason: "-"}
 	for i, v := range vectors.Vectors {
 		name := dns.Fqdn(v.Qname)
-		good.cases++
+		good.Cases++
 		if r := chainLookup(t, vectors.RootTrustAnchor, name, bags[i], chainClock); strings.EqualFold(string(r.State), v.Expect) {
-			good.agreed++
+			good.Agreed++
 		} else {
 			t.Errorf("%s (%s): %s (%v), want %s", v.Vector, v.Desc, r.State, r.Cause, v.Expect)
 		}
 		for _, c := range tampered(t, bags[i]) {
-			negatives.cases++
+			negatives.Cases++
 			r := chainLookup(t, vectors.RootTrustAnchor, name, c.records, c.now)
 			if (r.State == Bogus || c.spare && r.State == Insecure) && r.RRs == nil && r.Cause != nil {
-				negatives.agreed++
+				negatives.Agreed++
 			} else {
 				t.Errorf("%s (%s), %s: %s %s (%v)", v.Vector, v.Desc, c.what, r.State, r.Kind, r.Cause)
 			}
 		}
 	}
-	if good.cases < 8 || negatives.cases < 75 {
-		t.Errorf("only %d vectors and %d negatives were judged", good.cases, negatives.cases)
+	if good.Cases < 8 || negatives.Cases < 75 {
+		t.Errorf("only %d vectors and %d negatives were judged", good.Cases, negatives.Cases)
 	}
-	published(t, "RFC 9102", []row{good, negatives})
+	conformance.Published(t, "RFC 9102", 8+79, []conformance.Row{good, negatives})
 }
 
 type tamperedChain struct {

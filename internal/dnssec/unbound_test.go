@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/conformance"
 )
 
 const unboundCorpus = "unbound-val"
@@ -121,29 +123,26 @@ var exceptions = map[string][]exception{
 // TestUnbound replays the validator tests of unbound: every answer of every file, but for the exceptions,
 // which are named with their reasons. Most files are signed with DSA, which only this test verifies.
 func TestUnbound(t *testing.T) {
-	index := readCorpus(t, unboundCorpus+"/index.json")
-	if index == nil {
-		return
-	}
+	index := conformance.Read(t, unboundCorpus+"/index.json")
 	var files []listed
 	if err := json.Unmarshal(index, &files); err != nil {
 		t.Fatal(err)
 	}
 	tally := unboundTally{agreed: map[string]int{}, reasons: map[string]int{}, files: map[string][]string{}}
 	for _, f := range files {
-		_, err := os.Stat(filepath.Join(corpora, unboundCorpus, "rpl", f.File))
+		_, err := os.Stat(filepath.Join(conformance.Dir(t), unboundCorpus, "rpl", f.File))
 		if err != nil {
 			continue
 		}
 		t.Run(f.File, func(t *testing.T) {
-			s := readScenario(t, f.File, string(readCorpus(t, unboundCorpus+"/rpl/"+f.File)))
+			s := readScenario(t, f.File, string(conformance.Read(t, unboundCorpus+"/rpl/"+f.File)))
 			tally.replay(t, s)
 		})
 	}
 	if tally.agreed["secure"] < 170 || tally.agreed["bogus"] < 75 {
 		t.Errorf("only so many answers were compared: %v", tally.agreed)
 	}
-	published(t, "unbound", tally.rows())
+	conformance.Published(t, "unbound", 378, tally.rows())
 }
 
 // unboundTally counts answers.
@@ -155,13 +154,13 @@ type unboundTally struct {
 	files   map[string][]string
 }
 
-func (u *unboundTally) rows() []row {
-	var rows []row
+func (u *unboundTally) rows() []conformance.Row {
+	var rows []conformance.Row
 	for _, what := range slices.Sorted(maps.Keys(u.agreed)) {
-		rows = append(rows, row{"unbound", "answers of 243 files: " + what, u.agreed[what], u.agreed[what], "-"})
+		rows = append(rows, conformance.Row{Corpus: "unbound", Part: "answers of 243 files: " + what, Cases: u.agreed[what], Agreed: u.agreed[what], Reason: "-"})
 	}
 	for _, reason := range slices.Sorted(maps.Keys(u.reasons)) {
-		rows = append(rows, row{"unbound", "exceptions", u.reasons[reason], 0, reason + " (" + strings.Join(u.files[reason], ", ") + ")"})
+		rows = append(rows, conformance.Row{Corpus: "unbound", Part: "exceptions", Cases: u.reasons[reason], Reason: reason + " (" + strings.Join(u.files[reason], ", ") + ")"})
 	}
 	return rows
 }

@@ -2,28 +2,17 @@ package health
 
 import (
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/conformance"
 )
-
-// corpus is where the scenarios of Zonemaster lie beside the repository. They are not part of it.
-const corpus = "../../../../shared/corpora/zonemaster-dnssec"
-
-// conformancePage is where the figures are published.
-const conformancePage = "../../../docs/conformance.md"
-
-// update makes the page say what is found here. "make conformance" sets it.
-var update = flag.Bool("update", false, "write the figures into "+conformancePage)
 
 // scenario is one of Zonemaster: the tags that it must raise. All other tags of the case it must not.
 type scenario struct {
@@ -163,14 +152,8 @@ func (s scenario) judge(found []Finding) []string {
 
 // TestZonemaster judges the zones of Zonemaster's own tests, and compares by class of finding.
 func TestZonemaster(t *testing.T) {
-	if _, err := os.Stat(filepath.Dir(corpus)); errors.Is(err, fs.ErrNotExist) {
-		t.Logf("there is no folder %s: NOTHING IS COMPARED with Zonemaster", filepath.Dir(corpus))
-		return
-	}
-	text, err := os.ReadFile(filepath.Join(corpus, "scenarios.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	corpus := filepath.Join(conformance.Dir(t), "zonemaster-dnssec")
+	text := conformance.Read(t, "zonemaster-dnssec/scenarios.json")
 	var scenarios []scenario
 	if err := json.Unmarshal(text, &scenarios); err != nil {
 		t.Fatal(err)
@@ -218,53 +201,13 @@ func TestZonemaster(t *testing.T) {
 // publish compares the figures with the page, or writes them there.
 func publish(t *testing.T, total, agreed map[string]int) {
 	t.Helper()
-	var rows []string
+	var rows, why []string
 	for _, of := range slices.Sorted(maps.Keys(total)) {
 		rows = append(rows, fmt.Sprintf("| Zonemaster %s | %d | %d | %d |", of, total[of], agreed[of], total[of]-agreed[of]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(differs)) {
-		rows = append(rows, fmt.Sprintf("| Zonemaster scenario %s | %s |", name, differs[name]))
+		why = append(why, fmt.Sprintf("| Zonemaster scenario %s | %s |", name, differs[name]))
 	}
-	page, err := os.ReadFile(conformancePage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		page = []byte(replaceRows(string(page), rows))
-		if err := os.WriteFile(conformancePage, page, 0o644); err != nil { //nolint:gosec // a page for everybody
-			t.Fatal(err)
-		}
-	}
-	var have []string
-	for line := range strings.Lines(string(page)) {
-		if strings.HasPrefix(line, "| Zonemaster ") {
-			have = append(have, strings.TrimSpace(line))
-		}
-	}
-	if !slices.Equal(have, rows) {
-		t.Errorf("%s is out of date: it has\n%s\nand should have\n%s", conformancePage, strings.Join(have, "\n"), strings.Join(rows, "\n"))
-	}
-}
-
-// replaceRows puts rows in place of those that the page has, each kind where it stands.
-func replaceRows(page string, rows []string) string {
-	var out strings.Builder
-	written := map[bool]bool{}
-	for line := range strings.Lines(page) {
-		if !strings.HasPrefix(line, "| Zonemaster ") {
-			out.WriteString(line)
-			continue
-		}
-		kind := strings.HasPrefix(line, "| Zonemaster scenario ")
-		if written[kind] {
-			continue
-		}
-		written[kind] = true
-		for _, r := range rows {
-			if strings.HasPrefix(r, "| Zonemaster scenario ") == kind {
-				out.WriteString(r + "\n")
-			}
-		}
-	}
-	return out.String()
+	conformance.Lines(t, "| Zonemaster dnssec", rows)
+	conformance.Lines(t, "| Zonemaster scenario ", why)
 }
