@@ -29,7 +29,7 @@ type flags struct {
 	stagger, rest, patience                    time.Duration
 	json, quick                                bool
 	growth, csv, plot, profiles, dir           string
-	operatorArgs                               string
+	operatorArgs, until                        string
 }
 
 func main() {
@@ -56,6 +56,7 @@ func parse() flags {
 	flag.DurationVar(&f.rest, "rest", time.Minute, "how long to look on at rest")
 	flag.DurationVar(&f.patience, "patience", 40*time.Minute, "how long a phase may take before the run is given up")
 	flag.BoolVar(&f.json, "json", false, "print JSON instead of a table")
+	flag.StringVar(&f.until, "until", "", "`PHASE` to end after: cold start, rest, restart or switch of waiting rollovers; default all")
 	flag.BoolVar(&f.quick, "quick", false, "do not wait, before the rest, until the DNSZones tell of the newest serials, up to five minutes: the restart then writes those")
 	flag.StringVar(&f.growth, "growth", "", "run with each of these `NUMBERS` of MailDomains, a hundred to a zone, and at least ten zones")
 	flag.StringVar(&f.csv, "csv", "", "`FILE` that the figures are added to, a line a run")

@@ -67,6 +67,9 @@ func measure(ctx context.Context, w *world) (*result, error) {
 		if err := phase.run(ctx, w, r); err != nil {
 			return r, fmt.Errorf("%s: %w", phase.name, err)
 		}
+		if phase.name == w.flags.until {
+			break
+		}
 	}
 	return r, nil
 }
