@@ -57,6 +57,9 @@ func (a Answer) secure() bool { return !a.failed() && a.weakest("", "").State ==
 // insecure (RFC 7672 section 2.1.3), else the RRset at the end. Name and type are those asked for.
 func (a Answer) weakest(name, rrtype string) Link {
 	end := Link{Name: a.final(name), Type: rrtype, State: a.State, Cause: a.Cause}
+	if len(a.Hops) > 0 {
+		end.Asked = name
+	}
 	links := append(slices.Clone(a.Hops), end)
 	for _, l := range links {
 		if !answers(l.State) {

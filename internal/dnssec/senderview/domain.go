@@ -86,17 +86,24 @@ func (v *DomainView) sum() {
 		}
 	}
 	if weakest < 0 {
-		v.Verdict = Undeliverable
-		v.Message = fmt.Sprintf("senders do not deliver to %s, at any of its mail servers: %d", v.Domain, len(v.Hosts))
-		if len(v.Hosts) > 0 {
-			v.Message += "; " + v.Hosts[0].Message
-		}
+		v.Verdict, v.Message = Undeliverable, lostAll(v.Domain, v.Hosts)
 		return
 	}
 	v.Verdict, v.Message = v.Hosts[weakest].Verdict, v.Hosts[weakest].Message
 	if lost > 0 {
 		v.Message += fmt.Sprintf("; senders deliver to %d of %d mail servers", len(v.Hosts)-lost, len(v.Hosts))
 	}
+}
+
+// lostAll says that mail cannot be delivered to any host.
+func lostAll(domain string, hosts []HostView) string {
+	switch len(hosts) {
+	case 0:
+		return fmt.Sprintf("senders do not deliver to %s: its MX records name no mail server", domain)
+	case 1:
+		return hosts[0].Message
+	}
+	return fmt.Sprintf("senders deliver to none of the %d mail servers of %s; the first: %s", len(hosts), domain, hosts[0].Message)
 }
 
 func strength(v Verdict) int {

@@ -21,6 +21,9 @@ func (l Link) String() string {
 	if l.Target != "" {
 		return fmt.Sprintf("the alias %s to %s", l.Name, l.Target)
 	}
+	if l.Asked != "" {
+		return fmt.Sprintf("the %s lookup of %s, where %s leads,", l.Type, l.Name, l.Asked)
+	}
 	return fmt.Sprintf("the %s lookup of %s", l.Type, l.Name)
 }
 

@@ -27,7 +27,9 @@ const (
 type Link struct {
 	// Name and Type of the RRset, such as CNAME; Target of an alias.
 	Name, Type, Target string
-	State              dnssec.State
+	// Asked is the name that was asked for, where aliases lead from it to Name.
+	Asked string
+	State dnssec.State
 	// Cause says why it is not Secure; it may be empty.
 	Cause string
 }

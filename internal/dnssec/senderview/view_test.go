@@ -103,6 +103,7 @@ var viewCases = []viewCase{
 	{"unusable, no STARTTLS", func(d *Domain) { d.Hosts[0].TLSA[0].Usable = 0; endpoints(d, NoTLS) }, Undeliverable, "TLSA _25._tcp.mx.example.net", server, "TLS is mandatory all the same"},
 	{"mismatch", func(d *Domain) { endpoints(d, Mismatched) }, Undeliverable, "TLSA _25._tcp.mx.example.net", server, "section 2.2: it must be authenticated"},
 	{"no STARTTLS", func(d *Domain) { endpoints(d, NoTLS) }, Undeliverable, "TLSA _25._tcp.mx.example.net", server, "never cleartext"},
+	{"it is not known what an address presents", func(d *Domain) { endpoints(d, "") }, Undeliverable, "TLSA _25._tcp.mx.example.net", server, "only a match is a match"},
 	{"one address does not match", func(d *Domain) { endpoints(d, Matched, Mismatched) }, Undeliverable, "TLSA _25._tcp.mx.example.net", server, "a sender may come to any address"},
 	{"one address is down", func(d *Domain) { endpoints(d, Unreachable, Matched) }, DANE, "", server, "senders take the other"},
 	{"all addresses are down", func(d *Domain) { endpoints(d, Unreachable) }, Undeliverable, "", server, "there is nothing to connect to"},
@@ -185,7 +186,7 @@ func TestDomains(t *testing.T) {
 		{"MX fails", func(d *Domain) { d.MX = silent }, Undeliverable, 0, "a failure is no denial"},
 		{"MX of an unknown state", func(d *Domain) { d.MX.State = "" }, Undeliverable, 0, "a failure"},
 		{"null MX", func(d *Domain) { d.Exchanges = []string{"."} }, NoMail, 0, "RFC 7505"},
-		{"null MX beside another", func(d *Domain) { d.Exchanges = append(d.Exchanges, ".") }, DANE, 2, "RFC 7505 section 3: it is null alone"},
+		{"null MX beside another", func(d *Domain) { d.Exchanges = []string{".", server} }, DANE, 2, "RFC 7505 section 3: it is null alone"},
 		{"no exchange", func(d *Domain) { d.Exchanges = nil }, Undeliverable, 0, "records without hosts"},
 		{"one of two without TLSA", second(Host{A: data, AAAA: none, TLSA: []TLSA{{Base: "mx2.example.net", Answer: none}}}), Opportunistic, 2, "an attacker can choose it"},
 		{"one of two fails", second(Host{A: data, AAAA: none, TLSA: []TLSA{{Base: "mx2.example.net", Answer: silent}}}), DANE, 2, "mail goes to the other"},
@@ -213,6 +214,10 @@ func TestMessages(t *testing.T) {
 		"senders do not deliver to mx.example.net: the alias mx.example.net to real.example.com is bogus; " +
 			"mend the signatures of the zone of mx.example.net, or its DS records": func(d *Domain) { *d = aliased(dnssec.Bogus) },
 		"senders do not authenticate mx.example.net: there are no TLSA records at _465._tcp.mx.example.net; publish them": func(d *Domain) { d.Port = 465; d.Hosts[0].TLSA[0].Answer = none },
+		"senders do not deliver to mx.example.net: the TLSA lookup of tlsa.example.org, where _25._tcp.mx.example.net leads, fails (timeout); " +
+			"see that every name server of the zone of tlsa.example.org answers it": func(d *Domain) {
+			d.Hosts[0].TLSA[0].Answer = Answer{State: dnssec.Indeterminate, Cause: "timeout", Hops: []Link{{Name: "_25._tcp." + server, Type: "CNAME", Target: "tlsa." + domain, State: dnssec.Secure}}}
+		},
 	} {
 		d := good()
 		change(&d)
