@@ -21,7 +21,7 @@ func View(d Domain) DomainView {
 	case d.MX.Kind == dnssec.NXDomain:
 		out.Verdict, out.Message = Undeliverable, fmt.Sprintf("senders do not deliver to %s: there is no such name; publish it with MX records", d.Name)
 		return out
-	case d.MX.has() && len(d.Exchanges) == 1 && d.Exchanges[0] == "":
+	case d.nullMX():
 		out.Verdict, out.Message = NoMail, fmt.Sprintf("%s takes no mail: it has a null MX", d.Name)
 		return out
 	}
@@ -30,6 +30,11 @@ func View(d Domain) DomainView {
 	}
 	out.sum()
 	return out
+}
+
+// nullMX says that the only exchange is the root (RFC 7505 section 3). The domain has to be normal.
+func (d Domain) nullMX() bool {
+	return d.MX.has() && len(d.Exchanges) == 1 && d.Exchanges[0] == ""
 }
 
 // normal is the domain with names as they are compared, and with its implicit MX.
