@@ -32,13 +32,13 @@ func Look(ctx context.Context, r Resolver, name string, port uint16, judge Judge
 	d.MX, d.Exchanges = From(mx), exchanges(mx.RRs)
 	hosts := d.Exchanges
 	switch {
-	case d.MX.failed() || d.MX.Kind == dnssec.NXDomain || d.nullMX():
+	case d.MX.failed() || d.MX.Kind == dnssec.NXDomain:
 		return d
 	case !d.MX.has():
 		hosts = []string{d.Name}
 	}
 	for _, host := range hosts {
-		if host != "" {
+		if host != "" { // a null MX is no host
 			d.Hosts = append(d.Hosts, d.lookHost(ctx, r, host, judge))
 		}
 	}

@@ -123,6 +123,10 @@ var viewCases = []viewCase{
 		d.Hosts[0].TLSA = []TLSA{{Base: target, Answer: silent}, good().Hosts[0].TLSA[0]}
 	}, Undeliverable, "TLSA _25._tcp.real.example.com", "", "there might be records"},
 	{"secure alias, no records", func(d *Domain) { *d = aliased(dnssec.Secure); d.Hosts[0].TLSA[0].Answer = none }, Opportunistic, "TLSA _25._tcp.real.example.com", "", "both are denied"},
+	{"secure alias, no records at its end, insecure ones at its start", func(d *Domain) {
+		*d = aliased(dnssec.Secure)
+		d.Hosts[0].TLSA[0].Answer, d.Hosts[0].TLSA[1].Answer = none, plainA
+	}, Opportunistic, "TLSA _25._tcp.mx.example.net", "", "the insecure link is to blame, not that there is none elsewhere"},
 	{"secure alias into an insecure zone, records at its start", func(d *Domain) {
 		*d = aliased(dnssec.Secure)
 		d.Hosts[0].A.State, d.Hosts[0].AAAA.State, d.Hosts[0].TLSA = dnssec.Insecure, dnssec.Insecure, good().Hosts[0].TLSA
