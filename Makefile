@@ -103,6 +103,7 @@ conformance: ## Compare with the corpora of other implementations, and write the
 	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
 	go test ./internal/dnssec -count=1 -run 'Chains|Unbound' -v -update
 	go test ./internal/dnssec/health -count=1 -run Zonemaster -v -update
+	go test ./internal/dnssec/senderview -count=1 -run Exim -v -update
 
 clean: ## Remove what was built here.
 	rm -rf bin dist

@@ -1,0 +1,101 @@
+package senderview
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// maxHosts is how many mail servers are looked at: those that senders try first.
+const maxHosts = 16
+
+// Resolver looks up and validates, as *dnssec.Validator does.
+type Resolver interface {
+	Lookup(ctx context.Context, name string, qtype uint16) dnssec.Result
+}
+
+// Judge says how many TLSA records senders can use, and what the addresses of a host present by them. The
+// records stand at a base domain; names are those that a certificate may have with usage 2.
+type Judge func(host, base string, names []string, records []*dns.TLSA) (usable int, endpoints []Endpoint)
+
+// Look looks up what the view of a domain needs, in the order in which senders do, and no more: TLSA
+// records are asked for where addresses are secure alone (RFC 7672 section 2.2.2). Failures are part of
+// what it finds.
+func Look(ctx context.Context, r Resolver, name string, port uint16, judge Judge) Domain {
+	d := Domain{Name: plain(name), Port: cmp.Or(port, smtpPort)}
+	mx := r.Lookup(ctx, dns.Fqdn(d.Name), dns.TypeMX)
+	d.MX, d.Exchanges = From(mx), exchanges(mx.RRs)
+	hosts := d.Exchanges
+	switch {
+	case d.MX.failed() || d.MX.Kind == dnssec.NXDomain:
+		return d
+	case !d.MX.has():
+		hosts = []string{d.Name}
+	}
+	for _, host := range hosts {
+		if host != "" { // a null MX is no host
+			d.Hosts = append(d.Hosts, d.lookHost(ctx, r, host, judge))
+		}
+	}
+	return d
+}
+
+// exchanges are the hosts of MX records, the preferred ones first, each once.
+func exchanges(rrs []dns.RR) []string {
+	var records []*dns.MX
+	for _, rr := range rrs {
+		if mx, ok := rr.(*dns.MX); ok {
+			records = append(records, mx)
+		}
+	}
+	slices.SortFunc(records, func(a, b *dns.MX) int {
+		return cmp.Or(cmp.Compare(a.Preference, b.Preference), cmp.Compare(plain(a.Mx), plain(b.Mx)))
+	})
+	var out []string
+	for _, mx := range records {
+		if name := plain(mx.Mx); !slices.Contains(out, name) && len(out) < maxHosts {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (d Domain) lookHost(ctx context.Context, r Resolver, name string, judge Judge) Host {
+	h := Host{Name: name}
+	h.A = From(r.Lookup(ctx, dns.Fqdn(name), dns.TypeA))
+	h.AAAA = From(r.Lookup(ctx, dns.Fqdn(name), dns.TypeAAAA))
+	found, none := addresses(h)
+	if none != nil {
+		return h
+	}
+	bases, _ := baseDomains(h, found)
+	for _, base := range bases {
+		t := d.lookTLSA(ctx, r, name, base, judge)
+		h.TLSA = append(h.TLSA, t)
+		if t.Answer.failed() || t.Answer.has() && t.Answer.secure() {
+			break
+		}
+	}
+	return h
+}
+
+func (d Domain) lookTLSA(ctx context.Context, r Resolver, host, base string, judge Judge) TLSA {
+	result := r.Lookup(ctx, fmt.Sprintf("_%d._tcp.%s", d.Port, dns.Fqdn(base)), dns.TypeTLSA)
+	t := TLSA{Base: base, Answer: From(result)}
+	if !t.Answer.has() || !t.Answer.secure() {
+		return t
+	}
+	var records []*dns.TLSA
+	for _, rr := range result.RRs {
+		if record, ok := rr.(*dns.TLSA); ok {
+			records = append(records, record)
+		}
+	}
+	t.Usable, t.Endpoints = judge(host, base, ReferenceNames(d, base), records)
+	return t
+}

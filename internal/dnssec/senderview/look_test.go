@@ -1,0 +1,123 @@
+package senderview
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+var _ Resolver = (*dnssec.Validator)(nil)
+
+// tree answers from results by "name type", and keeps what it was asked.
+type tree struct {
+	results map[string]dnssec.Result
+	asked   []string
+}
+
+func (tr *tree) Lookup(_ context.Context, name string, qtype uint16) dnssec.Result {
+	question := name + " " + dns.TypeToString[qtype]
+	tr.asked = append(tr.asked, question)
+	return tr.results[question]
+}
+
+func result(t *testing.T, state dnssec.State, lines ...string) dnssec.Result {
+	t.Helper()
+	out := dnssec.Result{State: state, Kind: dnssec.NoData}
+	for _, line := range lines {
+		rr, err := dns.NewRR(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.RRs, out.Kind = append(out.RRs, rr), dnssec.Data
+	}
+	return out
+}
+
+// usesThree takes records with usage 3 for usable, and sees them matched.
+func usesThree(host, _ string, _ []string, records []*dns.TLSA) (int, []Endpoint) {
+	usable := 0
+	for _, r := range records {
+		if r.Usage == 3 {
+			usable++
+		}
+	}
+	return usable, []Endpoint{{Address: host, Presented: Matched}}
+}
+
+const record = " 60 IN TLSA 3 1 1 0000000000000000000000000000000000000000000000000000000000000000"
+
+func TestLook(t *testing.T) {
+	secure := func(lines ...string) dnssec.Result { return result(t, dnssec.Secure, lines...) }
+	insecure := func(lines ...string) dnssec.Result { return result(t, dnssec.Insecure, lines...) }
+	behindAlias := func(r dnssec.Result) dnssec.Result {
+		r.Hops = []dnssec.Hop{{Name: "mx.example.net.", Target: "real.example.com.", State: dnssec.Secure}}
+		return r
+	}
+	address := "mx.example.net. 60 IN A 192.0.2.1"
+	for _, c := range []struct {
+		name    string
+		results map[string]dnssec.Result
+		want    Verdict
+		asked   string
+		reason  string
+	}{
+		{"all secure", map[string]dnssec.Result{
+			"example.org. MX":               secure("example.org. 60 IN MX 10 MX.example.net."),
+			"mx.example.net. A":             secure(address),
+			"mx.example.net. AAAA":          secure(),
+			"_25._tcp.mx.example.net. TLSA": secure("_25._tcp.mx.example.net." + record),
+		}, DANE, "example.org. MX, mx.example.net. A, mx.example.net. AAAA, _25._tcp.mx.example.net. TLSA", "RFC 7672 section 2.2"},
+		{"address insecure", map[string]dnssec.Result{
+			"example.org. MX":      secure("example.org. 60 IN MX 10 mx.example.net."),
+			"mx.example.net. A":    insecure(address),
+			"mx.example.net. AAAA": insecure(),
+		}, Opportunistic, "example.org. MX, mx.example.net. A, mx.example.net. AAAA", "section 2.2.2: TLSA is not asked for"},
+		{"MX fails", map[string]dnssec.Result{}, Undeliverable, "example.org. MX", "nothing is known of hosts"},
+		{"null MX", map[string]dnssec.Result{"example.org. MX": secure("example.org. 60 IN MX 0 .")}, NoMail, "example.org. MX", "RFC 7505"},
+		{"implicit MX", map[string]dnssec.Result{
+			"example.org. MX":            secure(),
+			"example.org. A":             secure("example.org. 60 IN A 192.0.2.1"),
+			"example.org. AAAA":          secure(),
+			"_25._tcp.example.org. TLSA": secure("_25._tcp.example.org. 60 IN TLSA 1 1 1 00"),
+		}, EncryptOnly, "example.org. MX, example.org. A, example.org. AAAA, _25._tcp.example.org. TLSA", "the domain is the host; usage 1 is not usable"},
+		{"secure alias", map[string]dnssec.Result{
+			"example.org. MX":                 secure("example.org. 60 IN MX 10 mx.example.net."),
+			"mx.example.net. A":               behindAlias(secure("real.example.com. 60 IN A 192.0.2.1")),
+			"mx.example.net. AAAA":            behindAlias(secure()),
+			"_25._tcp.real.example.com. TLSA": secure(),
+			"_25._tcp.mx.example.net. TLSA":   secure("_25._tcp.mx.example.net." + record),
+		}, DANE, "example.org. MX, mx.example.net. A, mx.example.net. AAAA, _25._tcp.real.example.com. TLSA, _25._tcp.mx.example.net. TLSA", "first the end, then the host"},
+		{"secure alias, the lookup at its end fails", map[string]dnssec.Result{
+			"example.org. MX":      secure("example.org. 60 IN MX 10 mx.example.net."),
+			"mx.example.net. A":    behindAlias(secure("real.example.com. 60 IN A 192.0.2.1")),
+			"mx.example.net. AAAA": behindAlias(secure()),
+		}, Undeliverable, "example.org. MX, mx.example.net. A, mx.example.net. AAAA, _25._tcp.real.example.com. TLSA", "there might be records"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &tree{results: c.results}
+			view := View(Look(context.Background(), tr, "Example.org.", 0, usesThree))
+			if view.Verdict != c.want || strings.Join(tr.asked, ", ") != c.asked {
+				t.Errorf("%s: want %s after %s\ngot %s after %s: %s", c.reason, c.want, c.asked, view.Verdict, strings.Join(tr.asked, ", "), view.Message)
+			}
+		})
+	}
+}
+
+func TestExchanges(t *testing.T) {
+	lines := []string{"example.org. 60 IN MX 20 a.example.", "example.org. 60 IN MX 10 C.example.", "example.org. 60 IN MX 10 b.example.", "example.org. 60 IN MX 30 c.example."}
+	if got := exchanges(result(t, dnssec.Secure, lines...).RRs); !slices.Equal(got, []string{"b.example", "c.example", "a.example"}) {
+		t.Error(got)
+	}
+	for i := range 2 * maxHosts {
+		lines = append(lines, fmt.Sprintf("example.org. 60 IN MX 40 x%02d.example.", i))
+	}
+	if got := exchanges(result(t, dnssec.Secure, lines...).RRs); len(got) != maxHosts || got[0] != "b.example" {
+		t.Error(got)
+	}
+}
