@@ -119,9 +119,10 @@ func (r *run) publishedSets(o *ownerRun) map[tlsa.Parameters]bool {
 }
 
 // keepShield keeps a SHA-512 set that has left the policy while others have records of it at the owner:
-// for those alone senders would set our SHA-256 records aside.
+// for those alone senders would set our SHA-256 records aside. That a chain here matches one of them is no help:
+// the next key does not.
 func (r *run) keepShield(o *ownerRun, sets map[tlsa.Parameters]bool) {
-	others := r.elsewhere(o)
+	others := r.strangers(o)
 	for i := range r.keys {
 		for _, k := range r.keys[i].Records {
 			w, strong := weaker(k.Parameters)
@@ -136,6 +137,12 @@ func (r *run) keepShield(o *ownerRun, sets map[tlsa.Parameters]bool) {
 // elsewhere are the records of keys that live elsewhere: additional ones, and foreign ones at the owner
 // unless those are to go. What a chain here matches does not live elsewhere.
 func (r *run) elsewhere(o *ownerRun) []tlsa.Record {
+	return slices.DeleteFunc(r.strangers(o), r.presents)
+}
+
+// strangers are additional records, and foreign ones at the owner unless those are to go, but for those of
+// our keys.
+func (r *run) strangers(o *ownerRun) []tlsa.Record {
 	out := slices.Clone(r.f.Policy.Additional)
 	if !r.f.Policy.RemoveForeign {
 		out = append(out, o.primary...)
@@ -144,10 +151,7 @@ func (r *run) elsewhere(o *ownerRun) []tlsa.Record {
 		if slices.ContainsFunc(r.keys, func(t tracked) bool { return k.Data == t.SPKI || slices.Contains(t.Records, k) }) {
 			return true
 		}
-		if slices.Contains(o.facts.Written, k) && !slices.Contains(r.f.Policy.Additional, k) {
-			return true
-		}
-		return r.presents(k)
+		return slices.Contains(o.facts.Written, k) && !slices.Contains(r.f.Policy.Additional, k)
 	})
 }
 

@@ -34,7 +34,8 @@ func (r *run) publish() {
 	}
 }
 
-// foreign are the records at an owner that are neither wanted by us nor were ever written by us.
+// foreign are the records at an owner that are neither wanted by us nor were ever written by us, and that no
+// key of ours has: where it was forgotten who wrote such a record, it goes with the others of its key.
 func (r *run) foreign(o *ownerRun) []tlsa.Record {
 	served := o.primary
 	if !o.primaryKnown && o.last != nil {
@@ -45,8 +46,14 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 		}
 	}
 	return slices.DeleteFunc(tlsa.Normalize(served), func(k tlsa.Record) bool {
-		return slices.Contains(o.ours(), k) || slices.Contains(o.facts.Written, k)
+		return slices.Contains(o.ours(), k) || slices.Contains(o.facts.Written, k) || !o.removing && r.isOfOurKey(k)
 	})
+}
+
+// isOfOurKey says that a record names a key of ours, in a parameter set of now or of before. One that names
+// an issuer may be somebody else's too.
+func (r *run) isOfOurKey(k tlsa.Record) bool {
+	return k.Usage == tlsa.UsageDANEEE && slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(t.Records, k) })
 }
 
 // foreignMayGo says whether foreign records are to be taken out, and nothing can need them: a fresh

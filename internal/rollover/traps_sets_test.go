@@ -227,6 +227,33 @@ var agilityTraps = []trap{
 		s.settle()
 		s.showsExactly(of(p311, "a", "z"))
 	}},
+	{"a set of SHA-512 is not removed while a foreign record of it stands, be it of the key that is served still", func(t *testing.T) {
+		s := withSets(t, p311, p312)
+		s.hold("b", StageDeployed)
+		s.settle()
+		s.showsExactly(of(p311, "a", "b"), of(p312, "a", "b"))
+		// Status is lost, and with it that the records of a were ours; the endpoint has not taken b yet.
+		s.drop("a")
+		s.states, s.owners[0].written = nil, slices.Concat(of(p311, "b"), of(p312, "b"))
+		s.work()
+		s.wants(p311)
+		d := s.settle()
+		s.showsExactly(of(p311, "a", "b"), of(p312, "a", "b"))
+		s.warned(d, "parameter set 3 1 2 stays")
+	}},
+	{"a record of a key of ours goes with its set, also where it was forgotten who wrote it", func(t *testing.T) {
+		s := withSets(t, p311)
+		s.hold("b", StageStandby)
+		s.settle()
+		s.showsExactly(of(p311, "a", "b"))
+		s.owners[0].written = of(p311, "a")
+		s.wants(p312)
+		for range 3 {
+			s.now = s.now.Add(9 * time.Hour)
+			s.settle()
+		}
+		s.showsExactly(of(p312, "a", "b"))
+	}},
 	{"an additional SHA-512 is not put beside SHA-256 alone", func(t *testing.T) {
 		s := published(t)
 		s.policy.Additional = slices.Concat(of(p312, "z"), of(p211, "z"))
