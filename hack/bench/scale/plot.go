@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"image/color"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -86,7 +87,10 @@ func readTable(name string) (map[string][]float64, error) {
 	for _, line := range lines[1:] {
 		var values []float64
 		for _, text := range line {
-			v, err := strconv.ParseFloat(text, 64)
+			v, err := math.NaN(), error(nil)
+			if text != "" { // a run that was ended early has not measured all
+				v, err = strconv.ParseFloat(text, 64)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("read the figures: %w", err)
 			}
@@ -122,7 +126,9 @@ func (p panel) draw(table map[string][]float64) (*plot.Plot, error) {
 	for i, c := range p.curves {
 		var points plotter.XYs
 		for j, n := range table["domains"] {
-			points = append(points, plotter.XY{X: n, Y: table[c.column][j]})
+			if y := table[c.column][j]; !math.IsNaN(y) {
+				points = append(points, plotter.XY{X: n, Y: y})
+			}
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {
