@@ -104,7 +104,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 				w.forgetAll()
 			}
 		},
-		"foreign":     func(t *rapid.T) { w.meddle(t) },
+		"foreign": func(t *rapid.T) { w.meddle(t) },
 	}
 }
 

@@ -50,10 +50,10 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 	})
 }
 
-// isOfOurKey says that a record names a key of ours, in a parameter set of now or of before. One that names
-// an issuer may be somebody else's too.
+// isOfOurKey says that a record is right for a key of ours, in a parameter set of now or of before. One that
+// names an issuer may be somebody else's too; what is wanted here counts as ours all the same.
 func (r *run) isOfOurKey(k tlsa.Record) bool {
-	return k.Usage == tlsa.UsageDANEEE && slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(t.Records, k) })
+	return slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(t.Records, k) })
 }
 
 // foreignMayGo says whether foreign records are to be taken out, and nothing can need them: a fresh

@@ -254,6 +254,16 @@ var agilityTraps = []trap{
 		}
 		s.showsExactly(of(p312, "a", "b"))
 	}},
+	{"nor does a set of issuers leave a record behind of which it was forgotten who wrote it", func(t *testing.T) {
+		s := withSets(t, p311, p211)
+		s.hold("b", StageDeployed)
+		s.settle()
+		s.showsExactly(of(p311, "a", "b"), of(p211, "a", "b"))
+		s.owners[0].written = slices.Concat(of(p311, "a", "b"), of(p211, "a"))
+		s.wants(p311)
+		s.settle()
+		s.showsExactly(of(p311, "a", "b"))
+	}},
 	{"an additional SHA-512 is not put beside SHA-256 alone", func(t *testing.T) {
 		s := published(t)
 		s.policy.Additional = slices.Concat(of(p312, "z"), of(p211, "z"))
