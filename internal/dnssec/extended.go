@@ -25,7 +25,7 @@ func ExtendedErrors(m *dns.Msg) []string {
 			text = fmt.Sprintf("extended error %d", ede.InfoCode)
 		}
 		if ede.ExtraText != "" {
-			text += ": " + clean(ede.ExtraText)
+			text += ": " + CleanText(ede.ExtraText)
 		}
 		out = append(out, text)
 	}
@@ -38,8 +38,8 @@ const (
 	maxText     = 120
 )
 
-// clean makes text from the network fit for messages: printable ASCII, not long.
-func clean(s string) string {
+// CleanText makes text from the network fit for messages: printable ASCII, not long.
+func CleanText(s string) string {
 	out := strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
 			return '?'

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // maxHops is how many aliases are followed within one answer.
@@ -222,40 +224,14 @@ func rcodeText(rcode int) string {
 	return fmt.Sprintf("response code %d", rcode)
 }
 
-// edeText shows the extended error of a reply (RFC 8914), cleaned: the text is the server's.
+// edeText shows the first extended error of a reply (RFC 8914), cleaned: the text is the server's.
 func edeText(m *dns.Msg) string {
-	opt := m.IsEdns0()
-	if opt == nil {
+	errs := dnssec.ExtendedErrors(m)
+	if len(errs) == 0 {
 		return ""
 	}
-	for _, o := range opt.Option {
-		ede, ok := o.(*dns.EDNS0_EDE)
-		if !ok {
-			continue
-		}
-		text := dns.ExtendedErrorCodeToString[ede.InfoCode]
-		if text == "" {
-			text = fmt.Sprintf("extended error %d", ede.InfoCode)
-		}
-		if ede.ExtraText != "" {
-			text += ": " + cleanText(ede.ExtraText)
-		}
-		return " (the server says: " + text + ")"
-	}
-	return ""
+	return " (the server says: " + errs[0] + ")"
 }
 
-// cleanText makes text from the network fit for messages: printable ASCII, not long.
-func cleanText(s string) string {
-	const limit = 120
-	out := strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
-			return '?'
-		}
-		return c
-	}, s)
-	if len(out) > limit {
-		out = out[:limit] + "..."
-	}
-	return out
-}
+// cleanText makes text from the network fit for messages.
+func cleanText(s string) string { return dnssec.CleanText(s) }
