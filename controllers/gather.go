@@ -40,8 +40,8 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 			return nil, err
 		}
 	}
-	if zones, ok := w.zones.(*cachedZones); ok && zones.failure() != nil {
-		return nil, zones.failure()
+	if err := w.zones.failure(); err != nil {
+		return nil, err
 	}
 	run.shareEnds()
 	return run, nil

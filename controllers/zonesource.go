@@ -24,6 +24,8 @@ type zoneSource interface {
 	covering(name string) []*v1alpha1.DNSZone
 	// named is the DNSZone of that name; nil when there is none.
 	named(name types.NamespacedName) *v1alpha1.DNSZone
+	// failure is the error by which something was not found, if there was one: nothing is concluded then.
+	failure() error
 }
 
 // cachedZones finds DNSZones in the cache, by its indexes: to go through all of them for each MailDomain would
@@ -85,7 +87,6 @@ func (c *cachedZones) find(field, key string) []*v1alpha1.DNSZone {
 	return append([]*v1alpha1.DNSZone(nil), found...)
 }
 
-// failure is the error by which something was not found, if there was one: nothing is concluded then.
 func (c *cachedZones) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

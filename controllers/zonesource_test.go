@@ -40,6 +40,8 @@ func (l zoneList) named(name types.NamespacedName) *v1alpha1.DNSZone {
 	return nil
 }
 
+func (l zoneList) failure() error { return nil }
+
 // TestCachedZones: the indexes find what a look at every DNSZone would find.
 func TestCachedZones(t *testing.T) {
 	all := zoneList{

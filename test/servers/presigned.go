@@ -28,26 +28,10 @@ func StartPresigned(t testing.TB, zone string, records []string, args ...string)
 	p := &Presigned{daemon: d, Addr: d.addr, Zone: dns.Fqdn(zone)}
 	d.file("zone.db", fmt.Sprintf("$ORIGIN %s\n$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 300\n@ NS ns1\nns1 A %s\n%s\n", p.Zone, d.addr.Addr(), strings.Join(records, "\n")))
 	p.sign(args)
-	d.file("nsd.conf", fmt.Sprintf(`server:
-  ip-address: %s@%d
-  username: ""
-  chroot: ""
-  zonesdir: %[3]q
-  database: ""
-  pidfile: "nsd.pid"
-  xfrdfile: "xfrd.state"
-  zonelistfile: "zone.list"
-  xfrdir: %[3]q
-  cookie-secret-file: ""
-  server-count: 1
-  do-ip6: no
-  refuse-any: no
-remote-control:
-  control-enable: no
-zone:
-  name: %[4]q
+	d.file("nsd.conf", nsdServer(d, "refuse-any: no")+fmt.Sprintf(`zone:
+  name: %q
   zonefile: "zone.db.signed"
-`, d.addr.Addr(), d.addr.Port(), d.dir, p.Zone))
+`, p.Zone))
 	d.args = []string{"-d", "-c", filepath.Join(d.dir, "nsd.conf")}
 	d.ready = func() error {
 		_, err := serial(p.Addr, p.Zone)

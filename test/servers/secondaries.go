@@ -55,37 +55,18 @@ func StartNSDSecondary(t testing.TB, p *Primary, address string) *Secondary {
 	t.Helper()
 	d := newDaemon(t, "NSD secondary", "nsd", address)
 	s := &Secondary{daemon: d, Addr: d.addr, zone: p.Zone, of: p}
-	d.file("nsd.conf", fmt.Sprintf(`server:
-  ip-address: %[5]s@%[4]d
-  username: ""
-  chroot: ""
-  zonesdir: %[3]q
-  database: ""
-  pidfile: "nsd.pid"
-  xfrdfile: "xfrd.state"
-  zonelistfile: "zone.list"
-  xfrdir: %[3]q
-  cookie-secret-file: ""
-  xfrd-reload-timeout: 0
-  server-count: 1
-  do-ip6: no
-  minimal-responses: no
-  refuse-any: no
-  verbosity: 2
-remote-control:
-  control-enable: no
-key:
+	d.file("nsd.conf", nsdServer(d, "xfrd-reload-timeout: 0", "minimal-responses: no", "refuse-any: no", "verbosity: 2")+fmt.Sprintf(`key:
   name: %[1]q
   algorithm: hmac-sha256
   secret: %[2]q
 zone:
-  name: %[6]q
+  name: %[3]q
   zonefile: "zone.db"
   min-retry-time: 1
   min-refresh-time: 1
-  allow-notify: %[7]s %[1]s
-  request-xfr: %[7]s@%[8]d %[1]s
-`, transferKeyName, p.transferKey, d.dir, d.addr.Port(), d.addr.Addr(), p.Zone, p.addr.Addr(), p.addr.Port()))
+  allow-notify: %[4]s %[1]s
+  request-xfr: %[4]s@%[5]d %[1]s
+`, transferKeyName, p.transferKey, p.Zone, p.addr.Addr(), p.addr.Port()))
 	d.args = []string{"-d", "-c", filepath.Join(d.dir, "nsd.conf")}
 	return s.follow()
 }

@@ -54,23 +54,7 @@ func StartStaticNSD(t testing.TB, zones []StaticZone) *Static {
 	t.Helper()
 	d := newDaemon(t, "NSD", "nsd", "")
 	var conf strings.Builder
-	fmt.Fprintf(&conf, `server:
-  ip-address: %[1]s@%[2]d
-  username: ""
-  chroot: ""
-  zonesdir: %[3]q
-  database: ""
-  pidfile: "nsd.pid"
-  xfrdfile: "xfrd.state"
-  zonelistfile: "zone.list"
-  xfrdir: %[3]q
-  cookie-secret-file: ""
-  server-count: 1
-  do-ip6: no
-  verbosity: 2
-remote-control:
-  control-enable: no
-`, d.addr.Addr(), d.addr.Port(), d.dir)
+	conf.WriteString(nsdServer(d, "verbosity: 2"))
 	for i, z := range zones {
 		file := fmt.Sprintf("zone-%d.db", i)
 		d.file(file, z.Text)
