@@ -1,15 +1,20 @@
 package controllers
 
 import (
+	"unique"
+
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
 // Slim takes out of an object what no controller here reads, before it is cached. What is written back
 // loses nothing: managed fields are the API server's own, an issued request is not written any more, and
-// of Secrets the metadata alone is cached, which is not written.
+// of Secrets the metadata alone is cached, which is not written. What stays is copied: the decoder leaves room
+// at the end of each list that a copy does not have.
 func Slim(object any) (any, error) {
 	if _, gone := object.(cache.DeletedFinalStateUnknown); gone {
 		return object, nil
@@ -23,11 +28,26 @@ func Slim(object any) (any, error) {
 			o.Spec.Request, o.Status.CA = nil, nil
 		}
 		o.Spec.Extra, o.Spec.Groups = nil, nil
+		return o.DeepCopy(), nil
+	case *cmapi.Certificate:
+		return o.DeepCopy(), nil
+	case *v1alpha1.MailDomain:
+		shareWords(o.Status.Conditions)
+		return o.DeepCopy(), nil
 	case *metav1.PartialObjectMetadata:
 		o.Annotations = only(o.Annotations, cmapi.CertificateNameKey)
 		o.OwnerReferences = nil
 	}
 	return object, nil
+}
+
+// shareWords keeps one copy of the words that the conditions of all objects are made of.
+func shareWords(conditions []metav1.Condition) {
+	for i := range conditions {
+		c := &conditions[i]
+		c.Type, c.Reason = unique.Make(c.Type).Value(), unique.Make(c.Reason).Value()
+		c.Message = unique.Make(c.Message).Value()
+	}
 }
 
 // only keeps one entry of a map.

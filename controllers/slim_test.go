@@ -6,6 +6,8 @@ import (
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
 // TestSlim wants out of the cache what is not read, and nothing else.
@@ -34,6 +36,12 @@ func TestSlim(t *testing.T) {
 	}}}).(*metav1.PartialObjectMetadata)
 	if len(secret.Annotations) != 1 || secret.Annotations[cmapi.CertificateNameKey] != "mx" {
 		t.Errorf("the annotations of a Secret are %v", secret.Annotations)
+	}
+	domain := &v1alpha1.MailDomain{ObjectMeta: managed}
+	domain.Status.Conditions = append(make([]metav1.Condition, 0, 8), metav1.Condition{Type: "Ready", Reason: "Succeeded", Message: "all is well"})
+	slimmed := slim(domain).(*v1alpha1.MailDomain)
+	if conditions := slimmed.Status.Conditions; slimmed.ManagedFields != nil || cap(conditions) != 1 || conditions[0].Message != "all is well" {
+		t.Errorf("the conditions of a MailDomain are %v, with room for %d", conditions, cap(conditions))
 	}
 	gone := cache.DeletedFinalStateUnknown{Key: "mail/mx"}
 	if slim(gone) != gone {

@@ -30,6 +30,8 @@ const (
 type Options struct {
 	// Args are more flags.
 	Args []string
+	// Env is added to its environment, as NAME=VALUE.
+	Env []string
 	// WithoutPolicy leaves out the admission policy that holds requests for the operator.
 	WithoutPolicy bool
 	// Progress is called with a line about what is being done now.
@@ -64,7 +66,7 @@ func Start(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, erro
 	if err := c.GrantClusterRole(ctx, "dane-operator", user.Name); err != nil {
 		return nil, err
 	}
-	return c.StartProcess(program, path, arguments(user, o), nil)
+	return c.StartProcess(program, path, arguments(user, o), o.Env)
 }
 
 func arguments(user *kube.User, o Options) []string {
@@ -89,7 +91,7 @@ func Replica(ctx context.Context, c *kube.Cluster, name string, o Options) (*kub
 		"--leader-elect", "--leader-election-namespace", namespace, "--leader-election-lease-duration", Lease.String(),
 		"--leader-election-renew-deadline", (Lease * 2 / 3).String(), "--leader-election-retry-period", (Lease / 8).String(),
 	}, o.Args...)
-	return c.StartProcess(name, filepath.Join(c.Dir, program), arguments(user, o), nil)
+	return c.StartProcess(name, filepath.Join(c.Dir, program), arguments(user, o), o.Env)
 }
 
 // Lease is how long a leader among replicas has the lease for.

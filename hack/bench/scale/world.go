@@ -102,7 +102,7 @@ func (w *world) startOperator(ctx context.Context) (time.Time, error) {
 	}
 	args = append(args, strings.Fields(w.flags.operatorArgs)...)
 	var err error
-	w.operator, err = operator.Start(ctx, w.Cluster, operator.Options{Args: args, Progress: func(line string) { w.say("%s", line) }})
+	w.operator, err = operator.Start(ctx, w.Cluster, operator.Options{Args: args, Env: []string{"GOMEMLIMIT=" + w.flags.memory}, Progress: func(line string) { w.say("%s", line) }})
 	return time.Now(), err
 }
 
