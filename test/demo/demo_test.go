@@ -37,6 +37,7 @@ func TestDemo(t *testing.T) {
 		"applying test/demo/manifests/certificate.yaml",
 		"applying test/demo/manifests/dnszone.yaml",
 		"applying test/demo/manifests/maildomain.yaml",
+		"DNSSEC Secure",
 		"── 2. renewal with a standby key",
 		"── 3. renewal without a standby key",
 		"── 4. emergency",

@@ -20,6 +20,7 @@ const (
 	zoneName    = "example.test"
 	host        = "mx1.example.test"
 	domainName  = "example"
+	zoneObject  = "example-test"
 	certificate = "mx1"
 	secretName  = "mx1-tls"
 )
@@ -128,7 +129,11 @@ func (s *stage) draw(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		shot := snapshot{domain: md}
+		zone, err := s.lab.Zone(ctx, zoneObject)
+		if err != nil {
+			continue
+		}
+		shot := snapshot{domain: md, zone: zone}
 		if step := s.step.Load(); step != nil {
 			shot.step = *step
 		}

@@ -16,6 +16,7 @@ import (
 type snapshot struct {
 	step    string
 	domain  *v1alpha1.MailDomain
+	zone    *v1alpha1.DNSZone
 	servers []serverView
 	served  string
 	found   []tally
@@ -94,7 +95,7 @@ func (s snapshot) line() string {
 	for _, server := range s.servers {
 		shown = append(shown, fmt.Sprintf("%s shows %s", server.name, server.summary()))
 	}
-	return fmt.Sprintf("%s; served %s; %s; %s", strings.Join(shown, ", "), short(s.served), keysLine(s.domain), waitingLine(s.domain))
+	return fmt.Sprintf("%s; served %s; DNSSEC %s; %s; %s", strings.Join(shown, ", "), short(s.served), stateLine(s.zone), keysLine(s.domain), waitingLine(s.domain))
 }
 
 // picture is a snapshot for a terminal.
@@ -113,6 +114,7 @@ func (s snapshot) picture(elapsed string) string {
 	row("caches may hold", "%s", cachedLine(s.domain))
 	row("keys", "%s", keysLine(s.domain))
 	row("server presents", "%s", short(s.served))
+	row("DNSSEC of the zone", "%s", dnssecLine(s.zone))
 	row("waits for", "%s", waitingLine(s.domain))
 	row("safe", "%s", safeLine(s.domain))
 	sum := total(s.found)
@@ -195,6 +197,38 @@ func cachedLine(md *v1alpha1.MailDomain) string {
 		return "nothing"
 	}
 	return strings.Join(out, " ")
+}
+
+// stateLine is the DNSSEC state of the zone, and what else its condition says.
+func stateLine(z *v1alpha1.DNSZone) string {
+	if z == nil || z.Status.DNSSEC.State == "" {
+		return "not known yet"
+	}
+	line := string(z.Status.DNSSEC.State)
+	if c := meta.FindStatusCondition(z.Status.Conditions, v1alpha1.ConditionDNSSECSecure); c != nil && c.Message != "" {
+		line += " (" + c.Message + ")"
+	}
+	return line
+}
+
+// dnssecLine is the state of the zone with its keys, how it is entered, and how long its signatures last.
+func dnssecLine(z *v1alpha1.DNSZone) string {
+	line := stateLine(z)
+	if z == nil {
+		return line
+	}
+	found := z.Status.DNSSEC
+	if len(found.Keys) > 0 {
+		line += fmt.Sprintf(", %s, keys %s", strings.Join(found.Algorithms, " "), strings.Join(found.Keys, " "))
+	}
+	for _, ds := range found.DS {
+		tag, _, _ := strings.Cut(ds, " ")
+		line += ", entered by the DS record of key " + tag
+	}
+	if at := found.SignaturesExpire; at != nil {
+		line += ", signed until " + at.Local().Format(time.DateTime)
+	}
+	return line
 }
 
 func waitingLine(md *v1alpha1.MailDomain) string {

@@ -145,6 +145,12 @@ func (l *Lab) Domain(ctx context.Context, name string) (*v1alpha1.MailDomain, er
 	return md, l.Client.Get(ctx, types.NamespacedName{Namespace: l.Namespace, Name: name}, md)
 }
 
+// Zone reads a DNSZone.
+func (l *Lab) Zone(ctx context.Context, name string) (*v1alpha1.DNSZone, error) {
+	z := &v1alpha1.DNSZone{}
+	return z, l.Client.Get(ctx, types.NamespacedName{Namespace: l.Namespace, Name: name}, z)
+}
+
 // WaitDomain waits until a MailDomain is as done wants it; done returns what is still missing.
 func (l *Lab) WaitDomain(ctx context.Context, name string, timeout time.Duration, done func(*v1alpha1.MailDomain) string) (*v1alpha1.MailDomain, error) {
 	md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: name}}
