@@ -163,6 +163,10 @@ func (s *Server) answer(m, reply *dns.Msg) {
 		// An alias is answered for every type; where it leads is another question.
 		set = data.data[name][dns.TypeCNAME]
 	}
+	if q.Qtype == dns.TypeNSEC && len(set) == 0 {
+		// Every name has such a record, made when it is asked for: a denial of it would say that it is there.
+		set = []dns.RR{s.denial(name, data)}
+	}
 	if len(set) > 0 {
 		reply.Answer = s.withSignature(set, signed)
 		return
