@@ -22,6 +22,9 @@ type Config struct {
 	// Forwarders are recursive servers; they need not validate and are not trusted. With none, the
 	// Validator iterates itself.
 	Forwarders []netip.AddrPort
+	// FindForwarders gives more of them, anew for each message: those that are known by name. An error
+	// keeps that message from being sent, and no other.
+	FindForwarders func(ctx context.Context) ([]netip.AddrPort, error)
 	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's.
 	Stubs map[string][]netip.AddrPort
 	// Port of the servers that are found by delegation; zero for 53.
@@ -55,7 +58,7 @@ func New(c Config) (*Validator, error) {
 	switch {
 	case c.Transport == nil || c.Now == nil:
 		return nil, errors.Join(ErrConfig, errors.New("it has no transport or no clock"))
-	case len(c.Forwarders) == 0 && len(c.Stubs) == 0:
+	case !c.forwards() && len(c.Stubs) == 0:
 		return nil, errors.Join(ErrConfig, errors.New("it has neither forwarders nor servers to begin with: give root servers"))
 	}
 	if c.Port == 0 {
@@ -68,13 +71,15 @@ func New(c Config) (*Validator, error) {
 	if c.SHA1 {
 		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
 	}
-	if len(c.Forwarders) > 0 {
-		v.source = &forwarder{servers: c.Forwarders}
+	if c.forwards() {
+		v.source = &forwarder{servers: c.Forwarders, more: c.FindForwarders}
 	} else {
 		v.source = newIterator(c)
 	}
 	return v, nil
 }
+
+func (c *Config) forwards() bool { return len(c.Forwarders) > 0 || c.FindForwarders != nil }
 
 // lookup is one question of a caller, with all that is asked for its sake.
 type lookup struct {
