@@ -5,30 +5,70 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
 // exchangeTimeout is how long a server is waited for before the next is asked.
 const exchangeTimeout = 2 * time.Second
 
 // newValidator makes what validates from trust anchors down. It asks the servers of --resolvers where that
-// is set, and iterates from the root servers otherwise. The flags have been checked before.
+// is set. Otherwise it iterates from the root servers, or, where none gives signed answers, asks the
+// system's resolvers. The flags have been checked before.
 func newValidator(o *options, anchors []dnssec.Anchor) *dnssec.Validator {
 	config := dnssec.Config{
 		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout}, Now: time.Now,
 		Stubs: map[string][]netip.AddrPort{".": dnssec.RootServers()},
 	}
-	if len(o.resolvers) > 0 {
+	switch {
+	case len(o.resolvers) > 0:
 		config.FindForwarders = func(ctx context.Context) ([]netip.AddrPort, error) { return addressesOf(ctx, o.resolvers) }
+	default:
+		config.Fallback = zone.SystemResolvers()
 	}
 	v, err := dnssec.New(config)
 	if err != nil {
 		panic(err) // a programming error: there are a clock, a transport, and servers to begin with
 	}
 	return v
+}
+
+// maxValidators is how many sets of trust anchors have validators at once.
+const maxValidators = 64
+
+// validators makes one validator for each set of trust anchors: zones that have the same share what is known
+// of the zones above them.
+type validators struct {
+	options *options
+
+	mu   sync.Mutex
+	made map[string]*dnssec.Validator
+}
+
+func (v *validators) of(anchors []dnssec.Anchor) zone.Resolver {
+	var words []string
+	for _, ds := range anchors {
+		words = append(words, ds.Hdr.Name+" "+dnssec.PresentDS(ds))
+	}
+	slices.Sort(words)
+	key := strings.Join(words, "\n")
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	made, ok := v.made[key]
+	if !ok {
+		if v.made == nil || len(v.made) >= maxValidators {
+			v.made = map[string]*dnssec.Validator{}
+		}
+		made = newValidator(v.options, anchors)
+		v.made[key] = made
+	}
+	return made
 }
 
 // addressesOf finds the addresses of HOST:PORT entries; names are looked up by the system. The error is that

@@ -80,6 +80,13 @@ func (l *lookup) exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg
 	if l.messages++; l.messages > maxMessages {
 		return nil, fail(Unreachable, subject, "this takes more than %d messages: the delegations on the way are broken", maxMessages)
 	}
+	return l.askOne(ctx, server, q)
+}
+
+// askOne is exchange that does not count.
+func (l *lookup) askOne(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, *Error) {
+	asked := q.Question[0]
+	subject := asked.Name + " " + typeText(asked.Qtype)
 	m, err := l.config.Transport.Exchange(ctx, server, q)
 	if err != nil {
 		return nil, fail(Unreachable, subject, "no answer: %s", plainText(err)).from(server.String())

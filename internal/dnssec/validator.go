@@ -25,14 +25,21 @@ type Config struct {
 	// FindForwarders gives more of them, anew for each message: those that are known by name. An error
 	// keeps that message from being sent, and no other.
 	FindForwarders func(ctx context.Context) ([]netip.AddrPort, error)
-	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's.
+	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's. What is
+	// found by delegation below them is asked on public addresses alone, unless one of the servers given
+	// is itself not public.
 	Stubs map[string][]netip.AddrPort
+	// Fallback are recursive servers for when no root server gives signed answers; Forwarders go before.
+	Fallback []netip.AddrPort
 	// Port of the servers that are found by delegation; zero for 53.
 	Port uint16
 	// SHA1 lets signatures of algorithms 5 and 7 count. Without it they make a zone insecure (RFC 9905).
 	SHA1 bool
 	// Cache of verified signatures, to be shared with others; nil for one of its own.
 	Cache *Cache
+
+	// anywhere lets servers have any address, for the cases of others.
+	anywhere bool
 }
 
 // Validator finds RRsets and validates them from trust anchors downwards (RFC 4035 section 5). It keeps
@@ -71,9 +78,12 @@ func New(c Config) (*Validator, error) {
 	if c.SHA1 {
 		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
 	}
-	if c.forwards() {
+	switch {
+	case c.forwards():
 		v.source = &forwarder{servers: c.Forwarders, more: c.FindForwarders}
-	} else {
+	case len(c.Fallback) > 0:
+		v.source = &fallback{iterator: newIterator(c), forward: &forwarder{servers: c.Fallback}}
+	default:
 		v.source = newIterator(c)
 	}
 	return v, nil
@@ -89,6 +99,8 @@ type lookup struct {
 	messages int
 	// depth of questions for addresses of name servers within questions.
 	depth int
+	// anew is a name of whose DS records nothing counts that was said before.
+	anew string
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort
 }
@@ -99,13 +111,23 @@ func (v *Validator) begin() *lookup {
 
 // Lookup finds an RRset, following aliases, and validates every step.
 func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) Result {
-	name = dns.CanonicalName(name)
+	return v.begin().look(ctx, dns.CanonicalName(name), qtype)
+}
+
+// LookupDS finds the DS records of a zone as its parent has them now: what a referral said earlier does not
+// count, and what is known of the zones above does.
+func (v *Validator) LookupDS(ctx context.Context, zone string) Result {
+	l := v.begin()
+	l.anew = dns.CanonicalName(zone)
+	return l.look(ctx, l.anew, dns.TypeDS)
+}
+
+func (l *lookup) look(ctx context.Context, name string, qtype uint16) Result {
 	out := newResult(name, qtype)
 	if _, ok := dns.IsDomainName(name); !ok {
 		out.State, out.Cause = Indeterminate, fail(BadRRset, name, "this is not a domain name")
 		return out
 	}
-	l := v.begin()
 	seen := map[string]bool{}
 	for range maxHops {
 		f := l.find(ctx, out.Final, qtype)
