@@ -150,6 +150,19 @@ func TestSweepDS(t *testing.T) {
 	}{
 		{"signed", func(*fakeServer, *Config) {}, dnssec.Secure, 1, ""},
 		{"a signed denial", func(s *fakeServer, _ *Config) { delete(s.sets, setKey{childZone, dns.TypeDS}) }, dnssec.Secure, 0, ""},
+		{"an opt-out gap: a delegation with DS records would have a record of its own", func(s *fakeServer, _ *Config) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.optOut = true
+		}, dnssec.Secure, 0, ""},
+		{"an opt-out gap that is not signed right", func(s *fakeServer, _ *Config) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.optOut = true
+			s.before = func(kind uint16, sig *dns.RRSIG) {
+				if kind == dns.TypeNSEC3 {
+					sig.Expiration = sig.Inception + 60
+				}
+			}
+		}, dnssec.Bogus, 0, ""},
 		{"a signature that is wrong", func(s *fakeServer, _ *Config) {
 			s.before = func(kind uint16, sig *dns.RRSIG) {
 				if kind == dns.TypeDS {
