@@ -36,8 +36,10 @@ func (f *fallback) find(ctx context.Context, l *lookup, name string, qtype uint1
 		return f.iterator.find(ctx, l, name, qtype, accept)
 	}
 	err := f.forward.find(ctx, l, name, qtype, accept)
-	if err != nil && (err.Reason == Unreachable || err.Zone == "." && err.unsigned()) {
-		err.Detail += "; that resolver was asked because no root server can be (" + closed.Error() + ")"
+	// One that was found while this was being answered says so already.
+	const because = "; that resolver was asked because no root server can be"
+	if err != nil && (err.Reason == Unreachable || err.Zone == "." && err.unsigned()) && !strings.Contains(err.Detail, because) {
+		err.Detail += because + " (" + closed.Error() + ")"
 	}
 	return err
 }

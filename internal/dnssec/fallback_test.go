@@ -64,6 +64,9 @@ func TestFallback(t *testing.T) {
 		if asked := w.asks(); strings.Contains(asked, resolverAt) != c.resolver {
 			t.Errorf("%s: asked %s", c.reason, asked)
 		}
+		if r.Cause != nil && strings.Count(r.Cause.Error(), "no root server can be") != 1 {
+			t.Errorf("%s: it says it more than once: %v", c.reason, r.Cause)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +132,48 @@ func TestEnter(t *testing.T) {
 				t.Errorf("%q says %q", e.err, c.not)
 			}
 		})
+	}
+}
+
+// interceptor answers every question as a box on the way does that knows nothing of DNSSEC.
+type interceptor struct{ rcode int }
+
+func (i interceptor) Exchange(_ context.Context, _ netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	return new(dns.Msg).SetRcode(q, i.rcode), nil
+}
+
+// TestInterception: where something answers in place of the root servers, and of the system's resolver, no zone is
+// blamed for it.
+func TestInterception(t *testing.T) {
+	for _, c := range []struct {
+		reason   string
+		rcode    int
+		fallback bool
+		says     string
+	}{
+		{"a box that knows no name", dns.RcodeNameError, false, "answers of the root servers, or of the resolver asked in their place, come without signatures"},
+		{"a box that knows no data", dns.RcodeSuccess, false, "answers of the root servers, or of the resolver asked in their place, come without signatures"},
+		{"and the system's resolver is one too", dns.RcodeNameError, true, "intercepts DNS (port 53)"},
+		{"a box that refuses", dns.RcodeRefused, true, "it answers REFUSED"},
+	} {
+		config := dnssec.Config{
+			Anchors: dnssec.RootAnchors(), Transport: interceptor{c.rcode}, Now: time.Now,
+			Stubs: map[string][]netip.AddrPort{".": dnssec.RootServers()},
+		}
+		if c.fallback {
+			config.Fallback = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.53:53")}
+		}
+		v, err := dnssec.New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := enter(t.Context(), testZone, v)
+		if e.err == nil || e.err.State() != dnssec.Indeterminate || !strings.Contains(e.err.Error(), c.says) || !strings.Contains(e.err.Error(), "--resolvers") {
+			t.Errorf("%s: %+v", c.reason, e.err)
+		}
+		if again, _ := enter(t.Context(), testZone, v); e.err != nil && again.err.Error() != e.err.Error() {
+			t.Errorf("%s: the message changes from %q to %q", c.reason, e.err, again.err)
+		}
 	}
 }
 

@@ -67,8 +67,8 @@ func advise(zone string, cause *dnssec.Error) *dnssec.Error {
 
 // withoutSignatures is that even the root's keys come without: no zone is to blame for that.
 func withoutSignatures(cause *dnssec.Error) *dnssec.Error {
-	return &dnssec.Error{Reason: dnssec.Unreachable, Subject: ". DNSKEY", Server: cause.Server, Detail: fmt.Sprintf(
-		"answers of the root servers come without signatures (%s): something on the way intercepts DNS (port 53), or drops DNSSEC records; give the operator --resolvers that pass signatures on, or trust anchors of the zone itself (--trust-anchors or spec.dnssec.trustAnchors)", cause.Detail)}
+	return &dnssec.Error{Reason: dnssec.Unreachable, Subject: cause.Subject, Server: cause.Server,
+		Detail: "answers of the root servers, or of the resolver asked in their place, come without signatures: something on the way intercepts DNS (port 53), or drops DNSSEC records; give the operator --resolvers that pass signatures on, or trust anchors of the zone itself (--trust-anchors or spec.dnssec.trustAnchors)"}
 }
 
 func insecureAdvice(zone string, cause *dnssec.Error) string {
