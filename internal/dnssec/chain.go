@@ -38,7 +38,9 @@ const errNoZone = "there is no zone cut at this name: it is inside the zone %s"
 func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
 	zone = dns.CanonicalName(zone)
 	out := ZoneState{Zone: zone, State: Secure}
-	z := v.begin().zoneOf(ctx, zone)
+	l, end := v.begin(ctx)
+	defer end()
+	z := l.zoneOf(ctx, zone)
 	if z.err == nil && z.keys.zone != zone {
 		z.err = fail(NoZone, zone, errNoZone, z.keys.zone)
 	}

@@ -3,8 +3,10 @@ package dnssec
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,6 +124,53 @@ func TestLookupDS(t *testing.T) {
 	r := v.LookupDS(t.Context(), "Example.test")
 	if r.State != Secure || r.Kind != NoData || r.Zone != "test." || w.asks() != "192.0.2.2 example.test. DS" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// crowd is a transport that lets nobody go until all who may be there at once are.
+type crowd struct {
+	mu        sync.Mutex
+	here, all int
+	full      chan struct{}
+	once      sync.Once
+}
+
+func (c *crowd) Exchange(ctx context.Context, _ netip.AddrPort, _ *dns.Msg) (*dns.Msg, error) {
+	c.mu.Lock()
+	if c.here++; c.here == maxTurns {
+		c.once.Do(func() { close(c.full) })
+	}
+	c.all = max(c.all, c.here)
+	c.mu.Unlock()
+	select {
+	case <-c.full:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.here--
+	return nil, errors.New("no route to host")
+}
+
+// TestQuestionsTakeTurns: not everybody who asks at once is on the way at once, and who must go does not wait.
+func TestQuestionsTakeTurns(t *testing.T) {
+	c := &crowd{full: make(chan struct{})}
+	v := newWorld(t).validator(func(config *Config) { config.Transport = c })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	for i := range 4 * maxTurns {
+		wg.Go(func() { v.LookupDS(t.Context(), fmt.Sprintf("zone%d.test.", i)) })
+	}
+	wg.Wait()
+	if c.all != maxTurns {
+		t.Errorf("%d questions were on the way at once, want %d", c.all, maxTurns)
+	}
+	for range maxTurns {
+		v.turns <- struct{}{}
+	}
+	if r := v.Lookup(gone, "a.test.", dns.TypeA); r.State != Indeterminate {
+		t.Errorf("who had to go got %+v", r)
 	}
 }
 

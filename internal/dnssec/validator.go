@@ -53,9 +53,16 @@ type Validator struct {
 	iterations uint16
 	source     source
 
+	// turns are taken by questions that are being answered.
+	turns chan struct{}
+
 	mu    sync.Mutex
 	links map[string]link
 }
+
+// maxTurns is how many questions are answered at the same time; others wait. So few of the many that a program
+// asks when it starts go up to the root: the rest finds what they have learnt.
+const maxTurns = 32
 
 // ErrConfig is wrapped by the error of New.
 var ErrConfig = errors.New("the validator cannot be used")
@@ -74,7 +81,7 @@ func New(c Config) (*Validator, error) {
 	if c.Cache == nil {
 		c.Cache = NewCache()
 	}
-	v := &Validator{config: c, checked: c.Cache, links: map[string]link{}}
+	v := &Validator{config: c, checked: c.Cache, links: map[string]link{}, turns: make(chan struct{}, maxTurns)}
 	if c.SHA1 {
 		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
 	}
@@ -105,19 +112,29 @@ type lookup struct {
 	servers map[string][]netip.AddrPort
 }
 
-func (v *Validator) begin() *lookup {
-	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}
+// begin waits for a turn and begins a question, which ends with end.
+func (v *Validator) begin(ctx context.Context) (l *lookup, end func()) {
+	end = func() { <-v.turns }
+	select {
+	case v.turns <- struct{}{}:
+	case <-ctx.Done():
+		end = func() {} // nothing can be asked any more
+	}
+	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}, end
 }
 
 // Lookup finds an RRset, following aliases, and validates every step.
 func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) Result {
-	return v.begin().look(ctx, dns.CanonicalName(name), qtype)
+	l, end := v.begin(ctx)
+	defer end()
+	return l.look(ctx, dns.CanonicalName(name), qtype)
 }
 
 // LookupDS finds the DS records of a zone as its parent has them now: what a referral said earlier does not
 // count, and what is known of the zones above does.
 func (v *Validator) LookupDS(ctx context.Context, zone string) Result {
-	l := v.begin()
+	l, end := v.begin(ctx)
+	defer end()
 	l.anew = dns.CanonicalName(zone)
 	return l.look(ctx, l.anew, dns.TypeDS)
 }

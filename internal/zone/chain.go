@@ -27,8 +27,8 @@ const (
 	chainKeep  = 15 * time.Minute
 	chainEarly = 5 * time.Minute
 	chainRetry = 30 * time.Second
-	// chainLimit is how long one lookup may take.
-	chainLimit = 10 * time.Second
+	// chainLimit is how long one lookup may take, its turn among those of other zones included.
+	chainLimit = 20 * time.Second
 )
 
 // entry is how a zone is entered: the DS records by which the keys of each of its servers are judged, or why
@@ -135,7 +135,7 @@ func (c *chain) land(f *flight, e entry, ttl time.Duration) {
 		c.ends = now.Add(ttl)
 	case e.err.State() == dnssec.Insecure:
 		keep = max(keep, 2*chainRetry)
-	case e.err.State() == dnssec.Indeterminate && c.known != nil && c.known.err == nil && now.Before(c.ends):
+	case e.err.Reason == dnssec.Unreachable && c.known != nil && c.known.err == nil && now.Before(c.ends):
 		// Whom nobody contradicts is believed for as long as a resolver would.
 		f.got = *c.known
 		keep = min(c.ends.Sub(now), 2*chainRetry)

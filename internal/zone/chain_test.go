@@ -222,6 +222,7 @@ func TestChainKeeps(t *testing.T) {
 	expired := failedDS(dnssec.Expired, "test.", "example.test. DS")
 	unsigned := failedDS(dnssec.UnsignedDelegation, testZone, "example.test. DS")
 	unsigned.TTL = 24 * time.Hour
+	gone := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Final: "other.", Hops: []dnssec.Hop{{}}}
 	for _, c := range []struct {
 		reason string
 		first  dnssec.Result
@@ -243,6 +244,8 @@ func TestChainKeeps(t *testing.T) {
 			{0, &noAnswerDS, false, dnssec.Secure, 1}, {39 * time.Second, nil, false, dnssec.Secure, 2}, {2 * time.Second, nil, false, dnssec.Indeterminate, 3}}},
 		{"what contradicts it counts at once", long, []step{
 			{0, nil, false, dnssec.Secure, 1}, {time.Hour, &noAnswerDS, false, dnssec.Secure, 2}, {time.Minute, &unsigned, false, dnssec.Insecure, 3}}},
+		{"as does that it is not delegated any more, which somebody said", long, []step{
+			{0, nil, false, dnssec.Secure, 1}, {time.Hour, &gone, false, dnssec.Indeterminate, 2}}},
 		{"a check looks it up anew", long, []step{{0, nil, false, dnssec.Secure, 1}, {31 * time.Second, &expired, true, dnssec.Bogus, 2}}},
 		{"but not what was looked up just now", expired, []step{{0, nil, false, dnssec.Bogus, 1}, {5 * time.Second, &long, true, dnssec.Bogus, 1}}},
 	} {
