@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -218,5 +220,38 @@ func TestZoneWithABadAnchorFile(t *testing.T) {
 	z.Spec.DNSSEC.TrustAnchors = []v1alpha1.TrustAnchor{v1alpha1.TrustAnchor("12345 13 2 " + strings.Repeat("c", 64))}
 	if got := b.r.trustProblem(z); got != "" {
 		t.Error(got)
+	}
+}
+
+// TestTrustOfAMountedConfigMap swaps the folder behind the file, as the kubelet does.
+func TestTrustOfAMountedConfigMap(t *testing.T) {
+	dir := t.TempDir()
+	put := func(version, text string) {
+		t.Helper()
+		steps := []error{
+			os.Mkdir(filepath.Join(dir, version), 0o700),
+			os.WriteFile(filepath.Join(dir, version, "anchors.ds"), []byte(text), 0o600),
+			os.Symlink(version, filepath.Join(dir, "..next")),
+			os.Rename(filepath.Join(dir, "..next"), filepath.Join(dir, "..data")),
+		}
+		if err := errors.Join(steps...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("..1", anchorLine(".", "a"))
+	file := filepath.Join(dir, "anchors.ds")
+	if err := os.Symlink(filepath.Join("..data", "anchors.ds"), file); err != nil {
+		t.Fatal(err)
+	}
+	trust, err := NewTrust(func() ([]byte, error) { return os.ReadFile(file) }, testclock.NewFakeClock(time.Unix(1e9, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put("..2", anchorLine(".", "a")+anchorLine("test.", "b"))
+	if changed := trust.look(); !changed {
+		t.Error("the new file was not seen")
+	}
+	if anchors, problem := trust.Anchors(); ownersOfAnchors(anchors) != ". test." || problem != "" {
+		t.Errorf("%v %s", anchors, problem)
 	}
 }
