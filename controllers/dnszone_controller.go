@@ -31,8 +31,8 @@ type DNSZoneReconciler struct {
 	zones  *zoneRegistry
 	// newClient makes the client of a zone.
 	newClient func(zone.Config) zone.Client
-	// anchors are the operator's trust anchors, resolvers its recursive servers.
-	anchors   []dnssec.Anchor
+	// trust are the operator's trust anchors, resolvers its recursive servers.
+	trust     *Trust
 	resolvers []string
 	// wake enqueues a DNSZone; wakeDomains the MailDomains that it concerns, by its name and its zone.
 	wake        func(types.NamespacedName)
@@ -72,7 +72,7 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if entry.health == nil {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	next := zoneStatus(z, entry.health, r.Clock.Now())
+	next := zoneStatus(z, entry.health, r.trustProblem(z), r.Clock.Now())
 	task, again, err := r.delegate(ctx, z, &next)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -53,6 +53,8 @@ type zoneConditions struct {
 	z      *v1alpha1.DNSZone
 	status *v1alpha1.DNSZoneStatus
 	now    time.Time
+	// trust is what is wrong with the operator's trust anchors; empty when nothing is.
+	trust string
 }
 
 func (c zoneConditions) set(kind string, status metav1.ConditionStatus, reason, message string) finding {
@@ -63,8 +65,9 @@ func (c zoneConditions) set(kind string, status metav1.ConditionStatus, reason, 
 	return finding{status, reason, message}
 }
 
-// zoneStatus is the status that follows from a look at the zone.
-func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, now time.Time) v1alpha1.DNSZoneStatus {
+// zoneStatus is the status that follows from a look at the zone. A problem with the operator's trust anchors is
+// told beside.
+func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, trust string, now time.Time) v1alpha1.DNSZoneStatus {
 	next := v1alpha1.DNSZoneStatus{
 		ObservedGeneration: z.Generation, Conditions: slices.Clone(z.Status.Conditions), Serial: int64(h.Serial),
 		DNSSEC: v1alpha1.ZoneDNSSECStatus{
@@ -79,7 +82,7 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, now time.Time) v1alpha1.DNS
 			SignaturesExpire: statusTime(s.SignaturesExpire),
 		})
 	}
-	c := zoneConditions{z: z, status: &next, now: now}
+	c := zoneConditions{z: z, status: &next, now: now, trust: trust}
 	c.settle(h)
 	return next
 }
@@ -139,7 +142,7 @@ func (c zoneConditions) inSync(h *zone.Health) finding {
 }
 
 func (c zoneConditions) secure(h *zone.Health) finding {
-	kind, message := v1alpha1.ConditionDNSSECSecure, together(h.DNSSEC.Message, worstText(h.Findings, false))
+	kind, message := v1alpha1.ConditionDNSSECSecure, together(h.DNSSEC.Message, c.trust, worstText(h.Findings, false))
 	switch h.DNSSEC.State {
 	case dnssec.Secure:
 		if f := worst(h.Findings, false); f != nil && f.Severity == health.Critical {

@@ -76,7 +76,7 @@ func TestMetricsOfZones(t *testing.T) {
 	})
 	zones.update(types.NamespacedName{Namespace: "mail", Name: "unseen"}, func(e *zoneEntry) { e.client = &scriptedZone{} })
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(zoneCollector{zones})
+	registry.MustRegister(zoneCollector{zones, &Trust{problem: "line 1"}})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +95,7 @@ func TestMetricsOfZones(t *testing.T) {
 		"dane_operator_zone_findings example mail Critical example.com.":                   1,
 		"dane_operator_zone_findings example mail Warning example.com.":                    2,
 		"dane_operator_zone_findings example mail Notice example.com.":                     0,
+		"dane_operator_trust_anchors_usable":                                               0,
 	}
 	if len(got) != len(want) {
 		t.Errorf("%v", got)
@@ -105,7 +106,7 @@ func TestMetricsOfZones(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := registerMetrics(zones); err != nil {
+		if err := registerMetrics(zones, nil); err != nil {
 			t.Errorf("a second manager in one process: %v", err)
 		}
 	}

@@ -14,16 +14,20 @@ var (
 	zoneLabels        = []string{"namespace", "dnszone", "zone"}
 	signaturesExpire  = prometheus.NewDesc("dane_operator_zone_signatures_expire_timestamp_seconds", "Unix time at which the first signature runs out that a server of the zone showed.", zoneLabels, nil)
 	zoneFindings      = prometheus.NewDesc("dane_operator_zone_findings", "Findings in status.dnssec.findings of a DNSZone, by severity.", append(zoneLabels[:3:3], "severity"), nil)
+	trustUsable       = prometheus.NewDesc("dane_operator_trust_anchors_usable", "Whether the file of --trust-anchors, as it is now, can be used: 1, or 0 while the trust anchors before it count.", nil, nil)
 	findingSeverities = []health.Severity{health.Critical, health.Warning, health.Notice}
 )
 
-// zoneCollector shows what is known of every zone that is served. It reads when it is scraped, so that a
+// zoneCollector shows what is known of every zone that is served, and whether the trust anchors are those meant. It reads when it is scraped, so that a
 // DNSZone that went leaves nothing behind.
-type zoneCollector struct{ zones *zoneRegistry }
+type zoneCollector struct {
+	zones *zoneRegistry
+	trust *Trust
+}
 
-// registerMetrics shows the zones of a registry, in place of those of one before.
-func registerMetrics(zones *zoneRegistry) error {
-	c := zoneCollector{zones}
+// registerMetrics shows the zones of a registry and the trust anchors, in place of those of one before.
+func registerMetrics(zones *zoneRegistry, trust *Trust) error {
+	c := zoneCollector{zones, trust}
 	metrics.Registry.Unregister(c)
 	if err := metrics.Registry.Register(c); err != nil {
 		return fmt.Errorf("register the metrics of zones: %w", err)
@@ -35,10 +39,16 @@ func registerMetrics(zones *zoneRegistry) error {
 func (c zoneCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- signaturesExpire
 	out <- zoneFindings
+	out <- trustUsable
 }
 
 // Collect implements prometheus.Collector.
 func (c zoneCollector) Collect(out chan<- prometheus.Metric) {
+	usable := 1.0
+	if _, problem := c.trust.Anchors(); problem != "" {
+		usable = 0
+	}
+	out <- prometheus.MustNewConstMetric(trustUsable, prometheus.GaugeValue, usable)
 	c.zones.each(func(name types.NamespacedName, e zoneEntry) {
 		if e.health == nil || e.client == nil {
 			return

@@ -107,7 +107,7 @@ func TestPresentedBy(t *testing.T) {
 type alwaysPresents []*x509.Certificate
 
 func (c alwaysPresents) Probe(_ context.Context, target probe.Target) probe.Result {
-	return probe.Result{Target: target, Outcome: probe.Presented, Chain: c}
+	return probe.Result{Target: target, Outcome: probe.Presented, Chain: slices.Clone(c)}
 }
 
 func testPool(t *testing.T, objects ...client.Object) *proberPool {

@@ -24,7 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -32,8 +31,8 @@ import (
 // Options say how the controllers run.
 type Options struct {
 	Clock clock.WithTicker
-	// Anchors are the DNSSEC trust anchors of zones that name none.
-	Anchors []dnssec.Anchor
+	// Trust are the DNSSEC trust anchors of zones that name none; nil for none.
+	Trust *Trust
 	// Resolvers are the recursive servers (host:port) that delegations are found with.
 	Resolvers []string
 	// Prober connects to mail servers.
@@ -100,7 +99,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	z := &DNSZoneReconciler{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder, zones: registry,
-		newClient: o.NewZoneClient, anchors: o.Anchors, resolvers: o.Resolvers, wake: zones.add,
+		newClient: o.NewZoneClient, trust: o.Trust, resolvers: o.Resolvers, wake: zones.add,
 		wakeDomains: func(z types.NamespacedName, zone string) { wakeDomains(mgr.GetClient(), &domains, z, zone) },
 	}
 	if err := z.setup(mgr, &zones, o); err != nil {
@@ -110,8 +109,14 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := g.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
-	if err := registerMetrics(registry); err != nil {
+	if err := registerMetrics(registry, o.Trust); err != nil {
 		return err
+	}
+	if o.Trust != nil {
+		o.Trust.changed = func() { wakeZones(registry, zones.add) }
+		if err := mgr.Add(o.Trust); err != nil {
+			return fmt.Errorf("set up the trust anchors: %w", err)
+		}
 	}
 	return mgr.Add(&outside{registry: registry, pool: pool})
 }

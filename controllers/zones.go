@@ -56,6 +56,9 @@ func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
 
 // note compares a look with what is remembered, and has it say whether a change is in flight.
 func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
+	if d.DSUnknown {
+		d.DS = m.ds
+	}
 	seen := len(d.Keys) > 0
 	if !seen {
 		// No server gave any: the ones seen last stay, so that the next ones are compared with them.

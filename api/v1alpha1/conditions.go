@@ -115,7 +115,7 @@ const (
 const (
 	// ReasonSecure: the answers of every server validate.
 	ReasonSecure = "Secure"
-	// ReasonInsecure: the zone is not signed, or no trust anchor leads to it.
+	// ReasonInsecure: the zone is not signed, or a zone above proves that it is delegated without DNSSEC.
 	ReasonInsecure = "Insecure"
 	// ReasonBogus: an answer does not validate; senders do not deliver.
 	ReasonBogus = "Bogus"

@@ -251,7 +251,9 @@ type PropagationSpec struct {
 // ZoneDNSSECSpec says how answers are validated.
 type ZoneDNSSECSpec struct {
 	// trustAnchors are DS RDATA of this zone ("12345 13 2 HEX"), or of an ancestor with its owner
-	// ("test. DS 12345 13 2 HEX"). Default: the anchors of the operator.
+	// ("test. DS 12345 13 2 HEX"), from which the chain of trust is followed down then. Those of the deepest
+	// zone count. Default: the anchors of the operator, which are those of the public root unless it was
+	// given others by --trust-anchors.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8

@@ -24,7 +24,6 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/controllers"
-	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -85,8 +84,8 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "`ADDRESS:PORT` to serve Prometheus metrics on; 0 serves none")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
-	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from; for zones whose DNSZone names none")
-	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to find delegations with, asked with CD and DO; their word is never trusted. Default: the system's")
+	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
+	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to find delegations and to validate with, asked with CD and DO; their word is never trusted. Default: the system's to find delegations, and the root servers down to validate")
 	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in beside public addresses; may be repeated. Link-local and metadata addresses are never probed")
 	f.StringVar(&o.probeHelo, "probe-helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.DurationVar(&o.unknownHistory, "unknown-history", 24*time.Hour, "how long an answer is believed cached that may have been in DNS before the operator looked")
@@ -192,15 +191,9 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 			return out, fmt.Errorf("--resolvers %q: want HOST:PORT: %w", r, err)
 		}
 	}
-	if o.trustAnchors != "" {
-		file, err := os.Open(o.trustAnchors)
-		if err != nil {
-			return out, fmt.Errorf("--trust-anchors: %w", err)
-		}
-		defer file.Close() //nolint:errcheck // only read
-		if out.Anchors, err = dnssec.ParseAnchors(file); err != nil {
-			return out, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
-		}
+	var err error
+	if out.Trust, err = o.trust(); err != nil {
+		return out, err
 	}
 	dialer, err := o.prober()
 	if err != nil {
@@ -211,12 +204,25 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	if o.queryCeiling > 0 {
 		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
 	}
+	resolvers := &validators{options: o}
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
-			Clock: clock.RealClock{}, Ceiling: ceiling, Logger: log.WithName("zone").WithValues("zone", c.Zone),
+			Clock: clock.RealClock{}, Ceiling: ceiling, NewResolver: resolvers.of, Logger: log.WithName("zone").WithValues("zone", c.Zone),
 		})
 	}
 	return out, nil
+}
+
+// trust reads the trust anchors: those of the file, or else of the public root.
+func (o *options) trust() (*controllers.Trust, error) {
+	if o.trustAnchors == "" {
+		return controllers.RootTrust(), nil
+	}
+	trust, err := controllers.NewTrust(func() ([]byte, error) { return os.ReadFile(o.trustAnchors) }, clock.RealClock{})
+	if err != nil {
+		return nil, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
+	}
+	return trust, nil
 }
 
 func (o *options) prober() (probe.Prober, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,6 +123,40 @@ func ParseAnchors(r io.Reader) ([]Anchor, error) {
 // AnchorsOf are those of the anchors that stand for the zone itself, stronger digests alone where
 // there are any: a SHA-1 digest is ignored beside SHA-256 or SHA-384 (RFC 4509 section 3).
 func AnchorsOf(zone string, anchors []Anchor) []Anchor { return strongest(ofZone(zone, anchors)) }
+
+// AnchorsAbove are those of the anchors that stand for the deepest zone at or above a name: those that a
+// Validator begins with.
+func AnchorsAbove(name string, anchors []Anchor) []Anchor {
+	apex, ok := anchorZone(dns.CanonicalName(name), anchors)
+	if !ok {
+		return nil
+	}
+	return ofZone(apex, anchors)
+}
+
+// anchorZone is the deepest zone with a trust anchor at or above a name.
+func anchorZone(name string, anchors []Anchor) (string, bool) {
+	best, found := "", false
+	for _, ds := range anchors {
+		zone := dns.CanonicalName(ds.Hdr.Name)
+		if dns.IsSubDomain(zone, name) && (!found || below(best, zone)) {
+			best, found = zone, true
+		}
+	}
+	return best, found
+}
+
+// MergeAnchors are the first anchors, and those of the second that stand for names which none of the first
+// is at or above of: where somebody says whom to trust, nothing else counts.
+func MergeAnchors(first, second []Anchor) []Anchor {
+	out := slices.Clone(first)
+	for _, ds := range second {
+		if len(AnchorsAbove(ds.Hdr.Name, first)) == 0 {
+			out = append(out, ds)
+		}
+	}
+	return out
+}
 
 func ofZone(zone string, anchors []Anchor) []Anchor {
 	var out []Anchor

@@ -38,9 +38,11 @@ const errNoZone = "there is no zone cut at this name: it is inside the zone %s"
 func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
 	zone = dns.CanonicalName(zone)
 	out := ZoneState{Zone: zone, State: Secure}
-	z := v.begin().zoneOf(ctx, zone)
+	l, end := v.begin(ctx)
+	defer end()
+	z := l.zoneOf(ctx, zone)
 	if z.err == nil && z.keys.zone != zone {
-		z.err = fail(NoKeys, zone, errNoZone, z.keys.zone)
+		z.err = fail(NoZone, zone, errNoZone, z.keys.zone)
 	}
 	if z.err != nil {
 		out.State, out.Cause, out.Until = z.err.State(), z.err, z.until
@@ -50,21 +52,9 @@ func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
 	return out
 }
 
-// anchorZone is the deepest zone with a trust anchor at or above a name.
-func (v *Validator) anchorZone(name string) (string, bool) {
-	best, found := "", false
-	for _, ds := range v.config.Anchors {
-		zone := dns.CanonicalName(ds.Hdr.Name)
-		if dns.IsSubDomain(zone, name) && (!found || below(best, zone)) {
-			best, found = zone, true
-		}
-	}
-	return best, found
-}
-
 // zoneOf walks down to the zone that a name is in.
 func (l *lookup) zoneOf(ctx context.Context, name string) link {
-	apex, ok := l.anchorZone(name)
+	apex, ok := anchorZone(name, l.config.Anchors)
 	if !ok {
 		return link{err: fail(NoAnchor, name, "no trust anchor is configured for this name or a zone above it")}
 	}
@@ -142,6 +132,9 @@ func (l *lookup) descend(ctx context.Context, above link, child string) link {
 		if err != nil {
 			return err.in(above.keys.zone).from(r.server)
 		}
+		if out.err != nil {
+			out.err = out.err.from(r.server)
+		}
 		return nil
 	})
 	if err != nil {
@@ -175,7 +168,7 @@ func (l *lookup) readDS(ctx context.Context, above link, p piece) (link, *Error)
 			anchors = append(anchors, ds)
 		}
 	}
-	out := l.keysOf(ctx, p.name, given{anchors, "DS record at its parent"})
+	out := l.keysOf(ctx, p.name, given{anchors, parentDS})
 	if out.until.After(until) {
 		out.until = until
 	}

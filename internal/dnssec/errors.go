@@ -9,6 +9,8 @@ type Reason string
 const (
 	// NoAnchor: no trust anchor of the zone is configured.
 	NoAnchor Reason = "NoAnchor"
+	// NoZone: the name is inside a zone, and no zone itself.
+	NoZone Reason = "NoZone"
 	// NoKeys: the zone serves no DNSKEY RRset.
 	NoKeys Reason = "NoKeys"
 	// AnchorMismatch: no DNSKEY of the zone matches a trust anchor.

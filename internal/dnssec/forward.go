@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -24,12 +25,15 @@ type source interface {
 	deepest(name string, now time.Time) string
 }
 
-// forwarder asks recursive servers.
-type forwarder struct{ servers []netip.AddrPort }
+// forwarder asks recursive servers: those listed, and those that more gives.
+type forwarder struct {
+	servers []netip.AddrPort
+	more    func(context.Context) ([]netip.AddrPort, error)
+}
 
 func (f *forwarder) find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error {
-	var worst *Error
-	for _, server := range f.servers {
+	servers, worst := f.all(ctx, name+" "+typeText(qtype))
+	for _, server := range servers {
 		m, err := l.exchange(ctx, server, question(name, qtype, true))
 		if err == nil {
 			err = accept(reply{m, server.String()})
@@ -40,6 +44,22 @@ func (f *forwarder) find(ctx context.Context, l *lookup, name string, qtype uint
 		worst = telling(worst, err)
 	}
 	return worst
+}
+
+// all are the servers to ask. The error is what counts when none of them answers.
+func (f *forwarder) all(ctx context.Context, subject string) ([]netip.AddrPort, *Error) {
+	if f.more == nil {
+		return f.servers, nil
+	}
+	found, err := f.more(ctx)
+	servers := append(slices.Clone(f.servers), found...)
+	switch {
+	case err != nil:
+		return servers, fail(Unreachable, subject, "no server to ask: %v", err)
+	case len(servers) == 0:
+		return nil, fail(Unreachable, subject, "no server to ask: no resolver is known")
+	}
+	return servers, nil
 }
 
 func (f *forwarder) deepest(string, time.Time) string { return "." }
@@ -60,6 +80,13 @@ func (l *lookup) exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg
 	if l.messages++; l.messages > maxMessages {
 		return nil, fail(Unreachable, subject, "this takes more than %d messages: the delegations on the way are broken", maxMessages)
 	}
+	return l.askOne(ctx, server, q)
+}
+
+// askOne is exchange that does not count.
+func (l *lookup) askOne(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, *Error) {
+	asked := q.Question[0]
+	subject := asked.Name + " " + typeText(asked.Qtype)
 	m, err := l.config.Transport.Exchange(ctx, server, q)
 	if err != nil {
 		return nil, fail(Unreachable, subject, "no answer: %s", plainText(err)).from(server.String())

@@ -29,8 +29,8 @@ type delegation struct {
 	// names of the servers, those whose addresses were not given along first.
 	names []string
 	until time.Time
-	// fixed ones are configured.
-	fixed bool
+	// fixed ones are configured; private ones, or those above them, have servers that are not public.
+	fixed, private bool
 	// ds is what the parent said of the DS records when it referred to the zone, and dsUntil how long
 	// that may be used.
 	ds      reply
@@ -49,7 +49,7 @@ func newIterator(c Config) *iterator {
 	it := &iterator{port: c.Port, zones: map[string]delegation{}}
 	for zone, addrs := range c.Stubs {
 		zone = dns.CanonicalName(zone)
-		it.zones[zone] = delegation{zone: zone, addrs: addrs, fixed: true}
+		it.zones[zone] = delegation{zone: zone, addrs: addrs, fixed: true, private: amongPrivate(addrs)}
 	}
 	return it
 }
@@ -96,7 +96,7 @@ func (it *iterator) keep(d delegation) {
 }
 
 func (it *iterator) find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error {
-	if qtype == dns.TypeDS {
+	if qtype == dns.TypeDS && name != l.anew {
 		if r, ok := it.referredDS(name, l.now); ok && accept(r) == nil {
 			return nil
 		}
@@ -134,9 +134,10 @@ func (it *iterator) askZone(ctx context.Context, l *lookup, at delegation, name 
 			break
 		}
 		server := addrs[asked]
-		m, err := l.exchange(ctx, server, question(name, qtype, false))
+		m, err := l.askServer(ctx, at, server, question(name, qtype, false))
 		if err == nil {
 			if next := it.referral(m, at.zone, name, qtype, l.now); next != nil {
+				next.private = at.private
 				next.keepDS(m, server.String(), l.now)
 				return next, nil
 			}
@@ -150,6 +151,18 @@ func (it *iterator) askZone(ctx context.Context, l *lookup, at delegation, name 
 		worst = fail(Unreachable, name+" "+typeText(qtype), "no address of a server is found").in(at.zone)
 	}
 	return nil, worst
+}
+
+// askServer asks a server of a zone, if it may be asked.
+func (l *lookup) askServer(ctx context.Context, at delegation, server netip.AddrPort, q *dns.Msg) (*dns.Msg, *Error) {
+	if why := at.forbidden(server.Addr()); why != "" && !l.config.anywhere {
+		return nil, fail(Unreachable, q.Question[0].Name+" "+typeText(q.Question[0].Qtype), "%s", why).in(at.zone).from(server.String())
+	}
+	m, err := l.exchange(ctx, server, q)
+	if err != nil {
+		err = err.in(at.zone)
+	}
+	return m, err
 }
 
 // referral reads a message that gives no answer and knows servers of a zone nearer to the name.

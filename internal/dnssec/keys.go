@@ -32,13 +32,25 @@ func KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor,
 // KeysFor trusts the DNSKEY RRset of a zone if one of its keys matches an anchor of the zone and
 // signs the RRset (RFC 4035 section 5.2). The error is an *Error; its State says what the zone is then.
 func (c *Cache) KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor, now time.Time) (*Keys, error) {
+	return c.keysBy(zone, dnskeys, sigs, given{anchors, "trust anchor"}, now)
+}
+
+// KeysUnder is KeysFor by the DS records that the parent of the zone has, validated before.
+func (c *Cache) KeysUnder(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, ds []*dns.DS, now time.Time) (*Keys, error) {
+	return c.keysBy(zone, dnskeys, sigs, given{ds, parentDS}, now)
+}
+
+// parentDS is what DS records are that a parent gives.
+const parentDS = "DS record at its parent"
+
+func (c *Cache) keysBy(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Time) (*Keys, error) {
 	zone = dns.CanonicalName(zone)
-	mine := ofZone(zone, anchors)
-	if len(mine) == 0 {
+	by.anchors = ofZone(zone, by.anchors)
+	if len(by.anchors) == 0 {
 		return nil, fail(NoAnchor, zone, "no trust anchor (DS record) of this zone is configured")
 	}
 	k := &Keys{zone: zone, checked: c}
-	if err := k.trust(dnskeys, sigs, given{mine, "trust anchor"}, now, newWork()); err != nil {
+	if err := k.trust(dnskeys, sigs, by, now, newWork()); err != nil {
 		return nil, err
 	}
 	return k, nil

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -22,6 +23,14 @@ func RootAnchors() []Anchor {
 		})
 	}
 	return out
+}
+
+// WithRoot are the anchors given, and those of the public root where none of the root is among them.
+func WithRoot(anchors []Anchor) []Anchor {
+	if len(ofZone(".", anchors)) > 0 {
+		return anchors
+	}
+	return append(slices.Clone(anchors), RootAnchors()...)
 }
 
 // RootServers are addresses of the public root servers (https://www.internic.net/domain/named.root):

@@ -173,7 +173,7 @@ func (u *unboundTally) replay(t *testing.T, s *scenario) {
 	if len(s.stubs)+len(s.forward) == 0 {
 		s.stubs["."] = []netip.AddrPort{netip.MustParseAddrPort("193.0.14.129:53")} // the file names none
 	}
-	v, err := New(Config{Anchors: s.anchors, Transport: transport, Now: func() time.Time { return now }, Stubs: s.stubs, Forwarders: s.forward, SHA1: true})
+	v, err := New(Config{Anchors: s.anchors, Transport: transport, Now: func() time.Time { return now }, Stubs: s.stubs, Forwarders: s.forward, SHA1: true, anywhere: true})
 	if err != nil {
 		t.Fatal(err)
 	}

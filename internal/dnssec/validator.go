@@ -22,14 +22,24 @@ type Config struct {
 	// Forwarders are recursive servers; they need not validate and are not trusted. With none, the
 	// Validator iterates itself.
 	Forwarders []netip.AddrPort
-	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's.
+	// FindForwarders gives more of them, anew for each message: those that are known by name. An error
+	// keeps that message from being sent, and no other.
+	FindForwarders func(ctx context.Context) ([]netip.AddrPort, error)
+	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's. What is
+	// found by delegation below them is asked on public addresses alone, unless one of the servers given
+	// is itself not public.
 	Stubs map[string][]netip.AddrPort
+	// Fallback are recursive servers for when no root server gives signed answers; Forwarders go before.
+	Fallback []netip.AddrPort
 	// Port of the servers that are found by delegation; zero for 53.
 	Port uint16
 	// SHA1 lets signatures of algorithms 5 and 7 count. Without it they make a zone insecure (RFC 9905).
 	SHA1 bool
 	// Cache of verified signatures, to be shared with others; nil for one of its own.
 	Cache *Cache
+
+	// anywhere lets servers have any address, for the cases of others.
+	anywhere bool
 }
 
 // Validator finds RRsets and validates them from trust anchors downwards (RFC 4035 section 5). It keeps
@@ -43,9 +53,16 @@ type Validator struct {
 	iterations uint16
 	source     source
 
+	// turns are taken by questions that are being answered.
+	turns chan struct{}
+
 	mu    sync.Mutex
 	links map[string]link
 }
+
+// maxTurns is how many questions are answered at the same time; others wait. So few of the many that a program
+// asks when it starts go up to the root: the rest finds what they have learnt.
+const maxTurns = 32
 
 // ErrConfig is wrapped by the error of New.
 var ErrConfig = errors.New("the validator cannot be used")
@@ -55,7 +72,7 @@ func New(c Config) (*Validator, error) {
 	switch {
 	case c.Transport == nil || c.Now == nil:
 		return nil, errors.Join(ErrConfig, errors.New("it has no transport or no clock"))
-	case len(c.Forwarders) == 0 && len(c.Stubs) == 0:
+	case !c.forwards() && len(c.Stubs) == 0:
 		return nil, errors.Join(ErrConfig, errors.New("it has neither forwarders nor servers to begin with: give root servers"))
 	}
 	if c.Port == 0 {
@@ -64,17 +81,22 @@ func New(c Config) (*Validator, error) {
 	if c.Cache == nil {
 		c.Cache = NewCache()
 	}
-	v := &Validator{config: c, checked: c.Cache, links: map[string]link{}}
+	v := &Validator{config: c, checked: c.Cache, links: map[string]link{}, turns: make(chan struct{}, maxTurns)}
 	if c.SHA1 {
 		v.also = map[uint8]check{dns.RSASHA1: (*dns.RRSIG).Verify, dns.RSASHA1NSEC3SHA1: (*dns.RRSIG).Verify}
 	}
-	if len(c.Forwarders) > 0 {
-		v.source = &forwarder{servers: c.Forwarders}
-	} else {
+	switch {
+	case c.forwards():
+		v.source = &forwarder{servers: c.Forwarders, more: c.FindForwarders}
+	case len(c.Fallback) > 0:
+		v.source = &fallback{iterator: newIterator(c), forward: &forwarder{servers: c.Fallback}}
+	default:
 		v.source = newIterator(c)
 	}
 	return v, nil
 }
+
+func (c *Config) forwards() bool { return len(c.Forwarders) > 0 || c.FindForwarders != nil }
 
 // lookup is one question of a caller, with all that is asked for its sake.
 type lookup struct {
@@ -84,23 +106,45 @@ type lookup struct {
 	messages int
 	// depth of questions for addresses of name servers within questions.
 	depth int
+	// anew is a name of whose DS records nothing counts that was said before.
+	anew string
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort
 }
 
-func (v *Validator) begin() *lookup {
-	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}
+// begin waits for a turn and begins a question, which ends with end.
+func (v *Validator) begin(ctx context.Context) (l *lookup, end func()) {
+	end = func() { <-v.turns }
+	select {
+	case v.turns <- struct{}{}:
+	case <-ctx.Done():
+		end = func() {} // nothing can be asked any more
+	}
+	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}, end
 }
 
 // Lookup finds an RRset, following aliases, and validates every step.
 func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) Result {
-	name = dns.CanonicalName(name)
+	l, end := v.begin(ctx)
+	defer end()
+	return l.look(ctx, dns.CanonicalName(name), qtype)
+}
+
+// LookupDS finds the DS records of a zone as its parent has them now: what a referral said earlier does not
+// count, and what is known of the zones above does.
+func (v *Validator) LookupDS(ctx context.Context, zone string) Result {
+	l, end := v.begin(ctx)
+	defer end()
+	l.anew = dns.CanonicalName(zone)
+	return l.look(ctx, l.anew, dns.TypeDS)
+}
+
+func (l *lookup) look(ctx context.Context, name string, qtype uint16) Result {
 	out := newResult(name, qtype)
 	if _, ok := dns.IsDomainName(name); !ok {
 		out.State, out.Cause = Indeterminate, fail(BadRRset, name, "this is not a domain name")
 		return out
 	}
-	l := v.begin()
 	seen := map[string]bool{}
 	for range maxHops {
 		f := l.find(ctx, out.Final, qtype)

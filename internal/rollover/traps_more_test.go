@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -215,6 +216,20 @@ var endingTraps = []trap{
 		d = s.at(s.now.Add(30 * 24 * time.Hour))
 		s.shows(firstOwner, "a", "b") // what is not known to be gone stays
 		s.held(d, "a", WaitEndpoints, "no connection in time")
+	}},
+	{"a zone that senders cannot validate any more keeps its records, and gets no new ones", func(t *testing.T) {
+		for _, state := range []dnssec.State{dnssec.Insecure, dnssec.Bogus, dnssec.Indeterminate} {
+			s := rolled(t)
+			s.dnssec = DNSSEC{State: state, Message: "the parent is to blame"}
+			s.hold("c", StageRequested)
+			s.at(s.now.Add(72 * time.Hour))
+			d := s.settle()
+			s.shows(firstOwner, "a", "b")
+			s.held(d, "c", WaitDNSSEC, "the parent is to blame")
+			s.dnssec = DNSSEC{State: dnssec.Secure}
+			s.settle()
+			s.shows(firstOwner, "b", "c")
+		}
 	}},
 	{"an input that cannot be read removes nothing", func(t *testing.T) {
 		s := rolled(t)

@@ -19,8 +19,9 @@ func (k *knowledge) addresses(ctx context.Context, cfg Config, host string) Addr
 	}
 	list, _ := k.targets(ctx, cfg)
 	list = publicTargets(list)
+	e := k.entry(ctx, cfg)
 	found := make([]Address, len(list))
-	each(len(list), func(i int) { found[i] = k.addressesAt(ctx, cfg, list[i], host) })
+	each(len(list), func(i int) { found[i] = k.addressesAt(ctx, cfg, e, list[i], host) })
 	return mergeAddresses(host, list, found)
 }
 
@@ -54,7 +55,7 @@ func mergeAddresses(host string, list []target, found []Address) Address {
 }
 
 // addressesAt asks one server; Addrs is nil when it did not answer both questions.
-func (k *knowledge) addressesAt(ctx context.Context, cfg Config, t target, host string) Address {
+func (k *knowledge) addressesAt(ctx context.Context, cfg Config, e entry, t target, host string) Address {
 	if t.problem != "" {
 		return Address{Message: t.problem}
 	}
@@ -62,7 +63,7 @@ func (k *knowledge) addressesAt(ctx context.Context, cfg Config, t target, host 
 	defer s.close()
 	types := []uint16{dns.TypeA, dns.TypeAAAA}
 	replies := s.askAll(ctx, []*dns.Msg{query(cfg.Zone, dns.TypeDNSKEY), query(host, types[0]), query(host, types[1])})
-	keys, keyErr := k.keysFrom(cfg, replies[0])
+	keys, keyErr := k.keysFrom(cfg, e, replies[0])
 	out := Address{Addrs: []netip.Addr{}, Signed: true}
 	for i, qtype := range types {
 		r := replies[i+1]

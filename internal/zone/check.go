@@ -36,7 +36,9 @@ type seen struct {
 // check looks at the zone as a whole.
 func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	k.forgetServers()
+	k.chain.forget()
 	list, discovery := k.targets(ctx, cfg)
+	e := k.entry(ctx, cfg)
 	found := make([]seen, len(list))
 	owners := k.remembered.checked(cfg.Zone, k.opts.Clock.Now())
 	out := Health{}
@@ -45,14 +47,14 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 			out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg)
 			return
 		}
-		found[i] = k.look(ctx, cfg, list[i], owners)
+		found[i] = k.look(ctx, cfg, e, list[i], owners)
 	})
 	if discovery != nil {
 		out.Discovery = discovery.Error()
 	}
 	// What stands for servers that are not known was not asked; Discovery tells of it.
 	asked := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.health.Addr.IsValid() })
-	report := k.findings(ctx, cfg, asked)
+	report := k.findings(ctx, cfg, e, asked)
 	out.Findings = report.Findings
 	for i, f := range asked {
 		if f.primary && f.health.Reachable {
@@ -61,7 +63,7 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 		f.health.SignaturesExpire = report.Expire[i]
 		out.Servers = append(out.Servers, f.health)
 	}
-	out.DNSSEC = k.zoneDNSSEC(cfg, found)
+	out.DNSSEC = k.zoneDNSSEC(cfg, e, found)
 	if at := report.SignaturesExpire; !at.IsZero() && (out.DNSSEC.SignaturesExpire.IsZero() || at.Before(out.DNSSEC.SignaturesExpire)) {
 		out.DNSSEC.SignaturesExpire = at
 	}
@@ -84,7 +86,7 @@ func probePrimary(ctx context.Context, opts Options, cfg Config) Result {
 }
 
 // look asks one server about the zone, and about some of the owners that are looked after.
-func (k *knowledge) look(ctx context.Context, cfg Config, t target, owners []string) seen {
+func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, owners []string) seen {
 	out := seen{health: ServerHealth{Server: t.Server, Message: t.problem}, primary: t.primary}
 	questions := healthQuestions(cfg.Zone, owners)
 	if t.problem != "" {
@@ -104,7 +106,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, t target, owners []str
 	out.readSOA(cfg, replies[0])
 	out.readKeys(cfg, replies[1])
 	out.readCDS(cfg, replies[2])
-	keys, err := k.keysFrom(cfg, replies[1])
+	keys, err := k.keysFrom(cfg, e, replies[1])
 	if err != nil {
 		out.err = err
 		return out

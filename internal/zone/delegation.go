@@ -17,7 +17,7 @@ type Delegating interface {
 	// SweepKeys asks every public server of this zone for its DNSKEY, CDS and CDNSKEY RRsets.
 	SweepKeys(done func(KeySweep))
 	// SweepSignals looks for what the zone's name servers say of it under their own names (RFC 9615). There
-	// are none without Options.SecureLookup.
+	// are none without Options.NewResolver.
 	SweepSignals(done func([]delegation.Signal))
 	// PublishDS replaces the DS RRset of a zone delegated from this one.
 	PublishDS(DSChange, func(Result))

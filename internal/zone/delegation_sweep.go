@@ -3,6 +3,7 @@ package zone
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,7 +30,8 @@ func (k *knowledge) sweepDS(ctx context.Context, cfg Config, child string) DSSwe
 	list = publicTargets(list)
 	out := DSSweep{Answers: make([]delegation.Parent, len(list))}
 	ttls := make([]delegatedTTL, len(list))
-	each(len(list), func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, list[i], child) })
+	e := k.entry(ctx, cfg)
+	each(len(list), func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, e, list[i], child) })
 	var longest delegatedTTL
 	for _, t := range ttls {
 		longest = delegatedTTL{ds: max(longest.ds, t.ds), ns: max(longest.ns, t.ns)}
@@ -45,7 +47,7 @@ const firstDSTTL = time.Hour
 // delegatedTTL are the TTLs of the DS and NS records of a delegation; zero for none.
 type delegatedTTL struct{ ds, ns time.Duration }
 
-func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string) (delegation.Parent, delegatedTTL) {
+func (k *knowledge) dsAt(ctx context.Context, cfg Config, e entry, t target, child string) (delegation.Parent, delegatedTTL) {
 	out := delegation.Parent{Server: serverText(t.Server), Problem: t.problem, State: dnssec.Indeterminate}
 	if t.problem != "" {
 		return out, delegatedTTL{}
@@ -62,9 +64,9 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string
 		out.Problem = problem
 		return out, delegatedTTL{}
 	}
-	keys, err := k.keysFrom(cfg, replies[0])
+	keys, err := k.keysFrom(cfg, e, replies[0])
 	if err == nil {
-		_, err = validate(keys, got, dns.TypeDS, k.opts.Clock.Now())
+		err = provedDS(keys, got, k.opts.Clock.Now())
 	}
 	out.DS = dsOf(got.data())
 	out.State, out.Message = stateAndReason(err)
@@ -76,6 +78,18 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, t target, child string
 		ttl.ns = max(ttl.ns, seconds(rr.Header().Ttl))
 	}
 	return out, ttl
+}
+
+// provedDS validates a DS RRset, or that there is none. In an opt-out gap of the zone there is none: a
+// delegation with DS records has a NSEC3 record of its own (RFC 5155 section 7.1). What such a gap leaves open
+// is whether there is a delegation, and that the NS records have said.
+func provedDS(keys *dnssec.Keys, got reading, now time.Time) error {
+	_, err := validate(keys, got, dns.TypeDS, now)
+	var e *dnssec.Error
+	if got.denied && errors.As(err, &e) && e.Reason == dnssec.OptOut {
+		return nil
+	}
+	return err
 }
 
 // readDelegation reads the answers of a server of the parent about a zone below.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,6 +151,19 @@ func TestSweepDS(t *testing.T) {
 	}{
 		{"signed", func(*fakeServer, *Config) {}, dnssec.Secure, 1, ""},
 		{"a signed denial", func(s *fakeServer, _ *Config) { delete(s.sets, setKey{childZone, dns.TypeDS}) }, dnssec.Secure, 0, ""},
+		{"an opt-out gap: a delegation with DS records would have a record of its own", func(s *fakeServer, _ *Config) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.optOut = true
+		}, dnssec.Secure, 0, ""},
+		{"an opt-out gap that is not signed right", func(s *fakeServer, _ *Config) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.optOut = true
+			s.before = func(kind uint16, sig *dns.RRSIG) {
+				if kind == dns.TypeNSEC3 {
+					sig.Expiration = sig.Inception + 60
+				}
+			}
+		}, dnssec.Bogus, 0, ""},
 		{"a signature that is wrong", func(s *fakeServer, _ *Config) {
 			s.before = func(kind uint16, sig *dns.RRSIG) {
 				if kind == dns.TypeDS {
@@ -299,11 +313,11 @@ func TestNotifyParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := make(chan *dns.Msg, 10)
-	code := dns.RcodeRefused
+	var code atomic.Int32
 	server := &dns.Server{PacketConn: pc, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
 		got <- m
 		out := new(dns.Msg)
-		out.SetRcode(m, code)
+		out.SetRcode(m, int(code.Load()))
 		_ = w.WriteMsg(out)
 	}), MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }}
 	go func() { _ = server.ActivateAndServe() }()
@@ -326,7 +340,7 @@ func TestNotifyParent(t *testing.T) {
 		code  int
 		class Class
 	}{{dns.RcodeRefused, NotPermitted}, {dns.RcodeSuccess, Applied}} {
-		code = c.code
+		code.Store(int32(c.code))
 		a.NotifyParent(look.Targets[0], func(r Result) { results <- r })
 		if r := wait(t, results); r.Class != c.class || r.At.IsZero() {
 			t.Errorf("%s: got %s: %s", dns.RcodeToString[c.code], r.Class, r.Message)

@@ -103,6 +103,21 @@ func systemResolvers() ([]string, error) {
 	return out, nil
 }
 
+// SystemResolvers are the addresses of those of /etc/resolv.conf; none when it cannot be read.
+func SystemResolvers() []netip.AddrPort {
+	texts, err := systemResolvers()
+	if err != nil {
+		return nil
+	}
+	var out []netip.AddrPort
+	for _, text := range texts {
+		if at, err := netip.ParseAddrPort(text); err == nil {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
 func withPort(resolver string) string {
 	if addr, err := netip.ParseAddr(strings.Trim(resolver, "[]")); err == nil {
 		return netip.AddrPortFrom(addr, dnsPort).String()

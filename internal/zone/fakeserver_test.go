@@ -49,6 +49,8 @@ type fakeServer struct {
 	perConn        int
 	// recursive makes it answer like a resolver: from all it has.
 	recursive bool
+	// optOut denies by NSEC3 with a gap for unsigned delegations.
+	optOut bool
 
 	dnskey *dns.DNSKEY
 	signer crypto.Signer

@@ -187,6 +187,10 @@ func (s *fakeServer) deny(name string, m *dns.Msg) {
 		}
 	}
 	m.Ns = append(m.Ns, s.signed(s.sets[setKey{apex, dns.TypeSOA}])...)
+	if s.optOut {
+		m.Ns = append(m.Ns, s.signed([]dns.RR{optOutOf(apex)})...)
+		return
+	}
 	types := []uint16{dns.TypeRRSIG, dns.TypeNSEC}
 	for id := range s.sets {
 		if id.name == name {
@@ -226,4 +230,13 @@ func (s *fakeServer) signed(set []dns.RR) []dns.RR {
 		out = append(out, s.also(kind)...)
 	}
 	return append(out, sig)
+}
+
+// optOutOf is the NSEC3 record of a zone of one name, whose gap may hold any number of unsigned delegations.
+func optOutOf(apex string) *dns.NSEC3 {
+	hash := dns.HashName(apex, dns.SHA1, 0, "")
+	return &dns.NSEC3{
+		Hdr: header(strings.ToLower(hash)+"."+apex, dns.TypeNSEC3, 30), Hash: dns.SHA1, Flags: 1, HashLength: 20, NextDomain: hash,
+		TypeBitMap: []uint16{dns.TypeNS, dns.TypeSOA, dns.TypeRRSIG, dns.TypeDNSKEY},
+	}
 }

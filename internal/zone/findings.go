@@ -173,9 +173,9 @@ func (r *remembered) lag(found []seen, lagging []bool, now time.Time) []time.Tim
 }
 
 // findings judges what was seen, and says of each server when its first signature runs out.
-func (k *knowledge) findings(ctx context.Context, cfg Config, found []seen) health.Report {
+func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, found []seen) health.Report {
 	now := k.opts.Clock.Now()
-	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, Cache: k.cache, Parents: k.parents(ctx, cfg)}
+	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, DS: e.ds, Cache: k.cache, Parents: k.parents(ctx, cfg)}
 	for _, f := range found {
 		o.Servers = append(o.Servers, f.asked)
 	}

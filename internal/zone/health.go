@@ -14,10 +14,9 @@ import (
 )
 
 // zoneDNSSEC sums up what the servers show.
-func (k *knowledge) zoneDNSSEC(cfg Config, found []seen) ZoneDNSSEC {
-	out := ZoneDNSSEC{}
-	anchors := dnssec.AnchorsOf(cfg.Zone, cfg.Anchors)
-	for _, ds := range anchors {
+func (k *knowledge) zoneDNSSEC(cfg Config, e entry, found []seen) ZoneDNSSEC {
+	out := ZoneDNSSEC{DSUnknown: e.err != nil && e.err.State() != dnssec.Insecure}
+	for _, ds := range e.ds {
 		out.DS = append(out.DS, dnssec.PresentDS(ds))
 	}
 	var keys []*dns.DNSKEY
@@ -40,7 +39,7 @@ func (k *knowledge) zoneDNSSEC(cfg Config, found []seen) ZoneDNSSEC {
 	}
 	out.KeysChangedAt, out.KeyTTL = k.keysChanged(found)
 	out.KeysChanging = !out.KeysChangedAt.IsZero()
-	out.State, out.Message = zoneState(cfg.Zone, anchors, keys, found)
+	out.State, out.Message = zoneState(cfg.Zone, e, keys, found)
 	return out
 }
 
@@ -53,9 +52,13 @@ func algorithmText(a uint8) string {
 
 // zoneState is Secure when every server that answers validates; else it is that of the worst. Servers
 // that the user excepted, and those that do not answer, say nothing: reachability is reported elsewhere.
-func zoneState(zone string, anchors []dnssec.Anchor, keys []*dns.DNSKEY, found []seen) (dnssec.State, string) {
-	if len(anchors) == 0 {
-		return stateWithoutAnchor(zone, keys)
+// Where the zone cannot be entered, that is its state.
+func zoneState(zone string, e entry, keys []*dns.DNSKEY, found []seen) (dnssec.State, string) {
+	switch {
+	case e.err != nil && e.err.Reason == dnssec.NoAnchor:
+		return stateWithoutAnchor(zone, e.err, keys)
+	case e.err != nil:
+		return e.err.State(), e.err.Error()
 	}
 	answered := false
 	state, message := dnssec.Indeterminate, fmt.Sprintf("no server of the zone %s answers", zone)
@@ -88,9 +91,9 @@ func worse(a, b dnssec.State) bool {
 	return rank[a] > rank[b]
 }
 
-// stateWithoutAnchor is what can be said of a zone whose DS nobody told us: unsigned zones are
-// insecure whatever the parent says, others cannot be judged. The DS to copy is given.
-func stateWithoutAnchor(zone string, keys []*dns.DNSKEY) (dnssec.State, string) {
+// stateWithoutAnchor is what can be said of a zone that no trust anchor leads to: unsigned zones are insecure
+// whatever anybody says, others cannot be judged. The DS to copy is given.
+func stateWithoutAnchor(zone string, why error, keys []*dns.DNSKEY) (dnssec.State, string) {
 	if len(keys) == 0 {
 		return dnssec.Insecure, fmt.Sprintf("the zone %s is not signed: it serves no DNSKEY; senders ignore TLSA records of unsigned zones; sign the zone", zone)
 	}
@@ -104,7 +107,7 @@ func stateWithoutAnchor(zone string, keys []*dns.DNSKEY) (dnssec.State, string) 
 	}
 	slices.Sort(ds)
 	ds = slices.Compact(ds)
-	return dnssec.Indeterminate, fmt.Sprintf("no trust anchor of the zone %s is configured: set spec.dnssec.trustAnchors; its servers now show %s, which is to be compared with the signer's own key before it is trusted", zone, strings.Join(ds, ", "))
+	return dnssec.Indeterminate, fmt.Sprintf("%v; its servers now show %s, which is to be compared with the signer's own key before it is trusted", why, strings.Join(ds, ", "))
 }
 
 // keysChanged says when the DNSKEY set last changed, and how long caches keep it: now while servers

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -26,6 +27,8 @@ type knowledge struct {
 
 	// remembered for findings.
 	remembered remembered
+	// chain from a trust anchor above the zone.
+	chain chain
 
 	mu    sync.Mutex
 	found found
@@ -37,14 +40,35 @@ type knowledge struct {
 }
 
 func newKnowledge(opts Options) *knowledge {
-	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory()}
+	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory(), chain: chain{clock: opts.Clock}}
+}
+
+// entry gives how the zone is entered: by trust anchors of its own, else by the DS records that are found and
+// validated from an anchor above it.
+func (k *knowledge) entry(ctx context.Context, cfg Config) entry {
+	if own := dnssec.AnchorsOf(cfg.Zone, cfg.Anchors); len(own) > 0 {
+		return entry{ds: own}
+	}
+	r := k.resolver(cfg.Zone, cfg)
+	if r == nil {
+		return entry{err: &dnssec.Error{Reason: dnssec.NoAnchor, Subject: cfg.Zone,
+			Detail: "no trust anchor of this zone is configured: set spec.dnssec.trustAnchors to its DS record"}}
+	}
+	return k.chain.entry(ctx, cfg, r)
+}
+
+// resolver validates names from the anchors of a configuration down; nil when none is above the name.
+func (k *knowledge) resolver(name string, cfg Config) Resolver {
+	if k.opts.NewResolver == nil || len(dnssec.AnchorsAbove(name, cfg.Anchors)) == 0 {
+		return nil
+	}
+	return k.opts.NewResolver(cfg.Anchors)
 }
 
 // keysFrom trusts the DNSKEY RRset of one server's own answer. The error is for people.
-func (k *knowledge) keysFrom(cfg Config, r reply) (*dnssec.Keys, error) {
-	if len(dnssec.AnchorsOf(cfg.Zone, cfg.Anchors)) == 0 {
-		return nil, &dnssec.Error{Reason: dnssec.NoAnchor, Subject: cfg.Zone,
-			Detail: "no trust anchor of this zone is configured: set spec.dnssec.trustAnchors to its DS record"}
+func (k *knowledge) keysFrom(cfg Config, e entry, r reply) (*dnssec.Keys, error) {
+	if e.err != nil {
+		return nil, e.err
 	}
 	if r.err != nil {
 		return nil, errors.New("its DNSKEY records could not be read: " + silenceText(r.err))
@@ -57,5 +81,12 @@ func (k *knowledge) keysFrom(cfg Config, r reply) (*dnssec.Keys, error) {
 	if len(got.hops) > 0 {
 		h = got.hops[0]
 	}
-	return k.cache.KeysFor(cfg.Zone, h.set, h.sigs, cfg.Anchors, k.opts.Clock.Now())
+	if e.parent == "" {
+		return k.cache.KeysFor(cfg.Zone, h.set, h.sigs, e.ds, k.opts.Clock.Now())
+	}
+	keys, err := k.cache.KeysUnder(cfg.Zone, h.set, h.sigs, e.ds, k.opts.Clock.Now())
+	if err != nil {
+		return nil, e.blameParent(cfg.Zone, err)
+	}
+	return keys, nil
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/utils/clock"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // DialFunc opens a connection; network is "tcp" or "udp".
@@ -26,9 +28,10 @@ type Options struct {
 	// Rand makes message IDs; the default is the system's secure source.
 	Rand func() uint16
 
-	// SecureLookup finds and validates RRsets of any zone, for the signals of RFC 9615. Default: none, and
-	// then there are no signals.
-	SecureLookup SecureLookup
+	// NewResolver gives what validates from trust anchors down; for the same anchors it may give the same. It
+	// is used for zones without an anchor of their own, and for the signals of RFC 9615. Default: none.
+	// Then such zones are Indeterminate, and there are no signals.
+	NewResolver func(anchors []dnssec.Anchor) Resolver
 
 	// Ceiling of queries a second for each name server, shared by the actors of all zones. Default: none.
 	Ceiling *Ceiling

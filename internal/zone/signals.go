@@ -13,19 +13,15 @@ import (
 	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
 )
 
-// SecureLookup finds an RRset and validates it from a trust anchor down. The RRset is empty when it is
-// denied; why says what keeps it from being Secure.
-type SecureLookup func(ctx context.Context, name string, qtype uint16) (set []dns.RR, state dnssec.State, why string)
-
 // sweepSignals asks for the signal of every name server that is not below the zone itself: those could say
 // nothing that the zone does not say.
 func (k *knowledge) sweepSignals(ctx context.Context, cfg Config) []delegation.Signal {
-	if k.opts.SecureLookup == nil {
+	if k.opts.NewResolver == nil {
 		return nil
 	}
 	names := k.outside(ctx, cfg)
 	out := make([]delegation.Signal, len(names))
-	each(len(names), func(i int) { out[i] = k.signalOf(ctx, cfg.Zone, names[i]) })
+	each(len(names), func(i int) { out[i] = k.signalOf(ctx, cfg, names[i]) })
 	return out
 }
 
@@ -55,23 +51,28 @@ func (k *knowledge) outside(ctx context.Context, cfg Config) []string {
 }
 
 // signalOf looks at the name that RFC 9615 section 2 makes of a zone and a name server.
-func (k *knowledge) signalOf(ctx context.Context, zone, ns string) delegation.Signal {
+func (k *knowledge) signalOf(ctx context.Context, cfg Config, ns string) delegation.Signal {
 	out := delegation.Signal{Nameserver: strings.TrimSuffix(ns, "."), State: dnssec.Indeterminate}
-	name := "_dsboot." + zone + "_signal." + ns
+	name := "_dsboot." + cfg.Zone + "_signal." + ns
 	if _, ok := dns.IsDomainName(name); !ok {
 		out.Message = fmt.Sprintf("the name %s is too long", name)
+		return out
+	}
+	r := k.resolver(name, cfg)
+	if r == nil {
+		out.Message = fmt.Sprintf("no trust anchor is configured for %s or a zone above it", name)
 		return out
 	}
 	for _, of := range []struct {
 		qtype uint16
 		set   *[]dns.RR
 	}{{dns.TypeCDS, &out.CDS}, {dns.TypeCDNSKEY, &out.CDNSKEY}} {
-		set, state, why := k.opts.SecureLookup(ctx, name, of.qtype)
-		*of.set = set
-		if out.State = state; state != dnssec.Secure {
-			out.Message = why
+		got := r.Lookup(ctx, name, of.qtype)
+		if out.State = got.State; got.State != dnssec.Secure {
+			out.Message = got.Cause.Error()
 			return out
 		}
+		*of.set = got.RRs
 	}
 	return out
 }

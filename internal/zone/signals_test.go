@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -25,19 +24,20 @@ func TestSweepSignals(t *testing.T) {
 	var mu sync.Mutex
 	asked := map[string]int{}
 	opts := quick()
-	opts.SecureLookup = func(_ context.Context, name string, qtype uint16) ([]dns.RR, dnssec.State, string) {
+	opts.NewResolver = resolving(&fakeResolver{lookup: func(name string, qtype uint16) dnssec.Result {
 		mu.Lock()
 		defer mu.Unlock()
 		asked[name]++
 		switch {
 		case strings.Contains(name, "ns3."):
-			return nil, dnssec.Insecure, "elsewhere. is not signed"
+			return dnssec.Result{State: dnssec.Insecure, Cause: &dnssec.Error{Detail: "elsewhere. is not signed"}}
 		case qtype == dns.TypeCDS:
-			return []dns.RR{cds}, dnssec.Secure, ""
+			return dnssec.Result{State: dnssec.Secure, Kind: dnssec.Data, RRs: []dns.RR{cds}}
 		}
-		return nil, dnssec.Secure, ""
-	}
+		return dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData}
+	}})
 	cfg := testConfig(s)
+	cfg.Anchors = append(cfg.Anchors, rootAnchor())
 	cfg.Static = append(cfg.Static, s.addrPort(), other.addrPort())
 	got := signalsOf(t, startActor(t, cfg, opts))
 	if len(got) != 3 {
@@ -61,12 +61,25 @@ func TestSweepSignals(t *testing.T) {
 }
 
 func TestSignalOfALongName(t *testing.T) {
-	k := newKnowledge(Options{SecureLookup: func(context.Context, string, uint16) ([]dns.RR, dnssec.State, string) {
+	k := newKnowledge(Options{NewResolver: resolving(&fakeResolver{lookup: func(string, uint16) dnssec.Result {
 		t.Error("a name was looked up that is none")
-		return nil, dnssec.Secure, ""
-	}})
+		return dnssec.Result{State: dnssec.Secure}
+	}})})
 	long := strings.Repeat(strings.Repeat("a", 60)+".", 2)
-	if got := k.signalOf(t.Context(), long+"test.", "ns."+long+"test."); got.State != dnssec.Indeterminate || !strings.Contains(got.Message, "too long") {
+	cfg := Config{Zone: long + "test.", Anchors: []*dns.DS{rootAnchor()}}
+	if got := k.signalOf(t.Context(), cfg, "ns."+long+"test."); got.State != dnssec.Indeterminate || !strings.Contains(got.Message, "too long") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestSignalWithoutAnchor: a name server in a tree that nobody gave an anchor of says nothing.
+func TestSignalWithoutAnchor(t *testing.T) {
+	k := newKnowledge(Options{NewResolver: resolving(&fakeResolver{lookup: func(string, uint16) dnssec.Result {
+		t.Error("a name was looked up that no anchor is above")
+		return dnssec.Result{State: dnssec.Secure}
+	}})})
+	got := k.signalOf(t.Context(), Config{Zone: testZone, Anchors: []*dns.DS{newFakeServer(t).ds()}}, "ns.elsewhere.")
+	if got.State != dnssec.Indeterminate || !strings.Contains(got.Message, "no trust anchor") {
 		t.Errorf("got %+v", got)
 	}
 }

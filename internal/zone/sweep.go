@@ -18,8 +18,9 @@ func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []
 	k.remembered.swept(owners, start)
 	// The discovery error is among the targets.
 	list, _ := k.targets(ctx, cfg)
+	e := k.entry(ctx, cfg)
 	answers := make([][]Answer, len(list))
-	each(len(list), func(i int) { answers[i] = k.sweepServer(ctx, cfg, later, list[i], owners) })
+	each(len(list), func(i int) { answers[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
 	end := k.opts.Clock.Now()
 	out := make(map[string]Sweep, len(owners))
 	for i, owner := range owners {
@@ -47,7 +48,7 @@ func each(n int, f func(int)) {
 }
 
 // sweepServer asks one server for the zone's keys and all owners.
-func (k *knowledge) sweepServer(ctx context.Context, cfg Config, later bool, t target, owners []string) []Answer {
+func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) []Answer {
 	blank := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Message: t.problem}
 	if t.Addr.IsValid() {
 		blank.Address = t.Addr.String()
@@ -69,7 +70,7 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, later bool, t t
 	}
 	defer s.close()
 	replies := s.askAll(ctx, questions)
-	keys, keyErr := k.keysFrom(cfg, replies[0])
+	keys, keyErr := k.keysFrom(cfg, e, replies[0])
 	for i, owner := range owners {
 		got := k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
 		if t.primary {

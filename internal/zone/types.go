@@ -75,7 +75,8 @@ type Config struct {
 	// to ask. Empty: the system's.
 	Resolvers []string
 
-	// Anchors are DS records (of this zone; others are for full chain validation).
+	// Anchors are DS records of any zones. Those of the zone itself count alone where there are some; else
+	// those of the deepest zone above it are where its chain of trust begins.
 	Anchors []*dns.DS
 	// Interval between sweeps.
 	Interval time.Duration
@@ -228,6 +229,8 @@ type ZoneDNSSEC struct { //nolint:revive // DNSSEC alone would be read as a swit
 	Message string
 	// Algorithms by mnemonic, Keys by tag, DS and CDS in presentation form; sorted.
 	Algorithms, Keys, DS, CDS []string
+	// DSUnknown says that what the DS records are could not be found out; there may be some.
+	DSUnknown bool
 	// SignaturesExpire is when the first signature seen runs out.
 	SignaturesExpire time.Time
 	// KeysChanging says that the DNSKEY set differs between servers, or changed less than KeyTTL ago.

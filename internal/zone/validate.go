@@ -50,8 +50,11 @@ func validate(keys *dnssec.Keys, r reading, qtype uint16, now time.Time) (time.T
 // unsignedText says why an answer does not count as signed.
 func unsignedText(err error) string {
 	var e *dnssec.Error
-	if errors.As(err, &e) && e.Reason == dnssec.NoAnchor {
+	switch {
+	case errors.As(err, &e) && e.State() == dnssec.Indeterminate:
 		return "its answer cannot be validated: " + e.Error()
+	case e != nil && e.State() == dnssec.Insecure:
+		return "its answer is insecure: " + e.Error()
 	}
 	return "its answer does not validate: " + err.Error()
 }

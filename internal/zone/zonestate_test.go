@@ -50,10 +50,10 @@ func TestZoneState(t *testing.T) {
 		{"none but excepted ones", []seen{ignored(secure), silent(secure)}, dnssec.Indeterminate, none},
 		{"no servers", nil, dnssec.Indeterminate, none},
 	}
-	anchors := []dnssec.Anchor{{Hdr: header(testZone, dns.TypeDS, 60)}}
+	e := entry{ds: []dnssec.Anchor{{Hdr: header(testZone, dns.TypeDS, 60)}}}
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
-			if state, message := zoneState(testZone, anchors, nil, c.found); state != c.want || message != c.message {
+			if state, message := zoneState(testZone, e, nil, c.found); state != c.want || message != c.message {
 				t.Errorf("%s %q, want %s %q", state, message, c.want, c.message)
 			}
 		})

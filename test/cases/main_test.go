@@ -15,17 +15,27 @@ import (
 	"github.com/dane-operator/dane-operator/test/lab"
 	"github.com/dane-operator/dane-operator/test/mail"
 	"github.com/dane-operator/dane-operator/test/ns"
+	"github.com/dane-operator/dane-operator/test/operator"
 )
 
 // shared is the cluster with cert-manager and the operator; every test has a namespace of its own.
 var shared *lab.Lab
 
+// tree is the resolver of the operator: it knows the zones that tests add.
+var tree *ns.Tree
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	var err error
+	if tree, err = ns.StartTree("127.0.0.1:0"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer tree.Stop()
 	shared, err = lab.Start(context.Background(), lab.Options{
 		Namespace: "shared", Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
+		Operator: operator.Options{Args: []string{"--resolvers", tree.Addr}},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -47,19 +47,24 @@ func (z *Zone) start(s *Server) (*Server, error) {
 	s.data.Store(&now)
 	z.followers = append(z.followers, s)
 	z.mu.Unlock()
-	secrets := map[string]string{z.TSIGName: z.TSIGSecret}
+	s.servers = serve(s, listener, packets, map[string]string{z.TSIGName: z.TSIGSecret})
+	return s, nil
+}
+
+// serve answers over TCP and UDP.
+func serve(handler dns.Handler, listener net.Listener, packets net.PacketConn, secrets map[string]string) []*dns.Server {
 	accept := func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }
-	s.servers = []*dns.Server{
-		{Listener: listener, Handler: s, TsigSecret: secrets, MsgAcceptFunc: accept},
-		{PacketConn: packets, Handler: s, TsigSecret: secrets, MsgAcceptFunc: accept},
+	out := []*dns.Server{
+		{Listener: listener, Handler: handler, TsigSecret: secrets, MsgAcceptFunc: accept},
+		{PacketConn: packets, Handler: handler, TsigSecret: secrets, MsgAcceptFunc: accept},
 	}
-	for _, server := range s.servers {
+	for _, server := range out {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
 		go func() { _ = server.ActivateAndServe() }()
 		<-started
 	}
-	return s, nil
+	return out
 }
 
 // listen takes the same port for TCP and UDP.

@@ -35,13 +35,13 @@ func (p *Parent) ds(zone string) []*dns.DS {
 	return out
 }
 
-// entry are the DS records by which resolvers enter the zone: those of the parent, or the configured anchors
-// where the parent was not asked or did not tell.
+// entry are the DS records by which resolvers enter the zone: those of the parent, or those that we enter it
+// by where the parent was not asked or did not tell.
 func (l *look) entry() []*dns.DS {
 	if ds, known := l.parentDS(); known {
 		return ds
 	}
-	return dnssec.AnchorsOf(l.Zone, l.Anchors)
+	return l.DS
 }
 
 // signing finds out who shows keys.

@@ -73,11 +73,13 @@ type Observations struct {
 	Now time.Time
 	// Zone apex, absolute and in lower case.
 	Zone string
-	// Parents are the servers of the parent zone; empty when nobody asked them, and then Anchors stand in
-	// for the DS set.
+	// Parents are the servers of the parent zone; empty when nobody asked them, and then DS stands in for
+	// what they say.
 	Parents []Parent
-	// Anchors are configured DS records, of this zone and of others.
+	// Anchors are configured DS records, of this zone and of others. DS are the records by which the zone is
+	// entered: the anchors of the zone, or those that were validated from an anchor above it.
 	Anchors []dnssec.Anchor
+	DS      []*dns.DS
 	Servers []Server
 	// Cache of verified signatures; nil for none.
 	Cache *dnssec.Cache

@@ -139,7 +139,7 @@ func TestHealthy(t *testing.T) {
 			z.add(common.ksk.ToCDNSKEY().String())
 		}},
 		{reason: "the parent was not asked, the anchor fits", seen: func(o *Observations) {
-			o.Parents, o.Anchors = nil, []*dns.DS{ds(common.ksk, 2)}
+			o.Parents, o.DS = nil, []*dns.DS{ds(common.ksk, 2)}
 		}},
 		{reason: "the parent was not asked, and there is no anchor", seen: func(o *Observations) { o.Parents = nil }},
 		{reason: "BIND re-signs at 5 days of 14", zone: func(z *testZone) { z.left = 5 * day }},
@@ -227,7 +227,7 @@ func TestDelegation(t *testing.T) {
 	check(t, []row{
 		{reason: "the DS records are of another key", want: "DSMatchesNoKey", seen: both(ds(common.spare, 2))},
 		{reason: "the anchor is of another key, and the parent was not asked", want: "DSMatchesNoKey", seen: func(o *Observations) {
-			o.Parents, o.Anchors = nil, []*dns.DS{ds(common.spare, 2)}
+			o.Parents, o.DS = nil, []*dns.DS{ds(common.spare, 2)}
 		}},
 		{reason: "one server shows other keys", want: "DSMatchesNoKey@ns2 KeysDiffer", second: func(z *testZone) {
 			z.shown, z.entry = []testKey{common.spare, common.zsk}, []testKey{common.spare}

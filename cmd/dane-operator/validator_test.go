@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+func TestAddressesOfResolvers(t *testing.T) {
+	for _, c := range []struct {
+		reason  string
+		entries []string
+		want    []string
+		says    string
+	}{
+		{"addresses", []string{"192.0.2.53:53", "[2001:db8::53]:5353"}, []string{"192.0.2.53:53", "[2001:db8::53]:5353"}, ""},
+		{"an address of IPv4 in other clothes", []string{"[::ffff:192.0.2.53]:53"}, []string{"192.0.2.53:53"}, ""},
+		{"a name", []string{"localhost:53"}, []string{"127.0.0.1:53"}, ""},
+		{"one that cannot be used beside one that can", []string{"192.0.2.53:domain", "192.0.2.54:53"}, []string{"192.0.2.54:53"}, ""},
+		{"no port", []string{"192.0.2.53"}, nil, "want HOST:PORT"},
+		{"no port number", []string{"192.0.2.53:70000"}, nil, "want a port number"},
+		{"a name without address", []string{"nothing.invalid:53"}, nil, "the address of the resolver nothing.invalid:53 is not known"},
+	} {
+		got, err := addressesOf(t.Context(), c.entries)
+		if c.says != "" {
+			if err == nil || !strings.Contains(err.Error(), c.says) || len(got) > 0 {
+				t.Errorf("%s: %v, %v", c.reason, got, err)
+			}
+			continue
+		}
+		for _, want := range c.want {
+			if !slices.Contains(got, netip.MustParseAddrPort(want)) {
+				t.Errorf("%s: %v, %v, want %s", c.reason, got, err, want)
+			}
+		}
+	}
+}
+
+func TestValidatorsAreShared(t *testing.T) {
+	v := &validators{options: &options{}}
+	root := dnssec.RootAnchors()
+	back := slices.Clone(root)
+	slices.Reverse(back)
+	if v.of(root) != v.of(back) {
+		t.Error("the order of anchors makes another validator")
+	}
+	if v.of(root) == v.of(root[:1]) {
+		t.Error("other anchors have the same validator")
+	}
+	for i := range 3 * maxValidators {
+		ds, err := dnssec.ParseDS(fmt.Sprintf("%d 13 2 %s", i, strings.Repeat("ab", 32)), "test.")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.of([]dnssec.Anchor{ds})
+	}
+	if n := len(v.made); n > maxValidators {
+		t.Errorf("%d validators are kept", n)
+	}
+}
+
+func TestTrustOfTheFlag(t *testing.T) {
+	trust, err := (&options{}).trust()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if anchors, _ := trust.Anchors(); len(anchors) != len(dnssec.RootAnchors()) {
+		t.Errorf("without a file: %v", anchors)
+	}
+	file := filepath.Join(t.TempDir(), "anchors.ds")
+	o := &options{trustAnchors: file}
+	if _, err := o.trust(); err == nil || !strings.Contains(err.Error(), "--trust-anchors "+file) {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(file, []byte(". DS 1 13 2 "+strings.Repeat("ab", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if trust, err = o.trust(); err != nil {
+		t.Fatal(err)
+	}
+	if anchors, _ := trust.Anchors(); len(anchors) != 1 {
+		t.Errorf("%v", anchors)
+	}
+}

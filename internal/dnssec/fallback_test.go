@@ -1,0 +1,220 @@
+package dnssec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// resolverAt is a recursive server that knows what all servers of the world say.
+const resolverAt = "198.51.100.53"
+
+func (w *world) resolver() {
+	w.give(firstServer, "mx.example.test.", dns.TypeA, w.signed(w.example, nil, mxA))
+	for key, m := range w.answers {
+		if _, rest, _ := strings.Cut(key, " "); !strings.HasSuffix(rest, " ANY") {
+			w.answers[resolverAt+" "+rest] = m
+		}
+	}
+}
+
+// bare takes the signatures of a server's DNSKEY answer for the root away.
+func (w *world) bare(server string) {
+	w.give(server, ".", dns.TypeDNSKEY, &dns.Msg{Answer: []dns.RR{w.root.key}})
+}
+
+func (w *world) silence(server string) {
+	for key := range w.answers {
+		if strings.HasPrefix(key, server+" ") {
+			delete(w.answers, key)
+		}
+	}
+}
+
+// TestFallback: the system's resolver is asked where no root server gives signed answers, and there alone.
+func TestFallback(t *testing.T) {
+	for _, c := range []struct {
+		reason  string
+		spoil   func(*world)
+		state   State
+		because Reason
+		says    []string
+		// resolver says that it was asked.
+		resolver bool
+	}{
+		{"root servers answer", func(*world) {}, Secure, "", nil, false},
+		{"none does", func(w *world) { w.silence(rootServer) }, Secure, "", nil, true},
+		{"somebody answers in their place", func(w *world) { w.bare(rootServer) }, Secure, "", nil, true},
+		{"and drops signatures everywhere", func(w *world) { w.bare(rootServer); w.bare(resolverAt) }, Bogus, NoSignature,
+			[]string{"zone .: server 198.51.100.53:53: . DNSKEY", "no root server can be", "intercepts DNS (port 53)"}, true},
+		{"nobody answers at all", func(w *world) { w.silence(rootServer); w.silence(resolverAt) }, Indeterminate, Unreachable,
+			[]string{"server 198.51.100.53:53", "server 192.0.2.1:53: . DNSKEY: no answer"}, true},
+	} {
+		w := newWorld(t)
+		w.resolver()
+		c.spoil(w)
+		r := w.validator(func(c *Config) { c.Fallback = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")} }).
+			Lookup(t.Context(), "mx.example.test.", dns.TypeA)
+		w.is(r, c.state, c.because, c.says...)
+		if asked := w.asks(); strings.Contains(asked, resolverAt) != c.resolver {
+			t.Errorf("%s: asked %s", c.reason, asked)
+		}
+		if r.Cause != nil && strings.Count(r.Cause.Error(), "no root server can be") != 1 {
+			t.Errorf("%s: it says it more than once: %v", c.reason, r.Cause)
+		}
+	}
+}
+
+// TestFallbackEnds: the root servers are tried again after a while.
+func TestFallbackEnds(t *testing.T) {
+	w := newWorld(t)
+	w.resolver()
+	whole := w.answers[rootServer+" . DNSKEY"]
+	w.bare(rootServer)
+	v := w.validator(func(c *Config) { c.Fallback = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")} })
+	for _, s := range []struct {
+		after    time.Duration
+		resolver bool
+	}{{0, true}, {4 * time.Minute, true}, {2 * time.Minute, false}} {
+		w.now = w.now.Add(s.after)
+		w.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
+		if asked := w.asks(); strings.Contains(asked, resolverAt) != s.resolver {
+			t.Errorf("after %s it asked %s", s.after, asked)
+		}
+		w.give(rootServer, ".", dns.TypeDNSKEY, whole)
+	}
+}
+
+// TestFoundForwarders: resolvers that are known by name are found for each message.
+func TestFoundForwarders(t *testing.T) {
+	w := newWorld(t)
+	w.resolver()
+	var found []netip.AddrPort
+	var problem error
+	v := w.validator(func(c *Config) {
+		c.Stubs = nil
+		c.FindForwarders = func(context.Context) ([]netip.AddrPort, error) { return found, problem }
+	})
+	lookup := func() Result { return v.Lookup(t.Context(), "mx.example.test.", dns.TypeA) }
+	w.is(lookup(), Indeterminate, Unreachable, "no resolver is known")
+	problem = errors.New("the name has no address")
+	w.is(lookup(), Indeterminate, Unreachable, "the name has no address")
+	found, problem = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")}, nil
+	w.is(lookup(), Secure, "")
+}
+
+// TestLookupDS: what a referral said of DS records is not taken for what the parent has now.
+func TestLookupDS(t *testing.T) {
+	w := newWorld(t)
+	w.give(firstServer, "mx.example.test.", dns.TypeA, w.signed(w.example, nil, mxA))
+	v := w.validator()
+	w.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
+	w.asks()
+	w.give(testServer, "example.test.", dns.TypeDS, w.denied(w.test, 0, "example.test. 60 NSEC test. NS RRSIG NSEC"))
+	if r := v.Lookup(t.Context(), "example.test.", dns.TypeDS); r.Kind != Data || w.asks() != "" {
+		t.Errorf("without need it asked again: %+v", r)
+	}
+	r := v.LookupDS(t.Context(), "Example.test")
+	if r.State != Secure || r.Kind != NoData || r.Zone != "test." || w.asks() != "192.0.2.2 example.test. DS" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// crowd is a transport that lets nobody go until all who may be there at once are.
+type crowd struct {
+	mu        sync.Mutex
+	here, all int
+	full      chan struct{}
+	once      sync.Once
+}
+
+func (c *crowd) Exchange(ctx context.Context, _ netip.AddrPort, _ *dns.Msg) (*dns.Msg, error) {
+	c.mu.Lock()
+	if c.here++; c.here == maxTurns {
+		c.once.Do(func() { close(c.full) })
+	}
+	c.all = max(c.all, c.here)
+	c.mu.Unlock()
+	select {
+	case <-c.full:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.here--
+	return nil, errors.New("no route to host")
+}
+
+// TestQuestionsTakeTurns: not everybody who asks at once is on the way at once, and who must go does not wait.
+func TestQuestionsTakeTurns(t *testing.T) {
+	c := &crowd{full: make(chan struct{})}
+	v := newWorld(t).validator(func(config *Config) { config.Transport = c })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	for i := range 4 * maxTurns {
+		wg.Go(func() { v.LookupDS(t.Context(), fmt.Sprintf("zone%d.test.", i)) })
+	}
+	wg.Wait()
+	if c.all != maxTurns {
+		t.Errorf("%d questions were on the way at once, want %d", c.all, maxTurns)
+	}
+	for range maxTurns {
+		v.turns <- struct{}{}
+	}
+	if r := v.Lookup(gone, "a.test.", dns.TypeA); r.State != Indeterminate {
+		t.Errorf("who had to go got %+v", r)
+	}
+}
+
+func TestChoiceOfAnchors(t *testing.T) {
+	of := func(names ...string) []Anchor {
+		var out []Anchor
+		for _, name := range names {
+			out = append(out, &dns.DS{Hdr: dns.RR_Header{Name: name}})
+		}
+		return out
+	}
+	owners := func(anchors []Anchor) string {
+		var out []string
+		for _, ds := range anchors {
+			out = append(out, ds.Hdr.Name)
+		}
+		return strings.Join(out, " ")
+	}
+	for _, c := range []struct{ reason, got, want string }{
+		{"the deepest above a name", owners(AnchorsAbove("Mx.example.test", of(".", "test.", "test.", "other."))), "test. test."},
+		{"the name itself", owners(AnchorsAbove("test.", of("test.", "."))), "test."},
+		{"none above", owners(AnchorsAbove("example.", of("test.", "ample."))), ""},
+		{"what a zone names goes before all at and below it", owners(MergeAnchors(of("test."), of(".", "test.", "a.test.", "other."))), "test. . other."},
+		{"a root of one's own leaves nothing else", owners(MergeAnchors(of("."), of("test.", "."))), "."},
+		{"nothing named", owners(MergeAnchors(nil, of("test.", "."))), "test. ."},
+		{"the public root is added", owners(WithRoot(of("test."))), "test. . ."},
+		{"but not to a root of one's own", owners(WithRoot(of(".", "test."))), ". test."},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %q, want %q", c.reason, c.got, c.want)
+		}
+	}
+}
+
+// TestKeysUnder says that it was the parent who gave the DS records.
+func TestKeysUnder(t *testing.T) {
+	z, other := newZone(t, "example.test."), newZone(t, "example.test.")
+	set := []dns.RR{z.key}
+	sigs := []*dns.RRSIG{z.sign(set)}
+	if k, err := NewCache().KeysUnder(z.name, set, sigs, []Anchor{z.anchor()}, at); err != nil || k.Zone() != z.name {
+		t.Errorf("%v", err)
+	}
+	_, err := NewCache().KeysUnder(z.name, set, sigs, []Anchor{other.anchor()}, at)
+	if err == nil || !strings.Contains(err.Error(), "DS record at its parent") {
+		t.Errorf("%v", err)
+	}
+}

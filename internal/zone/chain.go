@@ -1,0 +1,157 @@
+package zone
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"k8s.io/utils/clock"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// Resolver finds RRsets and validates them from trust anchors down. *dnssec.Validator implements it; it is
+// used by many goroutines.
+type Resolver interface {
+	Lookup(ctx context.Context, name string, qtype uint16) dnssec.Result
+	// LookupDS finds the DS records of a zone as its parent has them now.
+	LookupDS(ctx context.Context, zone string) dnssec.Result
+	ZoneKeys(ctx context.Context, zone string) dnssec.ZoneState
+}
+
+const (
+	// chainKeep is how long the DS records of a zone count at the most before they are looked up anew;
+	// chainEarly before that, a lookup begins that nobody waits for. chainRetry is the least time from one
+	// lookup to the next.
+	chainKeep  = 15 * time.Minute
+	chainEarly = 5 * time.Minute
+	chainRetry = 30 * time.Second
+	// chainLimit is how long one lookup may take, its turn among those of other zones included.
+	chainLimit = 20 * time.Second
+)
+
+// entry is how a zone is entered: the DS records by which the keys of each of its servers are judged, or why
+// there are none.
+type entry struct {
+	ds []*dns.DS
+	// parent is the zone above that gives them; empty for trust anchors of the zone itself.
+	parent string
+	// err says why there are none: what proves that the zone is insecure, what is bogus on the way to it,
+	// or who does not answer. Nil when there are some.
+	err *dnssec.Error
+}
+
+// chain keeps how one zone is entered from trust anchors above it.
+type chain struct {
+	clock clock.PassiveClock
+
+	mu sync.Mutex
+	// of is the zone and the anchors that the rest is about.
+	of string
+	// known was found at a time, is to be found anew early or at the latest at renew, and serves until ends
+	// when that is not possible for want of answers.
+	known                  *entry
+	at, early, renew, ends time.Time
+	flight                 *flight
+}
+
+// flight is a lookup under way, with what it is about. Got is there when it is done.
+type flight struct {
+	of   string
+	done chan struct{}
+	got  entry
+}
+
+// entry gives how the zone is entered. What is kept serves for its time; else all who ask wait for one and the
+// same lookup.
+func (c *chain) entry(ctx context.Context, cfg Config, r Resolver) entry {
+	c.mu.Lock()
+	if of := chainOf(cfg); of != c.of {
+		c.of, c.known, c.flight = of, nil, nil
+	}
+	now := c.clock.Now()
+	fresh := c.known != nil && now.Before(c.renew)
+	if fresh && now.Before(c.early) {
+		defer c.mu.Unlock()
+		return *c.known
+	}
+	f := c.begin(ctx, cfg.Zone, r)
+	if fresh {
+		defer c.mu.Unlock()
+		return *c.known
+	}
+	c.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.got
+	case <-ctx.Done():
+		return entry{err: interrupted(cfg.Zone)}
+	}
+}
+
+func interrupted(zone string) *dnssec.Error {
+	return &dnssec.Error{Reason: dnssec.Unreachable, Subject: zone + " DS", Detail: "the lookup was broken off"}
+}
+
+// chainOf names a zone and its anchors.
+func chainOf(cfg Config) string {
+	out := cfg.Zone
+	for _, ds := range cfg.Anchors {
+		out += "\n" + ds.Hdr.Name + " " + dnssec.PresentDS(ds)
+	}
+	return out
+}
+
+// begin starts a lookup where none is under way. The caller holds the lock.
+func (c *chain) begin(ctx context.Context, zone string, r Resolver) *flight {
+	if c.flight != nil {
+		return c.flight
+	}
+	f := &flight{of: c.of, done: make(chan struct{})}
+	c.flight = f
+	go func() {
+		limited, cancel := context.WithTimeout(ctx, chainLimit)
+		defer cancel()
+		e, ttl := enter(limited, zone, r)
+		c.land(f, e, ttl)
+	}()
+	return f
+}
+
+// land keeps what a lookup has found.
+func (c *chain) land(f *flight, e entry, ttl time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer close(f.done)
+	if f.got = e; f.of != c.of {
+		return
+	}
+	c.flight = nil
+	now := c.clock.Now()
+	keep := min(ttl, chainKeep)
+	switch {
+	case e.err == nil:
+		c.ends = now.Add(ttl)
+	case e.err.State() == dnssec.Insecure:
+		keep = max(keep, 2*chainRetry)
+	case e.err.Reason == dnssec.Unreachable && c.known != nil && c.known.err == nil && now.Before(c.ends):
+		// Whom nobody contradicts is believed for as long as a resolver would.
+		f.got = *c.known
+		keep = min(c.ends.Sub(now), 2*chainRetry)
+	default:
+		keep = 2 * chainRetry
+	}
+	known := f.got
+	c.known, c.at, c.renew = &known, now, now.Add(keep)
+	c.early = now.Add(max(keep-chainEarly, keep/2))
+}
+
+// forget has the next who asks wait for a new lookup, unless the last is only just done.
+func (c *chain) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.clock.Now(); now.Sub(c.at) >= chainRetry && now.Before(c.renew) {
+		c.renew = now
+	}
+}
