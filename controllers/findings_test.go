@@ -105,7 +105,7 @@ func TestMetricsOfZones(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := registerMetrics(zones); err != nil {
+		if err := registerMetrics(zoneCollector{zones}); err != nil {
 			t.Errorf("a second manager in one process: %v", err)
 		}
 	}

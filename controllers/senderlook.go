@@ -1,0 +1,221 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+)
+
+// This file looks up what senders do with mail for a MailDomain.
+
+// senderJob is one look.
+type senderJob struct {
+	name types.NamespacedName
+	// domain is what mail is addressed to.
+	domain  string
+	targets []senderTarget
+	anchors []dnssec.Anchor
+	// trust stands for the anchors, mark for all that the views depend on as far as it is known here.
+	trust string
+	mark  uint64
+}
+
+// senderTarget is a host, and the port that other mail servers deliver to.
+type senderTarget struct {
+	host string
+	port int32
+	// probed says that the operator connects to it. Where it does not, the user vouches for it.
+	probed bool
+}
+
+// submission is the port for users alone (RFC 6409 section 3.1).
+const submission = 587
+
+// senderPort is the port of a host that other mail servers deliver to: 25, else the first other one that
+// speaks SMTP. It is 0 where there is none.
+func senderPort(server v1alpha1.MailServer) int32 {
+	found := int32(0)
+	for _, p := range server.Ports {
+		switch {
+		case p.Port == 25:
+			return 25
+		case found == 0 && p.Port != submission && protocolOf(p) == "SMTP":
+			found = p.Port
+		}
+	}
+	return found
+}
+
+// jobOf is the look that a run asks for. It has no targets when none is wanted.
+func (w *senderWatch) jobOf(run *domainRun) senderJob {
+	job := senderJob{name: run.key(), domain: run.md.Spec.Domain}
+	if !run.md.DeletionTimestamp.IsZero() {
+		return job
+	}
+	zones := []*v1alpha1.DNSZone{run.domainZone}
+	for _, h := range run.hosts {
+		if port := senderPort(h.server); port != 0 && !h.left(run) {
+			job.targets = append(job.targets, senderTarget{h.key.host, port, h.server.Probe.Mode != v1alpha1.ProbeDisabled})
+		}
+		zones = append(zones, h.zone)
+		for _, l := range h.linked {
+			zones = append(zones, l.zone)
+		}
+	}
+	job.anchors, job.trust = w.anchorsFor(zones)
+	job.mark = markOf(run, job.trust)
+	return job
+}
+
+// anchorsFor are the operator's trust anchors and those of zones, nil ones passed over, and a text that is the
+// same for the same anchors.
+func (w *senderWatch) anchorsFor(zones []*v1alpha1.DNSZone) ([]dnssec.Anchor, string) {
+	all := map[string]dnssec.Anchor{}
+	add := func(ds dnssec.Anchor) { all[ds.Hdr.Name+" "+dnssec.PresentDS(ds)] = ds }
+	for _, ds := range w.anchors {
+		add(ds)
+	}
+	for _, z := range zones {
+		if z == nil {
+			continue
+		}
+		for _, text := range z.Spec.DNSSEC.TrustAnchors {
+			// What cannot be read stands in the conditions of the DNSZone.
+			if ds, err := dnssec.ParseDS(string(text), z.Spec.Zone+"."); err == nil {
+				add(ds)
+			}
+		}
+	}
+	keys := slices.Sorted(maps.Keys(all))
+	var out []dnssec.Anchor
+	for _, key := range keys {
+		out = append(out, all[key])
+	}
+	return out, strings.Join(keys, "\n")
+}
+
+// markOf stands for what a run knows that views depend on: the spec, the trust anchors, the records that the
+// servers show, what the endpoints present, and whether the zones validate.
+func markOf(run *domainRun, trust string) uint64 {
+	h := fnv.New64a()
+	status := &run.md.Status
+	_, _ = fmt.Fprintln(h, run.md.Generation, trust)
+	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDNSSECSecure); c != nil {
+		_, _ = fmt.Fprintln(h, c.Reason)
+	}
+	for i := range status.MailServers {
+		s := &status.MailServers[i]
+		_, _ = fmt.Fprintln(h, s.Hostname, s.Records)
+		for _, e := range s.Endpoints {
+			_, _ = fmt.Fprintln(h, e.Address, e.Port, e.SPKISHA256, e.Verified)
+		}
+	}
+	return h.Sum64()
+}
+
+// maxResolvers bounds the sets of trust anchors that a resolver is kept for.
+const maxResolvers = 256
+
+// resolverOf is the resolver of a job's trust anchors.
+func (w *senderWatch) resolverOf(job senderJob) senderview.Resolver {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, ok := w.resolvers[job.trust]
+	if !ok {
+		if len(w.resolvers) >= maxResolvers {
+			clear(w.resolvers)
+		}
+		r = w.newResolver(job.anchors)
+		w.resolvers[job.trust] = r
+	}
+	return r
+}
+
+// look finds the views of the hosts. Those that nothing is known of for lack of answers are left out.
+func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *observer, now func() time.Time) map[string]v1alpha1.SenderViewStatus {
+	out := map[string]v1alpha1.SenderViewStatus{}
+	ports, probed := map[int32][]string{}, map[string]bool{}
+	for _, t := range j.targets {
+		ports[t.port] = append(ports[t.port], t.host)
+		probed[t.host] = t.probed
+	}
+	ground := soundness{job: j, resolver: r, states: map[string]dnssec.State{}}
+	for port, hosts := range ports {
+		judge := func(host, _ string, names []string, records []senderview.Record) (int, []senderview.Endpoint) {
+			var known []endpointProbe
+			if probed[host] {
+				known = probes.probesOf(hostKey{domain: j.name, host: host})
+			}
+			return judged(known, port, names, records, now())
+		}
+		d := senderview.LookAt(ctx, r, j.domain, uint16(port), hosts, judge) //nolint:gosec // the schema limits ports to 65535
+		for _, host := range hosts {
+			v, named := senderview.ViewAt(d, host)
+			if ground.holds(ctx, v) {
+				out[host] = v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderVerdict(v.Verdict), NotInMX: !named, Message: truncate(v.Message, 1024)}
+			}
+		}
+	}
+	return out
+}
+
+// soundness tells failures that every sender meets from those that are the operator's own: no way to the
+// name servers, or resolvers that leave signatures out.
+type soundness struct {
+	job      senderJob
+	resolver senderview.Resolver
+	// states of zones with a trust anchor.
+	states map[string]dnssec.State
+}
+
+// holds says whether a view says anything. Where a lookup has failed, the zone with the trust anchor above is
+// asked too; if that fails as well, so must the root not, which is always well.
+func (s soundness) holds(ctx context.Context, v senderview.HostView) bool {
+	if v.Verdict != senderview.Undeliverable || v.Blame == nil || v.Blame.State == dnssec.Secure || v.Blame.State == dnssec.Insecure {
+		return true
+	}
+	zone := anchorAbove(s.job.anchors, v.Blame.Name)
+	state := s.state(ctx, zone)
+	switch {
+	case state == dnssec.Secure || state == dnssec.Insecure:
+		return true
+	case zone != "." && len(dnssec.AnchorsOf(".", s.job.anchors)) > 0:
+		return s.state(ctx, ".") == dnssec.Secure
+	}
+	return zone != "." && state == dnssec.Bogus
+}
+
+func (s soundness) state(ctx context.Context, zone string) dnssec.State {
+	if zone == "" {
+		return dnssec.Indeterminate
+	}
+	state, ok := s.states[zone]
+	if !ok {
+		state = senderview.Anchored(ctx, s.resolver, zone)
+		s.states[zone] = state
+	}
+	return state
+}
+
+// anchorAbove is the deepest zone with a trust anchor at or above a name; empty where there is none.
+func anchorAbove(anchors []dnssec.Anchor, name string) string {
+	name = "." + strings.ToLower(strings.Trim(name, ".")) + "."
+	best := ""
+	for _, ds := range anchors {
+		if zone := ds.Hdr.Name; len(zone) > len(best) && strings.HasSuffix(name, "."+strings.TrimPrefix(zone, ".")) {
+			best = zone
+		}
+	}
+	return best
+}
