@@ -25,6 +25,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/controllers"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -216,6 +217,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 			Clock: clock.RealClock{}, Ceiling: ceiling, Logger: log.WithName("zone").WithValues("zone", c.Zone),
 		})
 	}
+	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return newValidator(o, anchors) }
 	return out, nil
 }
 
