@@ -29,6 +29,9 @@ type senderJob struct {
 	// trust stands for the anchors, mark for all that the views depend on as far as it is known here.
 	trust string
 	mark  uint64
+	// zones are those with a trust anchor or a DNSZone, bogus those of them that their own servers show to be,
+	// all as absolute names.
+	zones, bogus []string
 }
 
 // senderTarget is a host, and the port that other mail servers deliver to.
@@ -64,18 +67,40 @@ func (w *senderWatch) jobOf(run *domainRun) senderJob {
 		return job
 	}
 	zones := []*v1alpha1.DNSZone{run.domainZone}
+	add := func(z *v1alpha1.DNSZone, e zoneEntry) {
+		zones = append(zones, z)
+		if z != nil && dnssecFacts(e).State == dnssec.Bogus {
+			job.bogus = append(job.bogus, z.Spec.Zone+".")
+		}
+	}
 	for _, h := range run.hosts {
 		if port := senderPort(h.server); port != 0 && !h.left(run) {
 			job.targets = append(job.targets, senderTarget{h.key.host, port, h.server.Probe.Mode != v1alpha1.ProbeDisabled})
 		}
-		zones = append(zones, h.zone)
+		add(h.zone, h.entry)
 		for _, l := range h.linked {
-			zones = append(zones, l.zone)
+			add(l.zone, l.entry)
 		}
 	}
 	job.anchors, job.trust = w.anchorsFor(zones)
+	job.zones = zonesKnown(job.anchors, zones)
 	job.mark = markOf(run, job.trust)
 	return job
+}
+
+// zonesKnown are the zones of anchors and of DNSZones, nil ones passed over.
+func zonesKnown(anchors []dnssec.Anchor, zones []*v1alpha1.DNSZone) []string {
+	var out []string
+	for _, ds := range anchors {
+		out = append(out, ds.Hdr.Name)
+	}
+	for _, z := range zones {
+		if z != nil {
+			out = append(out, z.Spec.Zone+".")
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // anchorsFor are the operator's trust anchors and those of zones, nil ones passed over, and a text that is the
@@ -150,7 +175,7 @@ func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *obse
 		ports[t.port] = append(ports[t.port], t.host)
 		probed[t.host] = t.probed
 	}
-	ground := soundness{job: j, resolver: r, states: map[string]dnssec.State{}}
+	ground := soundness{job: j, resolver: r, seen: map[string]bool{}}
 	for port, hosts := range ports {
 		judge := func(host, _ string, names []string, records []senderview.Record) (int, []senderview.Endpoint) {
 			var known []endpointProbe
@@ -171,49 +196,46 @@ func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *obse
 }
 
 // soundness tells failures that every sender meets from those that are the operator's own: no way to the
-// name servers, or resolvers that leave signatures out.
+// name servers, resolvers that leave signatures out, or a zone of a private tree that they do not know.
 type soundness struct {
 	job      senderJob
 	resolver senderview.Resolver
-	// states of zones with a trust anchor.
-	states map[string]dnssec.State
+	// seen says of zones whether they are seen at all.
+	seen map[string]bool
 }
 
-// holds says whether a view says anything. Where a lookup has failed, the zone with the trust anchor above is
-// asked too; if that fails as well, so must the root not, which is always well.
+// holds says whether a view says anything: what is missing or broken counts in a zone that is seen.
 func (s soundness) holds(ctx context.Context, v senderview.HostView) bool {
-	if v.Verdict != senderview.Undeliverable || v.Blame == nil || v.Blame.State == dnssec.Secure || v.Blame.State == dnssec.Insecure {
+	if v.Verdict != senderview.Undeliverable || v.Blame == nil {
 		return true
 	}
-	zone := anchorAbove(s.job.anchors, v.Blame.Name)
-	state := s.state(ctx, zone)
-	switch {
-	case state == dnssec.Secure || state == dnssec.Insecure:
-		return true
-	case zone != "." && len(dnssec.AnchorsOf(".", s.job.anchors)) > 0:
-		return s.state(ctx, ".") == dnssec.Secure
-	}
-	return zone != "." && state == dnssec.Bogus
-}
-
-func (s soundness) state(ctx context.Context, zone string) dnssec.State {
-	if zone == "" {
-		return dnssec.Indeterminate
-	}
-	state, ok := s.states[zone]
+	zone := zoneAbove(s.job.zones, v.Blame.Name)
+	seen, ok := s.seen[zone]
 	if !ok {
-		state = senderview.Anchored(ctx, s.resolver, zone)
-		s.states[zone] = state
+		seen = zone != "" && s.sees(ctx, zone)
+		s.seen[zone] = seen
 	}
-	return state
+	return seen
 }
 
-// anchorAbove is the deepest zone with a trust anchor at or above a name; empty where there is none.
-func anchorAbove(anchors []dnssec.Anchor, name string) string {
+// sees says whether a zone is there and validates, or is as broken as it was found at its own servers.
+func (s soundness) sees(ctx context.Context, zone string) bool {
+	found := senderview.Apex(ctx, s.resolver, zone)
+	switch found.State {
+	case dnssec.Secure, dnssec.Insecure:
+		return found.Kind == dnssec.Data
+	case dnssec.Bogus:
+		return slices.Contains(s.job.bogus, zone)
+	}
+	return false
+}
+
+// zoneAbove is the deepest of the zones at or above a name; empty where there is none.
+func zoneAbove(zones []string, name string) string {
 	name = "." + strings.ToLower(strings.Trim(name, ".")) + "."
 	best := ""
-	for _, ds := range anchors {
-		if zone := ds.Hdr.Name; len(zone) > len(best) && strings.HasSuffix(name, "."+strings.TrimPrefix(zone, ".")) {
+	for _, zone := range zones {
+		if len(zone) > len(best) && strings.HasSuffix(name, "."+strings.TrimPrefix(zone, ".")) {
 			best = zone
 		}
 	}

@@ -49,18 +49,18 @@ func anchor(t *testing.T, owner string) dnssec.Anchor {
 	return ds
 }
 
-func TestAnchorAbove(t *testing.T) {
-	anchors := []dnssec.Anchor{anchor(t, "example.com."), anchor(t, "."), anchor(t, "mail.example.com.")}
+func TestZoneAbove(t *testing.T) {
+	zones := []string{"example.com.", ".", "mail.example.com."}
 	for name, want := range map[string]string{
 		"example.com": "example.com.", "MX.mail.Example.com.": "mail.example.com.", "notexample.com": ".",
 		"_25._tcp.mx.example.com": "example.com.", "": ".",
 	} {
-		if got := anchorAbove(anchors, name); got != want {
+		if got := zoneAbove(zones, name); got != want {
 			t.Errorf("above %q: %q, want %q", name, got, want)
 		}
 	}
-	if got := anchorAbove(anchors[:1], "example.org"); got != "" {
-		t.Errorf("above what no anchor covers: %q", got)
+	if got := zoneAbove(zones[:1], "example.org"); got != "" {
+		t.Errorf("above what no zone holds: %q", got)
 	}
 }
 
@@ -88,35 +88,42 @@ func TestAnchorsForZones(t *testing.T) {
 
 // TestSoundness tells what every sender meets from what only the operator does.
 func TestSoundness(t *testing.T) {
-	bogus, silent, secure := dnssec.Result{State: dnssec.Bogus}, dnssec.Result{}, dnssec.Result{State: dnssec.Secure}
-	root, own := anchor(t, "."), anchor(t, "example.com.")
+	soa := func(state dnssec.State) dnssec.Result { return dnssec.Result{State: state, Kind: dnssec.Data} }
+	none := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NXDomain}
+	bogus, silent := dnssec.Result{State: dnssec.Bogus}, dnssec.Result{}
+	lost := senderview.Undeliverable
 	for _, row := range []struct {
 		reason  string
-		anchors []dnssec.Anchor
+		verdict senderview.Verdict
+		zones   []string
+		bogus   []string
 		blame   dnssec.State
 		zone    dnssec.Result
 		root    dnssec.Result
 		holds   bool
 	}{
-		{"no lookup has failed", []dnssec.Anchor{root}, dnssec.Secure, silent, silent, true},
-		{"an insecure link is proved", []dnssec.Anchor{root}, dnssec.Insecure, silent, silent, true},
-		{"the root is well: the failure is below", []dnssec.Anchor{root}, dnssec.Bogus, silent, secure, true},
-		{"nobody answers for the root either", []dnssec.Anchor{root}, dnssec.Indeterminate, silent, silent, false},
-		{"the resolvers leave out signatures", []dnssec.Anchor{root}, dnssec.Bogus, silent, bogus, false},
-		{"a zone with its own anchor is well: a name in it is not", []dnssec.Anchor{own, root}, dnssec.Bogus, secure, silent, true},
-		{"that zone is bogus, and the root is well", []dnssec.Anchor{own, root}, dnssec.Bogus, bogus, secure, true},
-		{"that zone is silent, and the root is well", []dnssec.Anchor{own, root}, dnssec.Indeterminate, silent, secure, true},
-		{"nothing is well", []dnssec.Anchor{own, root}, dnssec.Bogus, bogus, bogus, false},
-		{"a private tree is silent", []dnssec.Anchor{own}, dnssec.Indeterminate, silent, secure, false},
-		{"a private tree is bogus", []dnssec.Anchor{own}, dnssec.Bogus, bogus, secure, true},
-		{"no anchor is above the name", nil, dnssec.Indeterminate, silent, secure, false},
+		{"mail is delivered", senderview.Opportunistic, []string{"."}, nil, dnssec.Insecure, silent, silent, true},
+		{"the root is well: the failure is below", lost, []string{"."}, nil, dnssec.Bogus, silent, soa(dnssec.Secure), true},
+		{"nobody answers for the root either", lost, []string{"."}, nil, dnssec.Indeterminate, silent, silent, false},
+		{"the resolvers leave out signatures", lost, []string{"."}, nil, dnssec.Bogus, silent, bogus, false},
+		{"a zone of ours is well: a name in it is not", lost, []string{"example.com.", "."}, nil, dnssec.Bogus, soa(dnssec.Secure), silent, true},
+		{"one that is not signed is there", lost, []string{"example.com.", "."}, nil, dnssec.Secure, soa(dnssec.Insecure), silent, true},
+		{"a private one is not in the tree that is asked", lost, []string{"example.com.", "."}, nil, dnssec.Secure, none, soa(dnssec.Secure), false},
+		{"so its anchor fails", lost, []string{"example.com.", "."}, nil, dnssec.Bogus, bogus, soa(dnssec.Secure), false},
+		{"its own servers show it broken too", lost, []string{"example.com.", "."}, []string{"example.com."}, dnssec.Bogus, bogus, soa(dnssec.Secure), true},
+		{"it is silent", lost, []string{"example.com.", "."}, nil, dnssec.Indeterminate, silent, soa(dnssec.Secure), false},
+		{"no zone is known above the name", lost, nil, nil, dnssec.Indeterminate, silent, soa(dnssec.Secure), false},
 	} {
 		r := &answers{by: map[string]dnssec.Result{"example.com. SOA": row.zone, ". SOA": row.root}}
-		s := soundness{job: senderJob{anchors: row.anchors}, resolver: r, states: map[string]dnssec.State{}}
-		v := senderview.HostView{Verdict: senderview.Undeliverable, Blame: &senderview.Link{Name: "mx.example.com", State: row.blame}}
+		s := soundness{job: senderJob{zones: row.zones, bogus: row.bogus}, resolver: r, seen: map[string]bool{}}
+		v := senderview.HostView{Verdict: row.verdict, Blame: &senderview.Link{Name: "mx.example.com", State: row.blame}}
 		if got := s.holds(t.Context(), v); got != row.holds {
 			t.Errorf("%s: holds %t", row.reason, got)
 		}
+	}
+	silentHost := senderview.HostView{Verdict: lost}
+	if s := (soundness{}); !s.holds(t.Context(), silentHost) {
+		t.Error("what was probed needs no zone")
 	}
 }
 
@@ -184,7 +191,7 @@ func TestVouchedForIsNotProbed(t *testing.T) {
 		endpointProbe{address: "192.0.2.1", port: 25, results: []probe.Result{{Outcome: probe.Presented, Chain: chainOf(t, 1)}}}.kept(),
 	}}}
 	for probed, want := range map[bool]v1alpha1.SenderVerdict{true: v1alpha1.SenderUndeliverable, false: v1alpha1.SenderDANE} {
-		job := senderJob{name: senderName, domain: "example.org", targets: []senderTarget{{senderMX, 25, probed}}}
+		job := senderJob{name: senderName, domain: "example.org", targets: []senderTarget{{senderMX, 25, probed}}, zones: []string{"."}}
 		if got := job.look(t.Context(), &answers{by: all}, obs, paceClock)[senderMX]; got.Verdict != want {
 			t.Errorf("probed %t: %+v, want %s", probed, got, want)
 		}

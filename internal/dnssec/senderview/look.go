@@ -60,10 +60,11 @@ func LookAt(ctx context.Context, r Resolver, name string, port uint16, hosts []s
 	return d
 }
 
-// Anchored is the state of a zone's own SOA record. That of a zone with a trust anchor tells whether what was
-// found below it says anything: with servers out of reach, or ones that leave signatures out, nothing does.
-func Anchored(ctx context.Context, r Resolver, zone string) dnssec.State {
-	return r.Lookup(ctx, dns.Fqdn(zone), dns.TypeSOA).State
+// Apex looks up the SOA record of a zone. Where that does not come to anything, what was found missing or
+// broken in the zone says nothing: its servers are out of reach, the resolvers leave signatures out, or they
+// know another tree of zones.
+func Apex(ctx context.Context, r Resolver, zone string) dnssec.Result {
+	return r.Lookup(ctx, dns.Fqdn(zone), dns.TypeSOA)
 }
 
 func lookMX(ctx context.Context, r Resolver, name string, port uint16) Domain {
