@@ -168,7 +168,7 @@ func (b *senderBed) reconcile() {
 // idle waits until no look is under way.
 func (b *senderBed) idle() {
 	b.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(senderTimeout / 2)
 	for len(b.r.senders.slots) > 0 {
 		if time.Now().After(deadline) {
 			b.Fatal("a look does not end")
@@ -226,6 +226,8 @@ func TestSendersReachStatus(t *testing.T) {
 		{reason: "the first look", by: all, looks: 1, verdict: v1alpha1.SenderDANE, puts: 1, ready: metav1.ConditionTrue},
 		{reason: "looks that see the same write nothing", by: all, looks: 5, verdict: v1alpha1.SenderDANE, ready: metav1.ConditionTrue},
 		{reason: "nor does a restart", by: all, restart: true, looks: 2, verdict: v1alpha1.SenderDANE, ready: metav1.ConditionTrue},
+		{reason: "a new process doubts what is worse as an old one would", by: but(all, "example.org. MX", insecure), restart: true, looks: 1, verdict: v1alpha1.SenderDANE, ready: metav1.ConditionTrue},
+		{reason: "it was nothing", by: all, looks: 1, verdict: v1alpha1.SenderDANE, ready: metav1.ConditionTrue},
 		{reason: "something worse is seen once", by: but(all, "example.org. MX", insecure), looks: 1, verdict: v1alpha1.SenderDANE, ready: metav1.ConditionTrue},
 		{reason: "it is seen again", by: but(all, "example.org. MX", insecure), looks: 1, verdict: v1alpha1.SenderOpportunistic, puts: 1, ready: metav1.ConditionTrue, message: "the MX lookup of example.org is insecure"},
 		{reason: "a restart keeps that too", by: but(all, "example.org. MX", insecure), restart: true, looks: 2, verdict: v1alpha1.SenderOpportunistic, ready: metav1.ConditionTrue, message: "the MX lookup of example.org is insecure"},
@@ -367,5 +369,11 @@ func TestSendersTakeTurns(t *testing.T) {
 	<-w.slots
 	if wait := w.admit(late, paceNow.Add(2*time.Hour)); wait != 0 {
 		t.Errorf("with a slot it waits %s", wait)
+	}
+	for i := range 2 { // both were admitted before
+		<-w.slots
+		if wait := w.admit(&domains[i], paceNow.Add(3*time.Hour)); wait != time.Duration(i)*senderGap {
+			t.Errorf("number %d waits %s the next time", i, wait)
+		}
 	}
 }
