@@ -105,15 +105,17 @@ type senderBed struct {
 	clock    *testclock.FakeClock
 	resolver *answers
 	r        *MailDomainReconciler
-	mu       sync.Mutex
-	puts     int
-	woken    int
+	// told is what events tell.
+	told  *events.FakeRecorder
+	mu    sync.Mutex
+	puts  int
+	woken int
 }
 
 var senderName = types.NamespacedName{Namespace: "mail", Name: "example"}
 
 func newSenderBed(t *testing.T) *senderBed {
-	b := &senderBed{T: t, clock: testclock.NewFakeClock(paceNow), resolver: &answers{by: secured(t)}}
+	b := &senderBed{T: t, told: events.NewFakeRecorder(100), clock: testclock.NewFakeClock(paceNow), resolver: &answers{by: secured(t)}}
 	md := mailDomain(senderName.Namespace, senderName.Name, time.Minute, host(senderMX, 25))
 	md.Spec.Domain, md.Generation = "example.org", 1
 	md.Spec.TLSA.Parameters = []v1alpha1.TLSAParameters{"3 1 1"}
@@ -139,7 +141,7 @@ func (b *senderBed) restart() {
 	}
 	obs := newObserver(func(types.NamespacedName) {})
 	b.r = &MailDomainReconciler{
-		Client: b.api, live: b.api, Clock: b.clock, events: events.NewFakeRecorder(100), zones: newZoneRegistry(),
+		Client: b.api, live: b.api, Clock: b.clock, events: b.told, zones: newZoneRegistry(),
 		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(),
 		senders: newSenderWatch(Options{Clock: b.clock, NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.resolver }}, obs,
 			func(types.NamespacedName) { b.mu.Lock(); b.woken++; b.mu.Unlock() }),
@@ -253,6 +255,19 @@ func TestSendersReachStatus(t *testing.T) {
 		if ready.Status != step.ready || !strings.Contains(ready.Message, step.message) || step.message == "" && ready.Message != "" {
 			t.Errorf("%s: Ready is %s (%s: %s)", step.reason, ready.Status, ready.Reason, ready.Message)
 		}
+	}
+	for _, want := range []string{"Warning SenderViewOpportunistic", "Warning SenderViewUndeliverable", "Normal SenderViewDANE"} {
+		select {
+		case got := <-b.told.Events:
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("the event tells %q, want %s", got, want)
+			}
+		default:
+			t.Errorf("no event tells %s", want)
+		}
+	}
+	if n := len(b.told.Events); n > 0 {
+		t.Errorf("%d more events, such as %q", n, <-b.told.Events)
 	}
 }
 
