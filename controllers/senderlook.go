@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
@@ -187,9 +188,11 @@ func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *obse
 		d := senderview.LookAt(ctx, r, j.domain, uint16(port), hosts, judge) //nolint:gosec // the schema limits ports to 65535
 		for _, host := range hosts {
 			v, named := senderview.ViewAt(d, host)
-			if ground.holds(ctx, v) {
-				out[host] = v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderVerdict(v.Verdict), NotInMX: !named, Message: truncate(v.Message, 1024)}
+			if !ground.holds(ctx, v) {
+				logf.Log.WithName("senders").V(1).Info("a view counts for nothing: the zone that it is about is not seen", "maildomain", j.name, "host", host, "view", v.Message)
+				continue
 			}
+			out[host] = v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderVerdict(v.Verdict), NotInMX: !named, Message: truncate(v.Message, 1024)}
 		}
 	}
 	return out
