@@ -5,6 +5,7 @@ package senders
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +151,8 @@ func TestSenderViews(t *testing.T) {
 	w.writesNothing()
 }
 
-// writesNothing wants all MailDomains to stay as they are while they are looked at again and again.
+// writesNothing wants all MailDomains to stay as they are while they are looked at again and again, as soon
+// as the sweeps and probes of hosts at rest, which come late, have seen the newest records too.
 func (w *world) writesNothing() {
 	w.Helper()
 	settled := func(md *v1alpha1.MailDomain) string { return lab.Settled(md, mx, true) }
@@ -165,11 +167,12 @@ func (w *world) writesNothing() {
 		}
 		return out
 	}
-	before := versions()
-	time.Sleep(8 * time.Second)
-	for name, version := range versions() {
-		if version != before[name] {
-			w.Errorf("MailDomain %s was written although nothing happened", name)
+	for range 8 {
+		before := versions()
+		time.Sleep(8 * time.Second)
+		if maps.Equal(before, versions()) {
+			return
 		}
 	}
+	w.Error("MailDomains are written again and again although nothing happens")
 }
