@@ -24,7 +24,21 @@ func (r *MailDomainReconciler) announce(run *domainRun, before, after *v1alpha1.
 			}
 		}
 		r.announceKeys(run, old, now)
+		r.announceSenders(run, old, now)
 	}
+}
+
+// announceSenders tells that senders do something else with mail for a host than before.
+func (r *MailDomainReconciler) announceSenders(run *domainRun, before, after *v1alpha1.MailServerStatus) {
+	old, now := before.SenderView, after.SenderView
+	if old == nil || now == nil || old.Verdict == now.Verdict {
+		return
+	}
+	kind := corev1.EventTypeWarning
+	if strength(now.Verdict) > strength(old.Verdict) {
+		kind = corev1.EventTypeNormal
+	}
+	r.event(run.md, nil, kind, "SenderView"+string(now.Verdict), "Observe", "%s", now.Message)
 }
 
 // announceCondition tells of a condition that turned bad, or good again.

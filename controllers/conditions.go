@@ -36,7 +36,7 @@ func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	} else {
 		c.set(v1alpha1.ConditionStalled, *stalled)
 	}
-	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, published, verified, secure, safe))
+	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, published, verified, secure, safe, sendersFinding(run)))
 }
 
 type conditionSetter struct {

@@ -20,6 +20,8 @@ type domainRun struct {
 	hosts []*hostRun
 	// invalid says what is wrong with the spec although the schema let it pass.
 	invalid string
+	// domainZone is a DNSZone that holds the mail domain itself, where the namespace may use one.
+	domainZone *v1alpha1.DNSZone
 }
 
 // key names the MailDomain.
@@ -40,6 +42,7 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 			return nil, err
 		}
 	}
+	run.domainZone, _ = w.zoneFor(md.Namespace, &v1alpha1.MailServer{Hostname: md.Spec.Domain})
 	if err := w.zones.failure(); err != nil {
 		return nil, err
 	}
@@ -55,6 +58,7 @@ func (r *MailDomainReconciler) addHosts(run *domainRun) {
 		server := md.Spec.MailServers[i]
 		h := r.newHost(md, server)
 		h.removing = deleting || len(server.Certificates) == 0 && h.hasRecords()
+		h.sender = r.senders.statusOf(h)
 		run.hosts = append(run.hosts, h)
 	}
 	for i := range md.Status.MailServers {

@@ -51,6 +51,8 @@ type hostRun struct {
 	decision rollover.Decision
 	// counting says that the status kept its counts although there is more to count.
 	counting bool
+	// sender is what senders do with mail for the host; nil while it is not known.
+	sender *v1alpha1.SenderViewStatus
 }
 
 // settings are what the operator's flags say of the rule.

@@ -31,6 +31,7 @@ type MailDomainReconciler struct {
 	zones     *zoneRegistry
 	observer  *observer
 	probes    *proberPool
+	senders   *senderWatch
 	decisions *decisionBoard
 	keeper    gatekeeper
 }
@@ -41,6 +42,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if err := r.Get(ctx, req.NamespacedName, md); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.observer.forget(req.NamespacedName, nil, r.Clock.Now())
+			r.senders.forget(req.NamespacedName)
 			r.decisions.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
@@ -58,6 +60,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{RequeueAfter: retrySoon}, nil
 	}
 	if !md.DeletionTimestamp.IsZero() {
+		r.senders.forget(req.NamespacedName)
 		return r.finishDeletion(ctx, run)
 	}
 	if r.needsFinalizer(run) {
@@ -184,7 +187,7 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 		}
 	}
 	r.observer.forget(client.ObjectKeyFromObject(run.md), names, run.now)
-	return max(wait, retrySoon)
+	return max(min(wait, r.senders.look(run)), retrySoon)
 }
 
 // observeHost starts what is due for one host.

@@ -1,12 +1,14 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 )
 
@@ -16,21 +18,25 @@ var (
 	zoneFindings      = prometheus.NewDesc("dane_operator_zone_findings", "Findings in status.dnssec.findings of a DNSZone, by severity.", append(zoneLabels[:3:3], "severity"), nil)
 	trustUsable       = prometheus.NewDesc("dane_operator_trust_anchors_usable", "Whether the file of --trust-anchors, as it is now, can be used: 1, or 0 while the trust anchors before it count.", nil, nil)
 	findingSeverities = []health.Severity{health.Critical, health.Warning, health.Notice}
+
+	senderViews    = prometheus.NewDesc("dane_operator_sender_views", "Mail servers of MailDomains, by what senders with DANE do with mail for them.", []string{"verdict"}, nil)
+	senderVerdicts = []v1alpha1.SenderVerdict{v1alpha1.SenderDANE, v1alpha1.SenderEncryptOnly, v1alpha1.SenderOpportunistic, v1alpha1.SenderUndeliverable, ""}
 )
 
-// zoneCollector shows what is known of every zone that is served, and whether the trust anchors are those meant. It reads when it is scraped, so that a
-// DNSZone that went leaves nothing behind.
+// zoneCollector shows what is known of every zone that is served, and whether the trust anchors are those
+// meant. It reads when it is scraped, so that a DNSZone that went leaves nothing behind.
 type zoneCollector struct {
 	zones *zoneRegistry
 	trust *Trust
 }
 
-// registerMetrics shows the zones of a registry and the trust anchors, in place of those of one before.
-func registerMetrics(zones *zoneRegistry, trust *Trust) error {
-	c := zoneCollector{zones, trust}
-	metrics.Registry.Unregister(c)
-	if err := metrics.Registry.Register(c); err != nil {
-		return fmt.Errorf("register the metrics of zones: %w", err)
+// registerMetrics shows what collectors have, in place of what those of a manager before had.
+func registerMetrics(collectors ...prometheus.Collector) error {
+	for _, c := range collectors {
+		metrics.Registry.Unregister(c)
+		if err := metrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	return nil
 }
@@ -65,4 +71,22 @@ func (c zoneCollector) Collect(out chan<- prometheus.Metric) {
 			out <- prometheus.MustNewConstMetric(zoneFindings, prometheus.GaugeValue, float64(count[severity]), append(labels, string(severity))...)
 		}
 	})
+}
+
+// senderCollector shows what senders do with mail for all hosts together: for one of them it stands in
+// status. It shows nothing where nobody looks at that.
+type senderCollector struct{ senders *senderWatch }
+
+// Describe implements prometheus.Collector.
+func (c senderCollector) Describe(out chan<- *prometheus.Desc) { out <- senderViews }
+
+// Collect implements prometheus.Collector.
+func (c senderCollector) Collect(out chan<- prometheus.Metric) {
+	if !c.senders.enabled() {
+		return
+	}
+	count := c.senders.count()
+	for _, v := range senderVerdicts {
+		out <- prometheus.MustNewConstMetric(senderViews, prometheus.GaugeValue, float64(count[v]), cmp.Or(string(v), "Unknown"))
+	}
 }

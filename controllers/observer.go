@@ -105,6 +105,21 @@ func (o *observer) owner(key hostKey, owner string) *ownerObservation {
 	return w
 }
 
+// probesOf is what the newest probes of a host found, if it was probed.
+func (o *observer) probesOf(key hostKey) []endpointProbe {
+	o.mu.Lock()
+	var kept []endpointProbe
+	if h := o.hosts[key.domain][key.host]; h != nil {
+		kept = h.probes
+	}
+	o.mu.Unlock()
+	var out []endpointProbe
+	for _, e := range kept {
+		out = append(out, e.parsed())
+	}
+	return out
+}
+
 // count is how many hosts are observed.
 func (o *observer) count() int {
 	o.mu.Lock()

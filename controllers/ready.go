@@ -20,15 +20,43 @@ func readyFinding(run *domainRun, stalled *finding, others ...finding) finding {
 	case run.md.Spec.Suspend:
 		return finding{metav1.ConditionTrue, v1alpha1.ReasonSuspended, suspendedMessage(run)}
 	}
+	ready := finding{metav1.ConditionTrue, v1alpha1.ReasonReady, ""}
 	for _, f := range others {
 		if f.status == metav1.ConditionFalse && f.reason != v1alpha1.ReasonIgnored {
 			return f
+		}
+		if f.reason == v1alpha1.ReasonReady {
+			ready = f // with what is to be said all the same
 		}
 	}
 	if published := others[0]; published.status != metav1.ConditionTrue {
 		return published
 	}
-	return finding{metav1.ConditionTrue, v1alpha1.ReasonReady, ""}
+	return ready
+}
+
+// sendersFinding is what senders do with mail for the hosts that MX records name, where it is not all that
+// DANE gives. Only what is not delivered at all makes an object unready, and not that nothing answers at a
+// host, here as elsewhere: it may be the operator's network.
+func sendersFinding(run *domainRun) finding {
+	var weak, lost []string
+	for _, h := range run.hosts {
+		v := h.sender
+		switch {
+		case v == nil || v.NotInMX || v.Verdict == v1alpha1.SenderDANE:
+		case v.Verdict != v1alpha1.SenderUndeliverable || h.unanswered():
+			weak = append(weak, v.Message)
+		default:
+			lost = append(lost, v.Message)
+		}
+	}
+	out := finding{metav1.ConditionTrue, v1alpha1.ReasonReady, ""}
+	if len(lost) > 0 {
+		out, weak = finding{metav1.ConditionFalse, v1alpha1.ReasonUndeliverable, ""}, lost
+	}
+	slices.Sort(weak)
+	out.message = strings.Join(slices.Compact(weak), "; ")
+	return out
 }
 
 // deletingMessage says what the deletion waits for, and how to let go where that will not come.

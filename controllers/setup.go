@@ -24,6 +24,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -39,6 +41,9 @@ type Options struct {
 	Prober probe.Prober
 	// NewZoneClient makes the client of a zone.
 	NewZoneClient func(zone.Config) zone.Client
+	// NewResolver makes what validates answers from trust anchors down, to find out what senders see. With
+	// nil nobody looks at that.
+	NewResolver func([]dnssec.Anchor) senderview.Resolver
 	// UnknownHistory is how long an answer counts as cached that may have been in DNS before the
 	// operator looked.
 	UnknownHistory time.Duration
@@ -85,6 +90,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	board := newDecisionBoard()
 	board.wake = func(namespace, certificate string) { wakeRequests(mgr.GetClient(), &requests, namespace, certificate) }
 	pool := newProberPool(mgr.GetClient(), o.Prober, o.Clock, obs, max(o.ParallelProbes, 1))
+	senders := newSenderWatch(o, obs, domains.add)
 	recorder := mgr.GetEventRecorder("dane-operator")
 	keeper := gatekeeper{live: mgr.GetAPIReader(), clock: o.Clock, decisions: board, wake: domains.add}
 	r := &MailDomainReconciler{
@@ -92,7 +98,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		settings: settings{unknownHistory: o.UnknownHistory},
 		keys:     keyReader{cached: mgr.GetClient(), live: mgr.GetAPIReader(), standbys: newStandbyMemory()},
 		standby:  standbyStore{client: mgr.GetClient(), random: rand.Reader},
-		zones:    registry, observer: obs, probes: pool, decisions: board, keeper: keeper,
+		zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
 	}
 	if err := r.setup(mgr, &domains, o); err != nil {
 		return fmt.Errorf("set up the MailDomain controller: %w", err)
@@ -109,7 +115,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := g.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
-	if err := registerMetrics(registry, o.Trust); err != nil {
+	if err := registerMetrics(zoneCollector{registry, o.Trust}, senderCollector{senders}); err != nil {
 		return err
 	}
 	if o.Trust != nil {
@@ -118,14 +124,15 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			return fmt.Errorf("set up the trust anchors: %w", err)
 		}
 	}
-	return mgr.Add(&outside{registry: registry, pool: pool})
+	return mgr.Add(&outside{registry: registry, stop: func() { pool.stop(); senders.stop() }})
 }
 
-// outside ends what runs beside the reconcilers when the operator stops: probes are broken off, and
+// outside ends what runs beside the reconcilers when the operator stops: probes and looks are broken off, and
 // an update that is in flight is waited for, so that none ends half-way.
 type outside struct {
 	registry *zoneRegistry
-	pool     *proberPool
+	// stop breaks off what may be.
+	stop func()
 }
 
 // updateGrace is how long an update in flight is waited for.
@@ -134,7 +141,7 @@ const updateGrace = 20 * time.Second
 // Start runs until the operator stops.
 func (o *outside) Start(ctx context.Context) error {
 	<-ctx.Done()
-	o.pool.stop()
+	o.stop()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), updateGrace)
 	defer cancel()
 	o.registry.closeAll(grace)

@@ -35,13 +35,15 @@ func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 // any of its records.
 func hostStatus(run *domainRun, h *hostRun) (v1alpha1.MailServerStatus, bool) {
 	if !h.decided {
-		if h.previous != nil {
-			return *h.previous, true
+		if h.previous == nil {
+			return v1alpha1.MailServerStatus{Hostname: h.server.Hostname, SenderView: h.sender}, !h.removing
 		}
-		return v1alpha1.MailServerStatus{Hostname: h.server.Hostname}, !h.removing
+		s := *h.previous
+		s.SenderView = h.sender
+		return s, true
 	}
 	s := v1alpha1.MailServerStatus{
-		Hostname: h.server.Hostname, Unsafe: unsafeStatus(h.decision.Unsafe),
+		Hostname: h.server.Hostname, Unsafe: unsafeStatus(h.decision.Unsafe), SenderView: h.sender,
 		ZoneRef: &v1alpha1.ZoneReference{Namespace: h.zone.Namespace, Name: h.zone.Name},
 	}
 	s.Records, s.ForeignRecords = servedRecords(h)

@@ -45,6 +45,9 @@ const (
 	ReasonUnknown = "Unknown"
 	// ReasonNotManaged: the hosts are somebody else's; they are checked and never written.
 	ReasonNotManaged = "NotManaged"
+	// ReasonUndeliverable: senders with DANE do not deliver to a host, and no other condition says why; it is the reason
+	// of Ready.
+	ReasonUndeliverable = "Undeliverable"
 )
 
 // Reasons of Stalled, and of Ready while it is.

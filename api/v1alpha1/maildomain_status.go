@@ -78,6 +78,11 @@ type MailServerStatus struct {
 	// +optional
 	Unsafe *UnsafeStatus `json:"unsafe,omitempty"`
 
+	// senderView says what senders with DANE do with mail for this host; absent while it is not known, and
+	// for hosts without a port that other mail servers deliver to.
+	// +optional
+	SenderView *SenderViewStatus `json:"senderView,omitempty"`
+
 	// keys are the keys of this host that matter now.
 	// +optional
 	// +listType=atomic
@@ -126,6 +131,39 @@ type UnsafeStatus struct {
 	// until is when the last cached answer that does not match is gone; absent while not known.
 	// +optional
 	Until *metav1.Time `json:"until,omitempty"`
+}
+
+// SenderVerdict is what senders with DANE do with mail for a host (RFC 7672 section 2.2).
+// +kubebuilder:validation:Enum=DANE;EncryptOnly;Opportunistic;Undeliverable
+type SenderVerdict string
+
+// The verdicts of senders.
+const (
+	// SenderDANE means that they authenticate the host, and deliver to it alone.
+	SenderDANE SenderVerdict = "DANE"
+	// SenderEncryptOnly means that they encrypt and do not authenticate: no TLSA record is usable.
+	SenderEncryptOnly SenderVerdict = "EncryptOnly"
+	// SenderOpportunistic means that they deliver with TLS or without: some link to the TLSA records is
+	// insecure, or there are none.
+	SenderOpportunistic SenderVerdict = "Opportunistic"
+	// SenderUndeliverable means that they do not deliver to the host: something is bogus, cannot be
+	// looked up, or does not match.
+	SenderUndeliverable SenderVerdict = "Undeliverable"
+)
+
+// SenderViewStatus is how senders with DANE see a mail server, as the operator last found it. What the host
+// presents is taken from the probes of it; where nothing was probed it is taken to present what it should.
+type SenderViewStatus struct {
+	// verdict is DANE, EncryptOnly, Opportunistic or Undeliverable.
+	// +required
+	Verdict SenderVerdict `json:"verdict"`
+	// notInMX says that the MX records of the domain do not name the host: no sender is sent to it, and
+	// the verdict is what it would be if one were.
+	// +optional
+	NotInMX bool `json:"notInMX,omitempty"`
+	// message says which link of which name makes it so, and what to do.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // KeyRole is the role of a key: Next, Current or Previous.

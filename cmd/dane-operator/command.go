@@ -24,6 +24,8 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/controllers"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -210,6 +212,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 			Clock: clock.RealClock{}, Ceiling: ceiling, NewResolver: resolvers.of, Logger: log.WithName("zone").WithValues("zone", c.Zone),
 		})
 	}
+	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return resolvers.of(anchors) }
 	return out, nil
 }
 

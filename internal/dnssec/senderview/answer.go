@@ -28,11 +28,14 @@ func From(r dnssec.Result) Answer {
 	return out
 }
 
+// text leaves out which server said it: each of a zone may, and another one the next time.
 func text(cause *dnssec.Error) string {
 	if cause == nil {
 		return ""
 	}
-	return cause.Error()
+	c := *cause
+	c.Server = ""
+	return c.Error()
 }
 
 // plain is a name as it is compared and shown: in small letters, without the last dot.

@@ -15,14 +15,11 @@ func View(d Domain) DomainView {
 	mx := d.MX.weakest(d.Name, "MX")
 	out := DomainView{Domain: d.Name}
 	switch {
-	case d.MX.failed():
-		out.Verdict, out.Message = Undeliverable, fmt.Sprintf("senders do not deliver to %s: %s", d.Name, fails(mx))
-		return out
-	case d.MX.Kind == dnssec.NXDomain:
-		out.Verdict, out.Message = Undeliverable, fmt.Sprintf("senders do not deliver to %s: there is no such name; publish it with MX records", d.Name)
+	case d.unroutable():
+		out.Verdict, out.Message = Undeliverable, d.lost(mx)
 		return out
 	case d.nullMX():
-		out.Verdict, out.Message = NoMail, fmt.Sprintf("%s takes no mail: it has a null MX", d.Name)
+		out.Verdict, out.Message = NoMail, d.refusesMail()
 		return out
 	}
 	for _, name := range d.Exchanges {
@@ -31,6 +28,42 @@ func View(d Domain) DomainView {
 	out.sum()
 	return out
 }
+
+// ViewAt says how a sender sees one of the hosts that were looked up. One that no MX record names is seen as
+// it would be if one did, and named is false: no sender is sent to it.
+func ViewAt(d Domain, host string) (view HostView, named bool) {
+	d, host = d.normal(), plain(host)
+	mx := d.MX.weakest(d.Name, "MX")
+	if d.unroutable() {
+		return HostView{Host: host, Verdict: Undeliverable, Blame: &mx, Message: d.lost(mx)}, true
+	}
+	view = d.view(host, mx)
+	if named = slices.Contains(d.Exchanges, host); !named {
+		view.Message += fmt.Sprintf("; but no sender is sent to %s: %s", host, d.passesBy())
+	}
+	return view, named
+}
+
+// lost says why nobody knows where mail for the domain goes.
+func (d Domain) lost(mx Link) string {
+	if d.MX.failed() {
+		return fmt.Sprintf("senders do not deliver to %s: %s", d.Name, fails(mx))
+	}
+	return fmt.Sprintf("senders do not deliver to %s: there is no such name; publish it with MX records", d.Name)
+}
+
+// passesBy says where mail goes instead of to a host that is not among the exchanges.
+func (d Domain) passesBy() string {
+	switch {
+	case !d.MX.has():
+		return fmt.Sprintf("%s has no MX records, so that mail goes to the host of that name; name the server in MX records", d.Name)
+	case d.nullMX():
+		return d.refusesMail()
+	}
+	return fmt.Sprintf("the MX records of %s do not name it; add it to them, or leave it out of the mail servers of the domain", d.Name)
+}
+
+func (d Domain) refusesMail() string { return d.Name + " takes no mail: it has a null MX" }
 
 // nullMX says that the only exchange is the root (RFC 7505 section 3). The domain has to be normal.
 func (d Domain) nullMX() bool {

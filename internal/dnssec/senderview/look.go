@@ -19,22 +19,24 @@ type Resolver interface {
 	Lookup(ctx context.Context, name string, qtype uint16) dnssec.Result
 }
 
+// Record is a TLSA record. The name lets packages that may not import the DNS library judge records.
+type Record = *dns.TLSA
+
 // Judge says how many TLSA records senders can use, and what the addresses of a host present by them. The
 // records stand at a base domain; names are those that a certificate may have with usage 2.
-type Judge func(host, base string, names []string, records []*dns.TLSA) (usable int, endpoints []Endpoint)
+type Judge func(host, base string, names []string, records []Record) (usable int, endpoints []Endpoint)
 
 // Look looks up what the view of a domain needs, in the order in which senders do, and no more: TLSA
 // records are asked for where addresses are secure alone (RFC 7672 section 2.2.2). Failures are part of
 // what it finds.
 func Look(ctx context.Context, r Resolver, name string, port uint16, judge Judge) Domain {
-	d := Domain{Name: plain(name), Port: cmp.Or(port, smtpPort)}
-	mx := r.Lookup(ctx, dns.Fqdn(d.Name), dns.TypeMX)
-	d.MX, d.Exchanges = From(mx), exchanges(mx.RRs)
-	hosts := d.Exchanges
-	switch {
-	case d.MX.failed() || d.MX.Kind == dnssec.NXDomain:
+	d := lookMX(ctx, r, name, port)
+	d.Exchanges = d.Exchanges[:min(len(d.Exchanges), maxHosts)]
+	if d.unroutable() {
 		return d
-	case !d.MX.has():
+	}
+	hosts := d.Exchanges
+	if !d.MX.has() {
 		hosts = []string{d.Name}
 	}
 	for _, host := range hosts {
@@ -44,6 +46,36 @@ func Look(ctx context.Context, r Resolver, name string, port uint16, judge Judge
 	}
 	return d
 }
+
+// LookAt is Look for the hosts given instead of those that MX records name: some of them may be named by
+// none. See ViewAt.
+func LookAt(ctx context.Context, r Resolver, name string, port uint16, hosts []string, judge Judge) Domain {
+	d := lookMX(ctx, r, name, port)
+	if d.unroutable() {
+		return d
+	}
+	for _, host := range hosts {
+		d.Hosts = append(d.Hosts, d.lookHost(ctx, r, plain(host), judge))
+	}
+	return d
+}
+
+// Apex looks up the SOA record of a zone. Where that does not come to anything, what was found missing or
+// broken in the zone says nothing: its servers are out of reach, the resolvers leave signatures out, or they
+// know another tree of zones.
+func Apex(ctx context.Context, r Resolver, zone string) dnssec.Result {
+	return r.Lookup(ctx, dns.Fqdn(zone), dns.TypeSOA)
+}
+
+func lookMX(ctx context.Context, r Resolver, name string, port uint16) Domain {
+	d := Domain{Name: plain(name), Port: cmp.Or(port, smtpPort)}
+	mx := r.Lookup(ctx, dns.Fqdn(d.Name), dns.TypeMX)
+	d.MX, d.Exchanges = From(mx), exchanges(mx.RRs)
+	return d
+}
+
+// unroutable says that nobody can know where mail for the domain goes.
+func (d Domain) unroutable() bool { return d.MX.failed() || d.MX.Kind == dnssec.NXDomain }
 
 // exchanges are the hosts of MX records, the preferred ones first, each once.
 func exchanges(rrs []dns.RR) []string {
@@ -58,7 +90,7 @@ func exchanges(rrs []dns.RR) []string {
 	})
 	var out []string
 	for _, mx := range records {
-		if name := plain(mx.Mx); !slices.Contains(out, name) && len(out) < maxHosts {
+		if name := plain(mx.Mx); !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}

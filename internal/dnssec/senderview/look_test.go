@@ -117,7 +117,63 @@ func TestExchanges(t *testing.T) {
 	for i := range 2 * maxHosts {
 		lines = append(lines, fmt.Sprintf("example.org. 60 IN MX 40 x%02d.example.", i))
 	}
-	if got := exchanges(result(t, dnssec.Secure, lines...).RRs); len(got) != maxHosts || got[0] != "b.example" {
+	all := result(t, dnssec.Secure, lines...)
+	if got := exchanges(all.RRs); len(got) != 3+2*maxHosts || got[0] != "b.example" {
 		t.Error(got)
+	}
+	d := Look(context.Background(), &tree{results: map[string]dnssec.Result{"example.org. MX": all}}, "example.org", 0, usesThree)
+	if len(d.Exchanges) != maxHosts || len(d.Hosts) != maxHosts || d.Exchanges[0] != "b.example" {
+		t.Error(d.Exchanges)
+	}
+}
+
+// TestLookAt looks at one host, whether or not senders are sent to it.
+func TestLookAt(t *testing.T) {
+	const host = "mx.example.net"
+	mx := func(state dnssec.State, exchange string) dnssec.Result {
+		return result(t, state, "example.org. 60 IN MX 10 other.example.net.", "example.org. 60 IN MX 10 "+exchange)
+	}
+	for _, c := range []struct {
+		reason  string
+		mx      dnssec.Result
+		verdict Verdict
+		named   bool
+		message string
+	}{
+		{"it is one of the exchanges; the others are not looked at", mx(dnssec.Secure, "MX.example.net."), DANE, true,
+			"senders authenticate mx.example.net by the TLSA records of _25._tcp.mx.example.net"},
+		{"the MX records name others", mx(dnssec.Secure, "mx9.example.net."), DANE, false,
+			"senders authenticate mx.example.net by the TLSA records of _25._tcp.mx.example.net; but no sender is sent to mx.example.net: the MX records of example.org do not name it; add it to them, or leave it out of the mail servers of the domain"},
+		{"insecure MX records name it", mx(dnssec.Insecure, "mx.example.net."), Opportunistic, true,
+			"senders do not authenticate mx.example.net: the MX lookup of example.org is insecure"},
+		{"there are no MX records", result(t, dnssec.Secure), DANE, false,
+			"example.org has no MX records, so that mail goes to the host of that name"},
+		{"the domain takes no mail", result(t, dnssec.Secure, "example.org. 60 IN MX 0 ."), DANE, false, "example.org takes no mail: it has a null MX"},
+		{"where mail goes is not known", mx(dnssec.Bogus, "mx.example.net."), Undeliverable, true,
+			"senders do not deliver to example.org: the MX lookup of example.org is bogus"},
+		{"there is no such domain", dnssec.Result{State: dnssec.Secure, Kind: dnssec.NXDomain}, Undeliverable, true,
+			"senders do not deliver to example.org: there is no such name"},
+	} {
+		tr := &tree{results: map[string]dnssec.Result{
+			"example.org. MX":               c.mx,
+			"mx.example.net. A":             result(t, dnssec.Secure, "mx.example.net. 60 IN A 192.0.2.1"),
+			"mx.example.net. AAAA":          result(t, dnssec.Secure),
+			"_25._tcp.mx.example.net. TLSA": result(t, dnssec.Secure, "_25._tcp.mx.example.net."+record),
+		}}
+		view, named := ViewAt(LookAt(context.Background(), tr, "example.org", 0, []string{host}, usesThree), host)
+		if view.Host != host || view.Verdict != c.verdict || named != c.named || !strings.Contains(view.Message, c.message) {
+			t.Errorf("%s: %s, named %t: %s", c.reason, view.Verdict, named, view.Message)
+		}
+		if slices.ContainsFunc(tr.asked, func(q string) bool { return strings.HasPrefix(q, "other.") }) {
+			t.Errorf("%s: asked %v", c.reason, tr.asked)
+		}
+	}
+}
+
+// TestApex asks for what every zone has at its apex.
+func TestApex(t *testing.T) {
+	tr := &tree{results: map[string]dnssec.Result{"example.org. SOA": {State: dnssec.Bogus}}}
+	if got := Apex(context.Background(), tr, "example.org"); got.State != dnssec.Bogus {
+		t.Errorf("%+v after %v", got, tr.asked)
 	}
 }

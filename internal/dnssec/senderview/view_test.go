@@ -259,5 +259,9 @@ func TestFrom(t *testing.T) {
 	got := From(dnssec.Result{State: dnssec.Insecure, Kind: dnssec.Data, Hops: []dnssec.Hop{{Name: "A.example.", Target: "B.example.", State: dnssec.Secure}}})
 	if got.failed() || got.secure() || !got.has() || got.final("a.example") != "b.example" || got.Hops[0].Name != "a.example" {
 		t.Errorf("%+v", got)
+	} // Of several servers now this one answers first, and now that one.
+	cause := From(dnssec.Result{State: dnssec.Insecure, Cause: &dnssec.Error{Zone: "example.", Server: "192.0.2.53:53", Detail: "no DS"}}).Cause
+	if cause != "zone example.: no DS" {
+		t.Errorf("the cause is %q", cause)
 	}
 }

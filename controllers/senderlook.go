@@ -1,0 +1,247 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+)
+
+// This file looks up what senders do with mail for a MailDomain.
+
+// senderJob is one look.
+type senderJob struct {
+	name types.NamespacedName
+	// domain is what mail is addressed to.
+	domain  string
+	targets []senderTarget
+	anchors []dnssec.Anchor
+	// trust stands for the anchors, mark for all that the views depend on as far as it is known here.
+	trust string
+	mark  uint64
+	// zones are those with a trust anchor or a DNSZone, bogus those of them that their own servers show to be,
+	// all as absolute names.
+	zones, bogus []string
+}
+
+// senderTarget is a host, and the port that other mail servers deliver to.
+type senderTarget struct {
+	host string
+	port int32
+	// probed says that the operator connects to it. Where it does not, the user vouches for it.
+	probed bool
+}
+
+// submission is the port for users alone (RFC 6409 section 3.1).
+const submission = 587
+
+// senderPort is the port of a host that other mail servers deliver to: 25, else the first other one that
+// speaks SMTP. It is 0 where there is none.
+func senderPort(server v1alpha1.MailServer) int32 {
+	found := int32(0)
+	for _, p := range server.Ports {
+		switch {
+		case p.Port == 25:
+			return 25
+		case found == 0 && p.Port != submission && protocolOf(p) == "SMTP":
+			found = p.Port
+		}
+	}
+	return found
+}
+
+// jobOf is the look that a run asks for. It has no targets when none is wanted.
+func (w *senderWatch) jobOf(run *domainRun) senderJob {
+	job := senderJob{name: run.key(), domain: run.md.Spec.Domain}
+	if !run.md.DeletionTimestamp.IsZero() {
+		return job
+	}
+	zones := []*v1alpha1.DNSZone{run.domainZone}
+	add := func(z *v1alpha1.DNSZone, e zoneEntry) {
+		zones = append(zones, z)
+		if z != nil && dnssecFacts(e).State == dnssec.Bogus {
+			job.bogus = append(job.bogus, z.Spec.Zone+".")
+		}
+	}
+	for _, h := range run.hosts {
+		if port := senderPort(h.server); port != 0 && !h.left(run) {
+			job.targets = append(job.targets, senderTarget{h.key.host, port, h.server.Probe.Mode != v1alpha1.ProbeDisabled})
+		}
+		add(h.zone, h.entry)
+		for _, l := range h.linked {
+			add(l.zone, l.entry)
+		}
+	}
+	job.anchors, job.trust = w.anchorsFor(zones)
+	job.zones = zonesKnown(job.anchors, zones)
+	job.mark = markOf(run, job.trust)
+	return job
+}
+
+// zonesKnown are the zones of anchors and of DNSZones, nil ones passed over.
+func zonesKnown(anchors []dnssec.Anchor, zones []*v1alpha1.DNSZone) []string {
+	var out []string
+	for _, ds := range anchors {
+		out = append(out, ds.Hdr.Name)
+	}
+	for _, z := range zones {
+		if z != nil {
+			out = append(out, z.Spec.Zone+".")
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// anchorsFor are the trust anchors of zones, nil ones passed over, with the operator's for names that these do
+// not stand for, and a text that is the same for the same anchors.
+func (w *senderWatch) anchorsFor(zones []*v1alpha1.DNSZone) ([]dnssec.Anchor, string) {
+	var own []dnssec.Anchor
+	for _, z := range zones {
+		if z == nil {
+			continue
+		}
+		for _, text := range z.Spec.DNSSEC.TrustAnchors {
+			// What cannot be read stands in the conditions of the DNSZone.
+			if ds, err := dnssec.ParseDS(string(text), z.Spec.Zone+"."); err == nil {
+				own = append(own, ds)
+			}
+		}
+	}
+	operators, _ := w.trust.Anchors()
+	all := map[string]dnssec.Anchor{}
+	for _, ds := range dnssec.MergeAnchors(own, operators) {
+		all[ds.Hdr.Name+" "+dnssec.PresentDS(ds)] = ds
+	}
+	keys := slices.Sorted(maps.Keys(all))
+	var out []dnssec.Anchor
+	for _, key := range keys {
+		out = append(out, all[key])
+	}
+	return out, strings.Join(keys, "\n")
+}
+
+// markOf stands for what a run knows that views depend on: the spec, the trust anchors, the records that the
+// servers show, what the endpoints present, and whether the zones validate.
+func markOf(run *domainRun, trust string) uint64 {
+	h := fnv.New64a()
+	status := &run.md.Status
+	_, _ = fmt.Fprintln(h, run.md.Generation, trust)
+	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionDNSSECSecure); c != nil {
+		_, _ = fmt.Fprintln(h, c.Reason)
+	}
+	for i := range status.MailServers {
+		s := &status.MailServers[i]
+		_, _ = fmt.Fprintln(h, s.Hostname, s.Records)
+		for _, e := range s.Endpoints {
+			_, _ = fmt.Fprintln(h, e.Address, e.Port, e.SPKISHA256, e.Verified)
+		}
+	}
+	return h.Sum64()
+}
+
+// maxResolvers bounds the sets of trust anchors that a resolver is kept for.
+const maxResolvers = 256
+
+// resolverOf is the resolver of a job's trust anchors.
+func (w *senderWatch) resolverOf(job senderJob) senderview.Resolver {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, ok := w.resolvers[job.trust]
+	if !ok {
+		if len(w.resolvers) >= maxResolvers {
+			clear(w.resolvers)
+		}
+		r = w.newResolver(job.anchors)
+		w.resolvers[job.trust] = r
+	}
+	return r
+}
+
+// look finds the views of the hosts. Those that nothing is known of for lack of answers are left out.
+func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *observer, now func() time.Time) map[string]v1alpha1.SenderViewStatus {
+	out := map[string]v1alpha1.SenderViewStatus{}
+	ports, probed := map[int32][]string{}, map[string]bool{}
+	for _, t := range j.targets {
+		ports[t.port] = append(ports[t.port], t.host)
+		probed[t.host] = t.probed
+	}
+	ground := soundness{job: j, resolver: r, seen: map[string]bool{}}
+	for port, hosts := range ports {
+		judge := func(host, _ string, names []string, records []senderview.Record) (int, []senderview.Endpoint) {
+			var known []endpointProbe
+			if probed[host] {
+				known = probes.probesOf(hostKey{domain: j.name, host: host})
+			}
+			return judged(known, port, names, records, now())
+		}
+		d := senderview.LookAt(ctx, r, j.domain, uint16(port), hosts, judge) //nolint:gosec // the schema limits ports to 65535
+		for _, host := range hosts {
+			v, named := senderview.ViewAt(d, host)
+			if !ground.holds(ctx, v) {
+				logf.Log.WithName("senders").V(1).Info("a view counts for nothing: the zone that it is about is not seen", "maildomain", j.name, "host", host, "view", v.Message)
+				continue
+			}
+			out[host] = v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderVerdict(v.Verdict), NotInMX: !named, Message: truncate(v.Message, 1024)}
+		}
+	}
+	return out
+}
+
+// soundness tells failures that every sender meets from those that are the operator's own: no way to the
+// name servers, resolvers that leave signatures out, or a zone of a private tree that they do not know.
+type soundness struct {
+	job      senderJob
+	resolver senderview.Resolver
+	// seen says of zones whether they are seen at all.
+	seen map[string]bool
+}
+
+// holds says whether a view says anything: what is missing or broken counts in a zone that is seen.
+func (s soundness) holds(ctx context.Context, v senderview.HostView) bool {
+	if v.Verdict != senderview.Undeliverable || v.Blame == nil {
+		return true
+	}
+	zone := zoneAbove(s.job.zones, v.Blame.Name)
+	seen, ok := s.seen[zone]
+	if !ok {
+		seen = zone != "" && s.sees(ctx, zone)
+		s.seen[zone] = seen
+	}
+	return seen
+}
+
+// sees says whether a zone is there and validates, or is as broken as it was found at its own servers.
+func (s soundness) sees(ctx context.Context, zone string) bool {
+	found := senderview.Apex(ctx, s.resolver, zone)
+	switch found.State {
+	case dnssec.Secure, dnssec.Insecure:
+		return found.Kind == dnssec.Data
+	case dnssec.Bogus:
+		return slices.Contains(s.job.bogus, zone)
+	}
+	return false
+}
+
+// zoneAbove is the deepest of the zones at or above a name; empty where there is none.
+func zoneAbove(zones []string, name string) string {
+	name = "." + strings.ToLower(strings.Trim(name, ".")) + "."
+	best := ""
+	for _, zone := range zones {
+		if len(zone) > len(best) && strings.HasSuffix(name, "."+strings.TrimPrefix(zone, ".")) {
+			best = zone
+		}
+	}
+	return best
+}
