@@ -52,6 +52,8 @@ type History struct {
 	abandoned, suspended bool
 	// statusLost says that the status was deleted at some time.
 	statusLost bool
+	// length is when the last fault may begin.
+	length time.Duration
 	// troubled is until when the last fault lasted.
 	troubled time.Time
 

@@ -30,7 +30,9 @@ func (v *Violation) String() string { return fmt.Sprintf("%s after %s: %s", v.Pr
 func (h *History) fail(promise, format string, args ...any) {
 	if h.violation == nil {
 		h.violation = &Violation{promise, h.now.Sub(begin), fmt.Sprintf(format, args...)}
-		h.say("ORACLE", "%s", h.violation)
+		if promise[0] == 'S' {
+			h.say("ORACLE", "%s", h.violation)
+		}
 	}
 }
 

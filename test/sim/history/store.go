@@ -150,6 +150,9 @@ func (s *store) update(o client.Object, status bool) error {
 		made.SetUID(have.GetUID())
 	}
 	s.note(of, made)
+	if s.time.record {
+		s.time.say(of.String(), "%s", difference(have, made))
+	}
 	o.SetResourceVersion(made.GetResourceVersion())
 	return nil
 }
