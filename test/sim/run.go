@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ type options struct {
 	verbose, shrink bool
 	workers, most   int
 	only            []string
+	// keep are the numbers of the faults of each history that are left in; nil leaves all.
+	keep []int
 }
 
 // run runs histories side by side, each by one worker, and reports in the order of their seeds. It returns
@@ -32,7 +35,7 @@ func (o options) run(out io.Writer) int {
 	for range max(o.workers, 1) {
 		wg.Go(func() {
 			for i := range seeds {
-				results[i] <- history.Run(history.NewPlan(o.seed+uint64(i), o.only), o.verbose) //nolint:gosec // positive
+				results[i] <- history.Run(o.plan(i), o.verbose)
 			}
 		})
 	}
@@ -72,6 +75,14 @@ func (o options) run(out io.Writer) int {
 	return failed
 }
 
+func (o options) plan(i int) history.Plan {
+	p := history.NewPlan(o.seed+uint64(i), o.only) //nolint:gosec // positive
+	if o.keep != nil {
+		return p.Keep(o.keep)
+	}
+	return p
+}
+
 // report tells of a failing history, and of the least that it fails with.
 func (o options) report(out io.Writer, r history.Result) {
 	command := fmt.Sprintf("go -C test run ./sim -seed %d -v", r.Plan.Seed)
@@ -84,7 +95,10 @@ func (o options) report(out io.Writer, r history.Result) {
 	}
 	least := history.Shrink(r)
 	fmt.Fprintf(out, "  the least that fails: %s\n", least.Violation)
+	var numbers []string
 	for _, f := range least.Plan.Faults {
 		fmt.Fprintf(out, "    %s\n", f)
+		numbers = append(numbers, strconv.Itoa(f.Number))
 	}
+	fmt.Fprintf(out, "  with: %s -keep %s\n", command, strings.Join(numbers, ","))
 }

@@ -46,12 +46,14 @@ type History struct {
 	losingUpdates, losingReplies int
 	// staleStart is how old the cache of the next process is when it starts.
 	staleStart time.Duration
+	// leapt is until when what fails is the fault of a clock that jumped forward.
+	leapt time.Time
 	// clockAhead is how far the clocks of operators are ahead.
 	clockAhead time.Duration
 	// abandoned says that no operator is ever started again, suspended that the MailDomain is.
 	abandoned, suspended bool
-	// statusLost says that the status was deleted at some time.
-	statusLost bool
+	// statusLost says that the status was deleted at some time, editedSets that the parameter sets were changed.
+	statusLost, editedSets bool
 	// length is when the last fault may begin.
 	length time.Duration
 	// troubled is until when the last fault lasted.

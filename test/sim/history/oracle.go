@@ -60,6 +60,10 @@ func (h *History) check(of *host, r *replica, v *held) {
 	if problem == "" {
 		return
 	}
+	if h.now.Before(h.leapt) {
+		h.risked++
+		return
+	}
 	if of.risk {
 		h.risked++
 		h.expectAnnouncement(of, r.chain, v)

@@ -61,7 +61,7 @@ func (n *nameservers) update(change zone.Change, unread bool) (time.Duration, zo
 	case h.losingUpdates > 0:
 		h.losingUpdates--
 		return giveUp, failed
-	case tlsa.Equal(have.records, change.Want) && have.ttl == change.TTL:
+	case tlsa.Equal(have.records, change.Want) && have.ttl == change.TTL && n.shows(change):
 		return 10 * time.Millisecond, zone.Result{Class: zone.Unchanged, Current: have.records, CurrentKnown: true}
 	case !tlsa.Equal(have.records, change.Expect):
 		return 10 * time.Millisecond, zone.Result{Class: zone.Conflict, Message: "the records are others", Current: have.records, CurrentKnown: true, Retryable: true}
