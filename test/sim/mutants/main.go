@@ -115,7 +115,7 @@ func (m mutant) judge(dir string, histories int) (string, error) {
 	}
 	out, err := command(dir, sim, "-histories", fmt.Sprint(histories), "-failures", "1", "-shrink=false")
 	if err != nil {
-		return "killed by the simulator: " + firstFailure(out), nil
+		return "killed by the simulator: " + firstFailure(out), nil //nolint:nilerr // that it fails is what is wanted
 	}
 	if m.test == nil {
 		return "", nil
