@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type options struct {
 // run runs histories side by side, each by one worker, and reports in the order of their seeds. It returns
 // how many failed.
 func (o options) run(out io.Writer) int {
+	debug.SetGCPercent(400) // a history is short and makes much garbage
 	results := make([]chan history.Result, o.histories)
 	seeds := make(chan int)
 	for i := range results {

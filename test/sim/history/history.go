@@ -52,8 +52,9 @@ type History struct {
 	clockAhead time.Duration
 	// abandoned says that no operator is ever started again, suspended that the MailDomain is.
 	abandoned, suspended bool
-	// statusLost says that the status was deleted at some time, editedSets that the parameter sets were changed.
-	statusLost, editedSets bool
+	// statusLost says that the status was deleted at some time, editedSets that the parameter sets were changed,
+	// foreign that somebody else's records were added.
+	statusLost, editedSets, foreign bool
 	// length is when the last fault may begin.
 	length time.Duration
 	// troubled is until when the last fault lasted.
@@ -123,7 +124,7 @@ func (h *History) found(floor time.Duration) {
 		Update:      v1alpha1.UpdateSpec{Nameserver: "192.0.2.1:53", Protocol: "TCP", InsecureUnsigned: true},
 		Nameservers: v1alpha1.NameserversSpec{Discovery: v1alpha1.DiscoveryStatic},
 		Propagation: v1alpha1.PropagationSpec{
-			Sweeps: int32(1 + h.random.IntN(3)), Interval: pick[v1alpha1.Duration](t, "10s", "30s", "1m"), //nolint:gosec // small
+			Sweeps: int32(1 + h.random.IntN(3)), Interval: pick[v1alpha1.Duration](t, "10s", "30s", "1m", "2m", "2m"), //nolint:gosec // small
 			Delay: pick[v1alpha1.Duration](t, "0s", "30s"), TTLFloor: v1alpha1.Duration(floor.String()), Timeout: "1h",
 		},
 	}
