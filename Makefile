@@ -87,6 +87,14 @@ install: ## Install the CRDs, the rights and the policy into the current cluster
 uninstall: ## Take the operator out of the current cluster; the CRDs, objects and DNS records stay.
 	kubectl delete --ignore-not-found -k config/manager -k config/rbac -k config/policy
 
+SIM ?= 1000
+
+sim: ## Run SIM simulated histories of the whole system (1000); SIM_FLAGS="-seed 17 -v" replays one.
+	go -C test run ./sim -histories $(SIM) $(SIM_FLAGS)
+
+mutants: ## Break the product in many ways, and see that the simulator or a test notices each (an hour).
+	go -C test run ./sim/mutants
+
 fuzz: ## Run every fuzz target for FUZZTIME (1m).
 	@hack/fuzz.sh $(FUZZTIME)
 
@@ -108,4 +116,4 @@ conformance: ## Compare with the corpora of other implementations, and write the
 clean: ## Remove what was built here.
 	rm -rf bin dist
 
-.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall fuzz bench bench-smoke conformance clean
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall sim mutants fuzz bench bench-smoke conformance clean

@@ -91,6 +91,8 @@ type proberPool struct {
 	clock    clock.PassiveClock
 	observer *observer
 	slots    chan struct{}
+	// beside runs a round beside the reconcilers.
+	beside func(func())
 	// ctx ends when stop is called: the operator stops.
 	ctx  context.Context
 	stop context.CancelFunc
@@ -98,7 +100,7 @@ type proberPool struct {
 
 func newProberPool(reader client.Reader, p probe.Prober, c clock.PassiveClock, o *observer, parallel int) *proberPool {
 	ctx, stop := context.WithCancel(context.Background())
-	return &proberPool{reader: reader, prober: p, clock: c, observer: o, slots: make(chan struct{}, parallel), ctx: ctx, stop: stop}
+	return &proberPool{reader: reader, prober: p, clock: c, observer: o, slots: make(chan struct{}, parallel), beside: func(f func()) { go f() }, ctx: ctx, stop: stop}
 }
 
 // start begins a round unless one is under way.
@@ -106,7 +108,7 @@ func (p *proberPool) start(job probeJob) {
 	if !p.observer.beginProbe(job.key) {
 		return
 	}
-	go func() {
+	p.beside(func() {
 		select {
 		case p.slots <- struct{}{}:
 			defer func() { <-p.slots }()
@@ -115,7 +117,7 @@ func (p *proberPool) start(job probeJob) {
 		}
 		round, probes := p.round(job)
 		p.observer.endProbe(job.key, round, probes)
-	}()
+	})
 }
 
 // round connects to every endpoint once per key type.

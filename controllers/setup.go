@@ -2,20 +2,18 @@ package controllers
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -51,6 +49,10 @@ type Options struct {
 	Workers int
 	// ParallelProbes is how many hosts are probed at once.
 	ParallelProbes int
+	// Random makes standby keys; nil is the system's own.
+	Random io.Reader
+	// Beside runs a probe round beside the reconcilers; nil starts a goroutine for each.
+	Beside func(func())
 }
 
 // wakeup lets code outside a reconciler enqueue a request. Before the controller runs it does nothing.
@@ -78,53 +80,33 @@ func (w *wakeup) add(name types.NamespacedName) {
 
 // Setup registers the three controllers with a manager.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
-		return err
-	}
-	if err := addEventIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	var domains, zones, requests wakeup
-	registry := newZoneRegistry()
-	obs := newObserver(domains.add)
-	board := newDecisionBoard()
-	board.wake = func(namespace, certificate string) { wakeRequests(mgr.GetClient(), &requests, namespace, certificate) }
-	pool := newProberPool(mgr.GetClient(), o.Prober, o.Clock, obs, max(o.ParallelProbes, 1))
-	senders := newSenderWatch(o, obs, domains.add)
-	recorder := mgr.GetEventRecorder("dane-operator")
-	keeper := gatekeeper{live: mgr.GetAPIReader(), clock: o.Clock, decisions: board, wake: domains.add}
-	r := &MailDomainReconciler{
-		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder,
-		settings: settings{unknownHistory: o.UnknownHistory},
-		keys:     keyReader{cached: mgr.GetClient(), live: mgr.GetAPIReader(), standbys: newStandbyMemory()},
-		standby:  standbyStore{client: mgr.GetClient(), random: rand.Reader},
-		zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
-	}
-	if err := r.setup(mgr, &domains, o); err != nil {
+	parts := Assemble(Surroundings{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("dane-operator"),
+		WakeDomain: domains.add, WakeZone: zones.add, WakeRequest: requests.add,
+	}, o)
+	if err := parts.MailDomains.setup(mgr, &domains, o); err != nil {
 		return fmt.Errorf("set up the MailDomain controller: %w", err)
 	}
-	z := &DNSZoneReconciler{
-		Client: mgr.GetClient(), live: mgr.GetAPIReader(), Clock: o.Clock, events: recorder, zones: registry,
-		newClient: o.NewZoneClient, trust: o.Trust, resolvers: o.Resolvers, wake: zones.add,
-		wakeDomains: func(z types.NamespacedName, zone string) { wakeDomains(mgr.GetClient(), &domains, z, zone) },
-	}
-	if err := z.setup(mgr, &zones, o); err != nil {
+	if err := parts.Zones.setup(mgr, &zones, o); err != nil {
 		return fmt.Errorf("set up the DNSZone controller: %w", err)
 	}
-	g := &GateReconciler{Client: mgr.GetClient(), Clock: o.Clock, events: recorder, keeper: keeper}
-	if err := g.setup(mgr, &requests, o); err != nil {
+	if err := parts.Requests.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
-	if err := registerMetrics(zoneCollector{registry, o.Trust}, senderCollector{senders}); err != nil {
+	if err := registerMetrics(zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders}); err != nil {
 		return err
 	}
 	if o.Trust != nil {
-		o.Trust.changed = func() { wakeZones(registry, zones.add) }
+		o.Trust.changed = func() { wakeZones(parts.outside.registry, zones.add) }
 		if err := mgr.Add(o.Trust); err != nil {
 			return fmt.Errorf("set up the trust anchors: %w", err)
 		}
 	}
-	return mgr.Add(&outside{registry: registry, stop: func() { pool.stop(); senders.stop() }})
+	return mgr.Add(parts.outside)
 }
 
 // outside ends what runs beside the reconcilers when the operator stops: probes and looks are broken off, and
@@ -155,7 +137,7 @@ var _ manager.LeaderElectionRunnable = (*outside)(nil)
 
 // wakeDomains enqueues the MailDomains that a DNSZone concerns: those that name it or were written to
 // it, and those with a host below its zone.
-func wakeDomains(reader client.Reader, domains *wakeup, z types.NamespacedName, zone string) {
+func wakeDomains(reader client.Reader, wake func(types.NamespacedName), z types.NamespacedName, zone string) {
 	apex := strings.TrimSuffix(zone, ".")
 	for _, fields := range []client.MatchingFields{{zoneIndex: z.String()}, {zoneIndex: apex}, {hostIndex: apex}} {
 		var list v1alpha1.MailDomainList
@@ -163,46 +145,46 @@ func wakeDomains(reader client.Reader, domains *wakeup, z types.NamespacedName, 
 			return // the periodic look finds it
 		}
 		for i := range list.Items {
-			domains.add(client.ObjectKeyFromObject(&list.Items[i]))
+			wake(client.ObjectKeyFromObject(&list.Items[i]))
 		}
 	}
 }
 
-func wakeRequests(reader client.Reader, requests *wakeup, namespace, certificate string) {
+func wakeRequests(reader client.Reader, wake func(types.NamespacedName), namespace, certificate string) {
 	var list cmapi.CertificateRequestList
 	if err := reader.List(context.Background(), &list, client.InNamespace(namespace), client.MatchingFields{requestIndex: certificate}); err != nil {
 		return // the gate looks again by itself
 	}
 	for i := range list.Items {
-		requests.add(client.ObjectKeyFromObject(&list.Items[i]))
+		wake(client.ObjectKeyFromObject(&list.Items[i]))
 	}
 }
 
 func (r *MailDomainReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {
-	c := mgr.GetClient()
-	secret := &metav1.PartialObjectMetadata{}
-	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.MailDomain{}).
+	b := ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.MailDomain{}).
 		Named("maildomain").
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers, 1)}).
-		Watches(&v1alpha1.MailDomain{}, handler.EnqueueRequestsFromMapFunc(neighbours(c))).
-		Watches(&cmapi.Certificate{}, handler.EnqueueRequestsFromMapFunc(domainsOfCertificate(c))).
-		Watches(&cmapi.CertificateRequest{}, handler.EnqueueRequestsFromMapFunc(domainsOfRequest(c))).
-		Watches(&discoveryv1.EndpointSlice{}, handler.EnqueueRequestsFromMapFunc(domainsOfService(c, r.observer))).
-		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(domainsOfSecret(c))).
-		WatchesRawSource(wake.source()).
-		Complete(r)
+		WatchesRawSource(wake.source())
+	return watching(b, r.Watches()).Complete(r)
 }
 
 func (r *DNSZoneReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {
-	secret := &metav1.PartialObjectMetadata{}
-	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	return ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.DNSZone{}).
+	b := ctrl.NewControllerManagedBy(mgr).For(&v1alpha1.DNSZone{}).
 		Named("dnszone").
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers/4, 1)}).
-		WatchesMetadata(secret, handler.EnqueueRequestsFromMapFunc(zonesOfSecret(mgr.GetClient()))).
-		WatchesRawSource(wake.source()).
-		Complete(r)
+		WatchesRawSource(wake.source())
+	return watching(b, r.Watches()).Complete(r)
+}
+
+func watching(b *builder.Builder, watches []Watch) *builder.Builder {
+	for _, w := range watches {
+		if w.MetadataOnly {
+			b = b.WatchesMetadata(w.Object, handler.EnqueueRequestsFromMapFunc(w.Of))
+		} else {
+			b = b.Watches(w.Object, handler.EnqueueRequestsFromMapFunc(w.Of))
+		}
+	}
+	return b
 }
 
 func (r *GateReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {

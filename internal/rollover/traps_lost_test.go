@@ -17,6 +17,22 @@ func (s *scene) loses() {
 	}
 }
 
+// TestLostWhileAtRest: the status is deleted while the operator runs and has nothing new to see. What stands
+// in DNS was seen before, and is not forgotten: a new key waits until no cache holds it any more.
+func TestLostWhileAtRest(t *testing.T) {
+	s := published(t)
+	s.settle()
+	last := s.owners[0].last
+	s.loses()
+	s.owners[0].last = last
+	d := s.decide()
+	if !slices.ContainsFunc(d.Owners[0].Versions, func(v Version) bool { return v.Open && slices.Equal(v.Records, of(p311, "a")) }) {
+		t.Errorf("what stands is not among the versions: %+v", d.Owners[0].Versions)
+	}
+	s.hold("b", StageRequested)
+	s.held(s.settle(), "b", WaitCaches)
+}
+
 // TestSetsBesideWhatIsNotKnown: parameter sets change where the operator does not know all that stands there.
 func TestSetsBesideWhatIsNotKnown(t *testing.T) {
 	for _, c := range []trap{

@@ -7,14 +7,18 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-// fold brings the versions of an owner up to date with the sweeps made since the last decision.
+// fold brings the versions of an owner up to date with the sweeps made since the last decision. Where nothing
+// is remembered although a sweep was made before, the memory is lost: that sweep counts again.
 func fold(o Owner, p Policy) []Version {
 	versions := slices.Clone(o.Versions)
 	if o.Refused {
 		versions = slices.DeleteFunc(versions, func(v Version) bool { return v.Planned })
 	}
-	known := o.Known
-	for _, s := range o.Sweeps {
+	known, sweeps := o.Known, o.Sweeps
+	if !known && len(sweeps) == 0 && o.Last != nil {
+		sweeps = []Sweep{*o.Last}
+	}
+	for _, s := range sweeps {
 		if !anyReachable(s) {
 			versions = restartSoak(versions, s, p)
 			continue

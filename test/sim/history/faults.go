@@ -1,0 +1,248 @@
+package history
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Fault is one thing that happens to the system in a history, a renewal included. What it does to whom
+// follows from its numbers, so that it does the same when others are left out.
+type Fault struct {
+	At   time.Duration
+	Name string
+	A, B int
+	// Number tells it from the others of its plan.
+	Number int
+}
+
+func (f Fault) String() string { return fmt.Sprintf("%s %s(%d,%d)", f.At, f.Name, f.A, f.B) }
+
+// lasts is how long a fault lasts.
+func (f Fault) lasts(longest time.Duration) time.Duration {
+	return time.Duration(f.B%1000+1) * longest / 1000
+}
+
+// fault is a kind of fault: how often it is drawn, and what it does.
+type fault struct {
+	name   string
+	family string
+	weight int
+	do     func(*History, Fault)
+}
+
+// Families are the families of faults, for the flag -only.
+func Families() []string {
+	var out []string
+	for _, f := range faults {
+		if !slices.Contains(out, f.family) {
+			out = append(out, f.family)
+		}
+	}
+	return out
+}
+
+// faults are set up here, since what they do leads back to them.
+var faults []fault
+
+func init() {
+	faults = slices.Concat(apiFaults, dnsFaults, mailFaults, issuerFaults, peopleFaults, operatorFaults)
+}
+
+// Plan is what happens in a history.
+type Plan struct {
+	Seed   uint64
+	Faults []Fault
+	// Length is when the last fault may begin.
+	Length time.Duration
+}
+
+// NewPlan draws the faults of a history. only restricts them to some families; nil allows all.
+func NewPlan(seed uint64, only []string) Plan {
+	r := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // not for secrets
+	p := Plan{Seed: seed, Length: time.Duration(6+r.IntN(7)) * time.Hour}
+	for at := 20 * time.Minute; at < p.Length; at += time.Duration(5+r.IntN(40)) * time.Minute {
+		p.Faults = append(p.Faults, Fault{At: at, Name: "renew", A: r.IntN(1000), B: r.IntN(1000)})
+	}
+	allowed, total := []fault{}, 0
+	for _, f := range faults {
+		if only == nil || slices.Contains(only, f.family) {
+			allowed = append(allowed, f)
+			total += f.weight
+		}
+	}
+	for range r.IntN(14) {
+		if total == 0 {
+			break
+		}
+		f := draw(allowed, r.IntN(total))
+		at := time.Duration(r.Int64N(int64(p.Length)))
+		p.Faults = append(p.Faults, Fault{At: at.Round(time.Second), Name: f.name, A: r.IntN(1000), B: r.IntN(1000)})
+	}
+	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	for i := range p.Faults {
+		p.Faults[i].Number = i
+	}
+	return p
+}
+
+// Keep leaves out of a plan all faults but those of some numbers.
+func (p Plan) Keep(numbers []int) Plan {
+	p.Faults = slices.DeleteFunc(slices.Clone(p.Faults), func(f Fault) bool { return !slices.Contains(numbers, f.Number) })
+	return p
+}
+
+func draw(from []fault, n int) fault {
+	for _, f := range from {
+		if n -= f.weight; n < 0 {
+			return f
+		}
+	}
+	return from[len(from)-1]
+}
+
+// befall lets a fault happen.
+func (h *History) befall(f Fault) {
+	i := slices.IndexFunc(faults, func(k fault) bool { return k.name == f.Name })
+	if f.Name == "renew" {
+		h.hosts[f.A%len(h.hosts)].issuer.renew()
+		return
+	}
+	h.faults++
+	h.say("FAULT", "%s", f)
+	h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
+	faults[i].do(h, f)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+var apiFaults = []fault{
+	{"api-away", "api", 2, func(h *History, f Fault) { h.apiAway = later(h.apiAway, h.now.Add(f.lasts(10*time.Minute))) }},
+	{"watch-stalls", "api", 3, func(h *History, f Fault) {
+		for _, op := range h.operators {
+			op.view.stalled[kind(f.A)%kinds] = h.now.Add(f.lasts(10 * time.Minute))
+		}
+	}},
+	{"writes-lost", "api", 2, func(h *History, f Fault) { h.loseWrites(1+f.A%3, false) }},
+	{"answers-lost", "api", 2, func(h *History, f Fault) { h.loseWrites(1+f.A%3, true) }},
+}
+
+func (h *History) loseWrites(n int, done bool) {
+	for _, op := range h.operators {
+		op.losing, op.losingDone = n, done
+	}
+}
+
+var dnsFaults = []fault{
+	{"server-down", "dns", 3, func(h *History, f Fault) { s := h.server(f); s.down = later(s.down, h.now.Add(f.lasts(time.Hour))) }},
+	{"transfers-stop", "dns", 3, func(h *History, f Fault) { s := h.server(f); s.stuck = later(s.stuck, h.now.Add(f.lasts(time.Hour))) }},
+	{"tlsa-dropped", "dns", 2, func(h *History, f Fault) { s := h.server(f); s.silent = later(s.silent, h.now.Add(f.lasts(time.Hour))) }},
+	{"other-ttl", "dns", 2, func(h *History, f Fault) { h.server(f).stretch = 1 + f.B%3 }},
+	{"slow-signing", "dns", 2, func(h *History, f Fault) { h.servers.all[0].lag = f.lasts(20 * time.Second) }},
+	{"slow-transfer", "dns", 2, func(h *History, f Fault) {
+		if s := h.server(f); s != h.servers.all[0] {
+			s.lag = f.lasts(5 * time.Minute)
+		}
+	}},
+	{"updates-ignored", "dns", 2, func(h *History, f Fault) {
+		h.servers.ignoring = later(h.servers.ignoring, h.now.Add(f.lasts(time.Hour)))
+	}},
+	{"updates-lost", "dns", 2, func(h *History, f Fault) { h.losingUpdates = 1 + f.A%3 }},
+	{"replies-lost", "dns", 2, func(h *History, f Fault) { h.losingReplies = 1 + f.A%3 }},
+	{"unsigned", "dns", 1, func(h *History, f Fault) { h.unsigned = later(h.unsigned, h.now.Add(f.lasts(10*time.Minute))) }},
+}
+
+func (h *History) server(f Fault) *server { return h.servers.all[f.A%len(h.servers.all)] }
+
+var mailFaults = []fault{
+	{"replica-down", "mail", 3, func(h *History, f Fault) { _, r := h.replica(f); r.down = later(r.down, h.now.Add(f.lasts(time.Hour))) }},
+	{"replica-deaf", "mail", 2, func(h *History, f Fault) { _, r := h.replica(f); r.deaf = true }},
+	{"replica-restarts", "mail", 3, func(h *History, f Fault) { of, r := h.replica(f); h.load(of, r) }},
+}
+
+func (h *History) replica(f Fault) (*host, *replica) {
+	of := h.hosts[f.A%len(h.hosts)]
+	return of, of.replicas[f.B%len(of.replicas)]
+}
+
+var issuerFaults = []fault{
+	{"refused", "issuer", 2, func(h *History, f Fault) { h.issuer(f).refusals = 1 + f.B%3 }},
+	{"slow-issuer", "issuer", 2, func(h *History, f Fault) { h.issuer(f).slow = f.lasts(30 * time.Minute) }},
+	{"bypass", "issuer", 1, func(h *History, f Fault) {
+		of := h.hosts[f.A%len(h.hosts)]
+		of.issuer.bypass, of.risk = true, true
+	}},
+	// bypass-untold is not drawn: it breaks a promise, for the tests of the simulator itself.
+	{"bypass-untold", "issuer", 0, func(h *History, _ Fault) {
+		for _, of := range h.hosts {
+			of.issuer.bypass = true
+		}
+	}},
+	{"new-authority", "issuer", 2, func(h *History, f Fault) { h.issuer(f).authority = f.B % 3 }},
+}
+
+func (h *History) issuer(f Fault) *issuer { return h.hosts[f.A%len(h.hosts)].issuer }
+
+var operatorFaults = []fault{
+	{"crash", "operator", 8, func(h *History, f Fault) { h.crashSoon(1+f.A%6, f.B%2 == 0) }},
+	{"stale-restart", "operator", 3, func(h *History, f Fault) {
+		h.staleStart = f.lasts(10 * time.Minute)
+		h.crashSoon(1, true)
+	}},
+	{"second-leader", "operator", 4, func(h *History, f Fault) { h.secondLeader(f) }},
+	{"clock-back", "operator", 1, func(h *History, f Fault) { h.setClocks(h.clockAhead - f.lasts(time.Hour)) }},
+	{"abandoned", "operator", 1, func(h *History, f Fault) {
+		if f.B%4 == 0 {
+			h.abandon()
+		}
+	}},
+}
+
+// crashSoon lets every process die at one of its next effects.
+func (h *History) crashSoon(in int, after bool) {
+	for _, op := range h.operators {
+		op.crashIn, op.crashAfter = in, after
+	}
+}
+
+// secondLeader lets another process work beside the first for a while.
+func (h *History) secondLeader(f Fault) {
+	first := h.operators[len(h.operators)-1]
+	if !first.live {
+		return
+	}
+	h.start(time.Duration(f.A%60) * time.Second)
+	h.after(f.lasts(30*time.Minute), func() {
+		if first.live {
+			first.die("ends: it has lost the lease")
+		}
+	})
+}
+
+// setClocks sets the clocks of all operators. One that jumps forward ends waits early, and nothing in the product
+// keeps that off or can tell of it: what fails within the longest wait from then on is not counted against it.
+func (h *History) setClocks(ahead time.Duration) {
+	if ahead > h.clockAhead {
+		h.leapt = h.now.Add(unknownHistory)
+	}
+	h.clockAhead = ahead
+	for _, op := range h.operators {
+		op.clock.ahead = ahead
+	}
+}
+
+// abandon kills the operator for ever: mail must go on flowing.
+func (h *History) abandon() {
+	h.abandoned = true
+	for _, op := range h.operators {
+		if op.live {
+			op.die("is killed, and never started again")
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package history
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+// This file makes keys and certificates. All histories share them: a key is known by its number, is the
+// same in every run, and is made once. They are Ed25519 keys, since those follow from a seed.
+
+// key is a private key with what is made of it.
+type key struct {
+	number int
+	pem    string
+	spki   []byte
+	digest string // SHA-256 of spki, hex
+	csr    []byte
+	public ed25519.PublicKey
+}
+
+// issued is a certificate with its chain.
+type issued struct {
+	key    *key
+	issuer int
+	pem    string
+	chain  []*x509.Certificate
+	// matches are the records that it matches, of every kind that this operator publishes.
+	matches map[tlsa.Record]bool
+}
+
+// authority is an intermediate.
+type authority struct {
+	private ed25519.PrivateKey
+	cert    *x509.Certificate
+	pem     []byte
+}
+
+// keyPool holds what was made.
+type keyPool struct {
+	mu          sync.Mutex
+	keys        map[int]*key
+	byPEM       map[string]*key
+	certs       map[[3]int]*issued
+	byCert      map[string]*issued
+	authorities map[int]*authority
+}
+
+var pool = &keyPool{keys: map[int]*key{}, byPEM: map[string]*key{}, certs: map[[3]int]*issued{}, byCert: map[string]*issued{}, authorities: map[int]*authority{}}
+
+func seedOf(kind string, number int) []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, number))
+	return sum[:]
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// key returns the key of a number.
+func (p *keyPool) key(number int) *key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k, ok := p.keys[number]; ok {
+		return k
+	}
+	private := ed25519.NewKeyFromSeed(seedOf("key", number))
+	k := &key{number: number, public: private.Public().(ed25519.PublicKey)}
+	k.pem = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(private))}))
+	k.spki = must(x509.MarshalPKIXPublicKey(private.Public()))
+	sum := sha256.Sum256(k.spki)
+	k.digest = hex.EncodeToString(sum[:])
+	request := must(x509.CreateCertificateRequest(nil, &x509.CertificateRequest{DNSNames: hostNames}, private))
+	k.csr = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})
+	p.keys[number], p.byPEM[k.pem] = k, k
+	return k
+}
+
+// ofPEM returns the key that a Secret holds; nil when it is none of the pool.
+func (p *keyPool) ofPEM(text []byte) *key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byPEM[string(text)]
+}
+
+// ofCert returns the certificate that a Secret holds; nil when it is none of the pool.
+func (p *keyPool) ofCert(text []byte) *issued {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byCert[string(text)]
+}
+
+// issue returns a certificate of a key by an intermediate; of one key there may be several.
+func (p *keyPool) issue(k *key, issuer, edition int) *issued {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := [3]int{k.number, issuer, edition}
+	if c, ok := p.certs[id]; ok {
+		return c
+	}
+	by := p.authority(issuer)
+	serial := big.NewInt(int64(k.number)*1000 + int64(issuer)*10 + int64(edition) + 1)
+	der := must(x509.CreateCertificate(nil, template(serial, "", false), by.cert, k.public, by.private))
+	leaf := must(tlsa.ParseCertificate(der))
+	c := &issued{key: k, issuer: issuer, chain: []*x509.Certificate{leaf, by.cert}}
+	c.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(by.pem)
+	c.matches = matchesOf(leaf, by.cert)
+	p.certs[id], p.byCert[c.pem] = c, c
+	return c
+}
+
+func (p *keyPool) authority(number int) *authority {
+	if a, ok := p.authorities[number]; ok {
+		return a
+	}
+	private := ed25519.NewKeyFromSeed(seedOf("authority", number))
+	t := template(big.NewInt(int64(number)+1), fmt.Sprintf("Authority %d", number), true)
+	der := must(x509.CreateCertificate(nil, t, t, private.Public(), private))
+	a := &authority{private: private, cert: must(tlsa.ParseCertificate(der)), pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+	p.authorities[number] = a
+	return a
+}
+
+func template(serial *big.Int, name string, authority bool) *x509.Certificate {
+	t := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: begin.Add(-time.Hour), NotAfter: begin.AddDate(10, 0, 0),
+		BasicConstraintsValid: true, IsCA: authority,
+	}
+	if authority {
+		t.KeyUsage = x509.KeyUsageCertSign
+	} else {
+		t.DNSNames = hostNames
+		t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	return t
+}
+
+// matchesOf is a reading of RFC 6698 and 7671 of its own: usage 3 is the leaf, usage 2 its issuer.
+func matchesOf(leaf, issuer *x509.Certificate) map[tlsa.Record]bool {
+	out := map[tlsa.Record]bool{}
+	for usage, c := range map[uint8]*x509.Certificate{3: leaf, 2: issuer} {
+		for selector, data := range [][]byte{c.Raw, c.RawSubjectPublicKeyInfo} {
+			short, long := sha256.Sum256(data), sha512.Sum512(data)
+			out[record(usage, uint8(selector), 1, short[:])] = true //nolint:gosec // 0 or 1
+			out[record(usage, uint8(selector), 2, long[:])] = true  //nolint:gosec // 0 or 1
+		}
+	}
+	return out
+}
+
+func record(usage, selector, matching uint8, digest []byte) tlsa.Record {
+	return tlsa.Record{Parameters: tlsa.Parameters{Usage: usage, Selector: selector, MatchingType: matching}, Data: hex.EncodeToString(digest)}
+}
+
+// recordsOf are the records of a certificate for some parameter sets.
+func (c *issued) recordsOf(params []tlsa.Parameters) []tlsa.Record {
+	var out []tlsa.Record
+	for r := range c.matches {
+		if slices.Contains(params, r.Parameters) {
+			out = append(out, r)
+		}
+	}
+	return tlsa.Normalize(out)
+}
+
+// keyReader is the randomness that an operator makes standby keys with: each gets a key of the pool.
+type keyReader struct{ next func() int }
+
+// Read implements io.Reader for ed25519.GenerateKey, which asks for one seed.
+func (r *keyReader) Read(into []byte) (int, error) {
+	number := r.next()
+	pool.key(number)
+	return copy(into, seedOf("key", number)), nil
+}

@@ -1,0 +1,171 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// This file is what senders do, and what must never be. It shares no code with the product but the type
+// of a record.
+
+// Violation is a promise that was broken.
+type Violation struct {
+	// Promise is S1 to S7 or L1 to L3, as docs/reliability.md has them.
+	Promise string
+	At      time.Duration
+	What    string
+}
+
+func (v *Violation) String() string { return fmt.Sprintf("%s after %s: %s", v.Promise, v.At, v.What) }
+
+// fail notes the first violation; the history ends with it.
+func (h *History) fail(promise, format string, args ...any) {
+	if h.violation == nil {
+		h.violation = &Violation{promise, h.now.Sub(begin), fmt.Sprintf(format, args...)}
+		if promise[0] == 'S' {
+			h.say("ORACLE", "%s", h.violation)
+		}
+	}
+}
+
+// answerAppeared checks an answer that a sender may get from now on.
+func (h *History) answerAppeared(owner string, v *held) {
+	of := h.hostOf(owner)
+	for _, r := range of.replicas {
+		h.check(of, r, v)
+	}
+}
+
+// chainAppeared checks a chain that a sender may meet from now on.
+func (h *History) chainAppeared(of *host, r *replica) {
+	for _, v := range h.resolvers.current(of.owner) {
+		h.check(of, r, v)
+	}
+}
+
+func (h *History) check(of *host, r *replica, v *held) {
+	h.checks++
+	if r.chain == nil || v.byHand {
+		return
+	}
+	promise, problem := accepts(v.records, r.chain, of.created)
+	if problem == "" {
+		return
+	}
+	if h.now.Before(h.leapt) {
+		h.risked++
+		return
+	}
+	if of.risk {
+		h.risked++
+		h.expectAnnouncement(of, r.chain, v)
+		return
+	}
+	h.fail(promise, "%s at %s presents key %s, and a cache may hold %s: %s", of.name, r.addr, r.chain.key.digest[:6], v.answer, problem)
+}
+
+// accepts says what is wrong with an answer for a chain: a sender that heeds all of it (RFC 7671 section 9)
+// finds no match, which breaks S1; or one that knows a combination of usage 3 alone does not, which breaks
+// S2 where records of ours are of that combination.
+func accepts(records []tlsa.Record, chain *issued, ours map[tlsa.Record]bool) (promise, problem string) {
+	if !slices.ContainsFunc(agile(records), func(r tlsa.Record) bool { return chain.matches[r] }) {
+		return "S1", "no record matches"
+	}
+	for _, r := range records {
+		if r.Usage != tlsa.UsageDANEEE || !ours[r] {
+			continue
+		}
+		if !slices.ContainsFunc(records, func(o tlsa.Record) bool { return o.Parameters == r.Parameters && chain.matches[o] }) {
+			return "S2", fmt.Sprintf("no record %d %d %d matches", r.Usage, r.Selector, r.MatchingType)
+		}
+	}
+	return "", ""
+}
+
+// agile are the records that a sender heeds who knows every digest: of each usage and selector the
+// strongest alone.
+func agile(records []tlsa.Record) []tlsa.Record {
+	var out []tlsa.Record
+	for _, r := range records {
+		stronger := func(o tlsa.Record) bool {
+			return o.Usage == r.Usage && o.Selector == r.Selector && o.MatchingType > r.MatchingType
+		}
+		if !slices.ContainsFunc(records, stronger) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// announceWithin is how soon a danger has to be told of that the operator could not keep off: L3.
+const announceWithin = 10 * time.Minute
+
+// expectAnnouncement wants the status to tell of a danger that lasts.
+func (h *History) expectAnnouncement(of *host, chain *issued, v *held) {
+	h.after(announceWithin, func() {
+		lasts := (v.serving > 0 || !h.now.After(v.until)) && slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.chain == chain })
+		if lasts && h.calm() && !h.announced(of) {
+			h.fail("L3", "%s: senders that hold %s fail at key %s, and the status does not say so", of.name, v.answer, chain.key.digest[:6])
+		}
+	})
+}
+
+// calm says that nothing has kept the operator from looking for long enough.
+func (h *History) calm() bool {
+	return h.running() && h.now.After(h.troubled.Add(announceWithin)) && !h.suspended
+}
+
+// announced says whether the status tells of a danger at a host.
+func (h *History) announced(of *host) bool {
+	md := h.domain()
+	if c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverSafe); c == nil || c.Status != metav1.ConditionTrue {
+		return true
+	}
+	for i := range md.Status.MailServers {
+		if s := &md.Status.MailServers[i]; s.Hostname == of.name && s.Unsafe != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// maxRecords is Microsoft's limit.
+const maxRecords = 12
+
+// judgeUpdate checks what the operator does to the records of an owner.
+func (h *History) judgeUpdate(change zone.Change, unread bool) {
+	of := h.hostOf(change.Owner)
+	before := h.servers.stored[change.Owner].records
+	removes := false
+	for _, r := range before {
+		if slices.Contains(change.Want, r) {
+			continue
+		}
+		removes = true
+		if !of.created[r] {
+			h.fail("S4", "the operator removes a record of %s that it did not make: %v", of.name, r)
+		}
+		if of.lost[r] {
+			delete(of.lost, r)
+		}
+	}
+	for _, r := range change.Want {
+		if !slices.Contains(before, r) {
+			of.created[r] = true
+		}
+	}
+	if removes && unread {
+		h.fail("S5", "records of %s are removed by a reconcile that could not read everything", of.name)
+	}
+	if len(change.Want) > maxRecords {
+		h.fail("S7", "%d records are written at %s", len(change.Want), of.owner)
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dane-operator/dane-operator/test/sim/history"
+)
+
+// options say what to run.
+type options struct {
+	seed            uint64
+	histories       int
+	verbose, shrink bool
+	workers, most   int
+	only            []string
+	// keep are the numbers of the faults of each history that are left in; nil leaves all.
+	keep []int
+}
+
+// run runs histories side by side, each by one worker, and reports in the order of their seeds. It returns
+// how many failed.
+func (o options) run(out io.Writer) int {
+	debug.SetGCPercent(400) // a history is short and makes much garbage
+	results := make([]chan history.Result, o.histories)
+	seeds := make(chan int)
+	for i := range results {
+		results[i] = make(chan history.Result, 1)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range max(o.workers, 1) {
+		wg.Go(func() {
+			for i := range seeds {
+				results[i] <- history.Run(o.plan(i), o.verbose)
+			}
+		})
+	}
+	go func() {
+		defer close(seeds)
+		for i := range results {
+			select {
+			case seeds <- i:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	start := time.Now()
+	sum, ran, failed := history.Result{}, 0, 0
+	for i := range results {
+		r := <-results[i]
+		results[i] = nil
+		ran++
+		sum.Add(r)
+		if o.verbose {
+			fmt.Fprintln(out, strings.Join(r.Lines, "\n"))
+		}
+		if r.Violation != nil {
+			failed++
+			o.report(out, r)
+		}
+		if failed >= max(o.most, 1) {
+			break
+		}
+	}
+	close(stop)
+	took := time.Since(start)
+	fmt.Fprintf(out, "%d histories, %d failed: %d rollovers (%.0f a second), %d faults, %d checks, %d announced dangers, %d reconciles, %d sweeps, %d updates, %d API writes\n",
+		ran, failed, sum.Rollovers, float64(sum.Rollovers)/took.Seconds(), sum.Faults, sum.Checks, sum.Risked, sum.Reconciles, sum.Sweeps, sum.Updates, sum.Writes)
+	wg.Wait()
+	return failed
+}
+
+func (o options) plan(i int) history.Plan {
+	p := history.NewPlan(o.seed+uint64(i), o.only) //nolint:gosec // positive
+	if o.keep != nil {
+		return p.Keep(o.keep)
+	}
+	return p
+}
+
+// report tells of a failing history, and of the least that it fails with.
+func (o options) report(out io.Writer, r history.Result) {
+	command := fmt.Sprintf("go -C test run ./sim -seed %d -v", r.Plan.Seed)
+	if o.only != nil {
+		command += " -only " + strings.Join(o.only, ",")
+	}
+	fmt.Fprintf(out, "FAILED seed %d: %s\n  again with: %s\n", r.Plan.Seed, r.Violation, command)
+	if !o.shrink {
+		return
+	}
+	least := history.Shrink(r)
+	fmt.Fprintf(out, "  the least that fails: %s\n", least.Violation)
+	var numbers []string
+	for _, f := range least.Plan.Faults {
+		fmt.Fprintf(out, "    %s\n", f)
+		numbers = append(numbers, strconv.Itoa(f.Number))
+	}
+	fmt.Fprintf(out, "  with: %s -keep %s\n", command, strings.Join(numbers, ","))
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dane-operator/dane-operator/test/sim/history"
+)
+
+// defaultHistories take about half a minute on one core.
+const defaultHistories = 60
+
+// TestNoHistoryBreaksAPromise runs a fixed number of seeds; SIM_HISTORIES runs more.
+func TestNoHistoryBreaksAPromise(t *testing.T) {
+	o := options{histories: defaultHistories, workers: 2, most: 5, shrink: true}
+	if text := os.Getenv("SIM_HISTORIES"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.histories = n
+	}
+	var out bytes.Buffer
+	failed := o.run(&out)
+	t.Log(out.String())
+	if failed > 0 {
+		t.Errorf("%d histories broke a promise", failed)
+	}
+}
+
+// TestSameSeedSameHistory: a failing seed can be looked at again, line by line.
+func TestSameSeedSameHistory(t *testing.T) {
+	for _, seed := range []uint64{3, 14} {
+		first, again := history.Run(history.NewPlan(seed, nil), true), history.Run(history.NewPlan(seed, nil), true)
+		if len(first.Lines) < 100 || first.Rollovers == 0 || first.Faults == 0 {
+			t.Errorf("seed %d: little happens: %d lines, %d rollovers, %d faults", seed, len(first.Lines), first.Rollovers, first.Faults)
+		}
+		for i := range first.Lines {
+			if i >= len(again.Lines) || first.Lines[i] != again.Lines[i] {
+				t.Errorf("seed %d: line %d differs:\n%s\n%s", seed, i, first.Lines[i], strings.Join(again.Lines[min(i, len(again.Lines)):min(i+1, len(again.Lines))], ""))
+				break
+			}
+		}
+	}
+}
+
+// TestPlanKeepsTheRest: what is left out of a plan changes nothing of the other faults.
+func TestPlanKeepsTheRest(t *testing.T) {
+	p := history.NewPlan(14, nil)
+	kept := p.Keep([]int{1, 3})
+	if want := []history.Fault{p.Faults[1], p.Faults[3]}; !slices.Equal(kept.Faults, want) {
+		t.Errorf("%v, want %v", kept.Faults, want)
+	}
+}
+
+// TestShrinkFindsTheLeast shrinks a history that fails by a break of the world itself: the operator is killed,
+// and a person approves the next request past the gate. Only these two and the renewal matter.
+func TestShrinkFindsTheLeast(t *testing.T) {
+	broken, found := history.Result{}, false
+	for seed := uint64(1); !found && seed < 20; seed++ {
+		p := history.NewPlan(seed, []string{"-"})
+		p.Faults = append([]history.Fault{{At: p.Faults[0].At - 1, Name: "bypass-untold", Number: 1000}}, p.Faults...)
+		broken = history.Run(p, false)
+		found = broken.Violation != nil
+	}
+	if !found {
+		t.Fatal("a request that nobody gates breaks no promise: the oracle sees nothing")
+	}
+	least := history.Shrink(broken)
+	if n := len(least.Plan.Faults); n > 3 || least.Violation == nil || least.Violation.Promise != broken.Violation.Promise {
+		t.Errorf("%d faults are left, and %v: %v", n, least.Violation, least.Plan.Faults)
+	}
+}
