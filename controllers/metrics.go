@@ -25,12 +25,13 @@ type zoneCollector struct {
 	trust *Trust
 }
 
-// registerMetrics shows the zones of a registry and the trust anchors, in place of those of one before.
-func registerMetrics(zones *zoneRegistry, trust *Trust) error {
-	c := zoneCollector{zones, trust}
-	metrics.Registry.Unregister(c)
-	if err := metrics.Registry.Register(c); err != nil {
-		return fmt.Errorf("register the metrics of zones: %w", err)
+// registerMetrics shows what collectors have, in place of what those of a manager before had.
+func registerMetrics(collectors ...prometheus.Collector) error {
+	for _, c := range collectors {
+		metrics.Registry.Unregister(c)
+		if err := metrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
 	}
 	return nil
 }

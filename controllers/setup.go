@@ -109,7 +109,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := g.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
-	if err := registerMetrics(registry, o.Trust); err != nil {
+	if err := registerMetrics(zoneCollector{registry, o.Trust}); err != nil {
 		return err
 	}
 	if o.Trust != nil {
