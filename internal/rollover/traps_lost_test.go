@@ -33,6 +33,20 @@ func TestLostWhileAtRest(t *testing.T) {
 	s.held(s.settle(), "b", WaitCaches)
 }
 
+// TestPutBackWhileAtRest: an earlier status is put back while the operator runs and has nothing new to see.
+func TestPutBackWhileAtRest(t *testing.T) {
+	s := published(t)
+	s.settle()
+	before, states := slices.Clone(s.owners[0].versions), slices.Clone(s.states)
+	s.hold("b", StageRequested)
+	s.settle()
+	s.owners[0].versions, s.owners[0].sweeps, s.states = before, nil, states
+	d := s.decide()
+	if !slices.ContainsFunc(d.Owners[0].Versions, func(v Version) bool { return v.Open && slices.Equal(v.Records, of(p311, "a", "b")) }) {
+		t.Errorf("what stands is not among the versions: %+v", d.Owners[0].Versions)
+	}
+}
+
 // TestSetsBesideWhatIsNotKnown: parameter sets change where the operator does not know all that stands there.
 func TestSetsBesideWhatIsNotKnown(t *testing.T) {
 	for _, c := range []trap{

@@ -258,3 +258,23 @@ func rolled(t *testing.T) *scene {
 	s.shows(firstOwner, "a", "b")
 	return s
 }
+
+// TestSilenceIsNotAbsence: a secondary that we cannot reach may give senders the old records all the while. It
+// comes back with the new ones, and caches that it filled last are waited for from then on.
+func TestSilenceIsNotAbsence(t *testing.T) {
+	for _, reason := range []string{"away", "unsigned"} {
+		s := published(t)
+		last := s.servers[2]
+		last.stuck, last.down, last.unsigned = true, reason == "away", reason == "unsigned"
+		s.hold("b", StageRequested)
+		s.settle()
+		s.at(s.now.Add(48 * time.Hour))
+		last.stuck, last.down, last.unsigned = false, false, false
+		last.shows[firstOwner] = s.servers[0].shows[firstOwner]
+		if d := s.settle(); slices.Contains(d.Deploy, digest("b")) {
+			t.Errorf("%s: the key is deployed as soon as the secondary is back", reason)
+		} else {
+			s.held(d, "b", WaitCaches)
+		}
+	}
+}

@@ -7,15 +7,15 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-// fold brings the versions of an owner up to date with the sweeps made since the last decision. Where nothing
-// is remembered although a sweep was made before, the memory is lost: that sweep counts again.
+// fold brings the versions of an owner up to date with the sweeps made since the last decision. Where what the
+// newest sweep showed is not remembered, the memory is lost, or was put back from earlier: that sweep counts again.
 func fold(o Owner, p Policy) []Version {
 	versions := slices.Clone(o.Versions)
 	if o.Refused {
 		versions = slices.DeleteFunc(versions, func(v Version) bool { return v.Planned })
 	}
 	known, sweeps := o.Known, o.Sweeps
-	if !known && len(sweeps) == 0 && o.Last != nil {
+	if len(sweeps) == 0 && o.Last != nil && !remembers(versions, *o.Last) {
 		sweeps = []Sweep{*o.Last}
 	}
 	for _, s := range sweeps {
@@ -30,6 +30,18 @@ func fold(o Owner, p Policy) []Version {
 		versions = foldSweep(o.Name, versions, s, p)
 	}
 	return versions
+}
+
+// remembers says whether all that a sweep showed is among the versions that are served.
+func remembers(versions []Version, s Sweep) bool {
+	return !slices.ContainsFunc(s.Answers, func(a Answer) bool {
+		return a.Reachable && !a.Ignored && a.Alias == "" && !slices.ContainsFunc(versions, func(v Version) bool { return v.Open && v.shownBy(a) })
+	})
+}
+
+// shownBy says whether an answer is of this version.
+func (v Version) shownBy(a Answer) bool {
+	return !v.Unknown && v.TTL == a.CacheTTL && slices.Equal(v.Records, a.Records)
 }
 
 // anyReachable says whether some address answered. One that tells of an alias alone says nothing of
@@ -72,9 +84,7 @@ func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
 		if !a.Reachable || a.Ignored || a.Alias != "" {
 			continue
 		}
-		i := slices.IndexFunc(versions, func(v Version) bool {
-			return !v.Unknown && v.TTL == a.CacheTTL && slices.Equal(v.Records, a.Records)
-		})
+		i := slices.IndexFunc(versions, func(v Version) bool { return v.shownBy(a) })
 		if i < 0 {
 			versions = append(versions, Version{Owner: owner, Records: a.Records, TTL: a.CacheTTL, FirstSeen: s.End})
 			i = len(versions) - 1

@@ -142,6 +142,12 @@ func (h *History) loseWrites(n int, done bool) {
 var dnsFaults = []fault{
 	{"server-down", "dns", 3, func(h *History, f Fault) { s := h.server(f); s.down = later(s.down, h.now.Add(f.lasts(time.Hour))) }},
 	{"transfers-stop", "dns", 3, func(h *History, f Fault) { s := h.server(f); s.stuck = later(s.stuck, h.now.Add(f.lasts(time.Hour))) }},
+	// Senders may still reach it, and what it gives them is old.
+	{"cut-off", "dns", 4, func(h *History, f Fault) {
+		s := h.server(f)
+		s.down = later(s.down, h.now.Add(f.lasts(time.Hour)))
+		s.stuck = later(s.stuck, s.down.Add(-time.Duration(f.A%60)*time.Second))
+	}},
 	{"tlsa-dropped", "dns", 2, func(h *History, f Fault) { s := h.server(f); s.silent = later(s.silent, h.now.Add(f.lasts(time.Hour))) }},
 	{"other-ttl", "dns", 2, func(h *History, f Fault) { h.server(f).stretch = 1 + f.B%3 }},
 	{"slow-signing", "dns", 2, func(h *History, f Fault) { h.servers.all[0].lag = f.lasts(20 * time.Second) }},

@@ -46,6 +46,7 @@ var peopleFaults = []fault{
 			h.loseStatus()
 		}
 	}},
+	{"restore-status", "people", 2, func(h *History, f Fault) { h.restoreStatus(f) }},
 }
 
 func (h *History) editSpec(how func(*v1alpha1.MailDomainSpec)) {
@@ -87,9 +88,15 @@ func (h *History) removeOurs(f Fault) {
 	}, true)
 }
 
-// loseStatus deletes the status. What stands in DNS then, and is not wanted any more, is foreign to the
-// operator from then on.
+// loseStatus deletes the status.
 func (h *History) loseStatus() {
+	h.forget()
+	edit(h.store, domains, h.named(domainName), func(md *v1alpha1.MailDomain) { md.Status = v1alpha1.MailDomainStatus{} })
+}
+
+// forget notes that the operator's memory is lost: what stands in DNS, and is not wanted any more, is foreign to
+// it from then on.
+func (h *History) forget() {
 	h.statusLost = true
 	for _, of := range h.hosts {
 		for _, s := range h.servers.all {
@@ -101,5 +108,18 @@ func (h *History) loseStatus() {
 			of.lost[r] = true
 		}
 	}
-	edit(h.store, domains, h.named(domainName), func(md *v1alpha1.MailDomain) { md.Status = v1alpha1.MailDomainStatus{} })
+}
+
+// restoreStatus puts back the status as it is now after a while, as a restored backup does.
+func (h *History) restoreStatus(f Fault) {
+	kept := h.domain().Status.DeepCopy()
+	h.after(f.lasts(2*time.Hour), func() {
+		if h.editedSets { // see edit-parameters
+			return
+		}
+		h.forget()
+		h.say("people", "the status of earlier is put back")
+		h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
+		edit(h.store, domains, h.named(domainName), func(md *v1alpha1.MailDomain) { md.Status = *kept })
+	})
 }
