@@ -33,13 +33,14 @@ type ZoneState struct {
 const errNoZone = "there is no zone cut at this name: it is inside the zone %s"
 
 // ZoneKeys walks from the trust anchor down to a zone and gives its trusted keys, or the proof that it
-// is delegated without DNSSEC, or why it is bogus. The result is kept for as long as the TTLs on the
-// way say.
+// is delegated without DNSSEC, or why it is bogus. What is known of the zones above counts for as long as the
+// TTLs on the way say; of the zone itself nothing counts that was found before.
 func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
 	zone = dns.CanonicalName(zone)
 	out := ZoneState{Zone: zone, State: Secure}
 	l, end := v.begin(ctx)
 	defer end()
+	l.anew = zone
 	z := l.zoneOf(ctx, zone)
 	if z.err == nil && z.keys.zone != zone {
 		z.err = fail(NoZone, zone, errNoZone, z.keys.zone)
@@ -77,7 +78,7 @@ func (l *lookup) known(name string, find func() link) link {
 	l.mu.Lock()
 	k, ok := l.links[name]
 	l.mu.Unlock()
-	if ok && l.now.Before(k.until) {
+	if ok && name != l.anew && l.now.Before(k.until) {
 		return k
 	}
 	k = find()

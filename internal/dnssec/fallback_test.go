@@ -110,7 +110,8 @@ func TestFoundForwarders(t *testing.T) {
 	w.is(lookup(), Secure, "")
 }
 
-// TestLookupDS: what a referral said of DS records is not taken for what the parent has now.
+// TestLookupDS: what a referral said of DS records, and what followed from them, is not taken for what the
+// parent has now.
 func TestLookupDS(t *testing.T) {
 	w := newWorld(t)
 	w.give(firstServer, "mx.example.test.", dns.TypeA, w.signed(w.example, nil, mxA))
@@ -124,6 +125,10 @@ func TestLookupDS(t *testing.T) {
 	r := v.LookupDS(t.Context(), "Example.test")
 	if r.State != Secure || r.Kind != NoData || r.Zone != "test." || w.asks() != "192.0.2.2 example.test. DS" {
 		t.Errorf("%+v", r)
+	}
+	// Nor are the keys that it was found to have before: a removal is seen at once.
+	if z := v.ZoneKeys(t.Context(), "example.test."); z.State != Insecure || z.Cause.Reason != UnsignedDelegation {
+		t.Errorf("after the parent has dropped its DS records the zone is %s: %v", z.State, z.Cause)
 	}
 }
 

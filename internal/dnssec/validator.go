@@ -106,7 +106,7 @@ type lookup struct {
 	messages int
 	// depth of questions for addresses of name servers within questions.
 	depth int
-	// anew is a name of whose DS records nothing counts that was said before.
+	// anew is a name of whose DS records and keys nothing counts that was said before.
 	anew string
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort

@@ -110,7 +110,7 @@ func TestEnter(t *testing.T) {
 		{"an unsigned denial is no interception", failedDS(dnssec.NoSignature, ".", "test. DS (denial)"), nil, dnssec.Bogus, []string{"the fault is in the zone ."}, "intercepts"},
 		{"no such zone", absent, keysSay(dnssec.NoZone, "", testZone), dnssec.Indeterminate, []string{"is not delegated", "spec.dnssec.trustAnchors"}, "fault"},
 		{"an alias in its place", alias, nil, dnssec.Indeterminate, []string{"alias of other.", "is not delegated"}, ""},
-		{"a parent that changes meanwhile", absent, func(string) dnssec.ZoneState { return dnssec.ZoneState{State: dnssec.Secure} }, dnssec.Indeterminate, []string{"contradict"}, ""},
+		{"servers of the parent that differ: one proves that there are none", absent, func(string) dnssec.ZoneState { return dnssec.ZoneState{State: dnssec.Secure} }, dnssec.Insecure, []string{"its servers differ"}, ""},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			e, _ := enter(t.Context(), testZone, &fakeResolver{ds: c.ds, keys: c.keys})

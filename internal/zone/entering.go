@@ -29,8 +29,9 @@ func withoutDS(ctx context.Context, zone string, r Resolver) *dnssec.Error {
 	state := r.ZoneKeys(ctx, zone)
 	switch {
 	case state.Cause == nil:
-		// The parent has just got DS records: the next look finds them.
-		return &dnssec.Error{Reason: dnssec.Unreachable, Zone: zone, Subject: zone + " DS", Detail: "the answers about its DS records contradict each other"}
+		// Its servers differ, as while they take over a change: who asks the one that has none sees an unsigned
+		// zone, however many others have them.
+		return &dnssec.Error{Reason: dnssec.UnsignedDelegation, Zone: zone, Subject: zone + " DS", Detail: "one answer of the parent's servers proves that the zone has no DS record, and another gives some: its servers differ; while they do, senders may take the zone for unsigned"}
 	case state.Cause.Reason == dnssec.NoZone:
 		return notDelegated(zone, state.Cause.Detail)
 	}
