@@ -11,8 +11,8 @@ import (
 	"github.com/dane-operator/dane-operator/test/sim/history"
 )
 
-// defaultHistories take about half a minute on one core.
-const defaultHistories = 60
+// defaultHistories take about a minute on one core.
+const defaultHistories = 40
 
 // TestNoHistoryBreaksAPromise runs a fixed number of seeds; SIM_HISTORIES runs more.
 func TestNoHistoryBreaksAPromise(t *testing.T) {
