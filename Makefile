@@ -85,7 +85,7 @@ install: ## Install the CRDs, the rights and the policy into the current cluster
 	kubectl apply -k config/default
 
 uninstall: ## Take the operator out of the current cluster; the CRDs, objects and DNS records stay.
-	kubectl delete --ignore-not-found -k config/manager -k config/rbac -k config/policy
+	for part in manager rbac policy; do kubectl delete --ignore-not-found -k config/$$part; done
 
 SIM ?= 1000
 

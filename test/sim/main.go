@@ -27,7 +27,7 @@ func main() {
 	flag.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many histories run at a time")
 	flag.IntVar(&o.most, "failures", 5, "how many failing seeds end the run")
 	only := flag.String("only", "", "families of faults to draw from: "+strings.Join(history.Families(), ", ")+"; - for none (default all)")
-	flag.Func("keep", "the numbers of the faults that are left in, as a failing history prints them", func(text string) error {
+	flag.Func("keep", "the numbers of the faults and renewals that are left in, as the timeline has them", func(text string) error {
 		for number := range strings.SplitSeq(text, ",") {
 			n, err := strconv.Atoi(number)
 			if err != nil {
@@ -40,6 +40,14 @@ func main() {
 	_ = flag.CommandLine.Parse(os.Args[1:]) // ends the program when it fails
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
+		if err := o.checkOnly(); err != nil {
+			fmt.Fprintln(os.Stderr, "sim: "+err.Error())
+			os.Exit(2)
+		}
+	}
+	if err := o.checkKeep(); err != nil {
+		fmt.Fprintln(os.Stderr, "sim: "+err.Error())
+		os.Exit(2)
 	}
 	start := time.Now()
 	failed := o.run(os.Stdout)

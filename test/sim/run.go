@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -71,10 +72,17 @@ func (o options) run(out io.Writer) int {
 	}
 	close(stop)
 	took := time.Since(start)
-	fmt.Fprintf(out, "%d histories, %d failed: %d rollovers (%.0f a second), %d faults, %d checks, %d announced dangers, %d reconciles, %d sweeps, %d updates, %d API writes\n",
-		ran, failed, sum.Rollovers, float64(sum.Rollovers)/took.Seconds(), sum.Faults, sum.Checks, sum.Risked, sum.Reconciles, sum.Sweeps, sum.Updates, sum.Writes)
+	fmt.Fprintf(out, "%s, %d failed: %d renewals (%.0f a second), %d faults, %d checks, %d announced dangers, %d reconciles, %d sweeps, %d updates, %d API writes\n",
+		counted(ran), failed, sum.Rollovers, float64(sum.Rollovers)/took.Seconds(), sum.Faults, sum.Checks, sum.Risked, sum.Reconciles, sum.Sweeps, sum.Updates, sum.Writes)
 	wg.Wait()
 	return failed
+}
+
+func counted(histories int) string {
+	if histories == 1 {
+		return "1 history"
+	}
+	return fmt.Sprintf("%d histories", histories)
 }
 
 func (o options) plan(i int) history.Plan {
@@ -103,4 +111,27 @@ func (o options) report(out io.Writer, r history.Result) {
 		numbers = append(numbers, strconv.Itoa(f.Number))
 	}
 	fmt.Fprintf(out, "  with: %s -keep %s\n", command, strings.Join(numbers, ","))
+}
+
+// checkOnly says which family of faults there is not.
+func (o options) checkOnly() error {
+	for _, family := range o.only {
+		if family != "-" && !slices.Contains(history.Families(), family) {
+			return fmt.Errorf("-only %q: the families are %s, and - for none", family, strings.Join(history.Families(), ", "))
+		}
+	}
+	return nil
+}
+
+// checkKeep says which number the first history does not have.
+func (o options) checkKeep() error {
+	whole := o
+	whole.keep = nil
+	plan := whole.plan(0)
+	for _, number := range o.keep {
+		if !slices.ContainsFunc(plan.Faults, func(f history.Fault) bool { return f.Number == number }) {
+			return fmt.Errorf("-keep %d: the history of seed %d has no fault and no renewal of that number", number, o.seed)
+		}
+	}
+	return nil
 }
