@@ -17,7 +17,9 @@ type Fault struct {
 	Number int
 }
 
-func (f Fault) String() string { return fmt.Sprintf("%d at %s: %s(%d,%d)", f.Number, f.At, f.Name, f.A, f.B) }
+func (f Fault) String() string {
+	return fmt.Sprintf("%d at %s: %s(%d,%d)", f.Number, f.At, f.Name, f.A, f.B)
+}
 
 // lasts is how long a fault lasts.
 func (f Fault) lasts(longest time.Duration) time.Duration {
