@@ -271,11 +271,6 @@ func (r *DNSZoneReconciler) lookAtDelegation(z *v1alpha1.DNSZone, parent *parent
 	var both sync.WaitGroup
 	both.Add(2)
 	own.SweepKeys(func(s zone.KeySweep) { look.children = s.Answers; both.Done() })
-	if parent != nil && (w.decision == nil || len(w.decision.Expect) == 0) {
-		// While the parent has no DS records, others may vouch for the first ones.
-		both.Add(1)
-		own.SweepSignals(func(s []delegation.Signal) { look.signals = s; both.Done() })
-	}
 	if parent == nil {
 		own.LookAtParent(func(p zone.ParentLook) {
 			look.parent, look.problem, look.parents, look.targets, look.targetsProblem = p.Zone, p.Problem, p.Answers, p.Targets, p.TargetsProblem
@@ -283,7 +278,16 @@ func (r *DNSZoneReconciler) lookAtDelegation(z *v1alpha1.DNSZone, parent *parent
 		})
 	} else {
 		look.parent = parent.apex + "."
-		parent.client.SweepDS(z.Spec.Zone+".", func(s zone.DSSweep) { look.parents, look.ttl = s.Answers, s.TTL; both.Done() })
+		parent.client.SweepDS(z.Spec.Zone+".", func(s zone.DSSweep) {
+			look.parents, look.ttl = s.Answers, s.TTL
+			signallers := delegation.Signallers(z.Spec.Zone+".", s.Answers)
+			if len(signallers) == 0 {
+				both.Done()
+				return
+			}
+			// While the parent has no DS records, those that it delegates to may vouch for the first ones.
+			own.SweepSignals(signallers, func(s []delegation.Signal) { look.signals = s; both.Done() })
+		})
 	}
 	go func() {
 		both.Wait()
@@ -313,7 +317,7 @@ func (r *DNSZoneReconciler) publishDS(ctx context.Context, z *v1alpha1.DNSZone, 
 	if own == nil {
 		return nil
 	}
-	change := zone.DSChange{Child: z.Spec.Zone + ".", Expect: w.decision.Expect, Want: w.decision.Want, TTL: w.look.ttl}
+	change := zone.DSChange{Child: z.Spec.Zone + ".", Expect: w.decision.Expect, Want: w.decision.Want, Nameservers: w.decision.Nameservers, TTL: w.look.ttl}
 	parent.client.PublishDS(change, func(got zone.Result) {
 		take(func(work *delegationWork) {
 			work.failed = zone.Result{}

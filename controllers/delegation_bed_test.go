@@ -64,8 +64,10 @@ type delegationWorld struct {
 	// targets of notifications, and those that were sent.
 	targets  []zone.NotifyTarget
 	notified []zone.NotifyTarget
-	// signals of name servers.
-	signals []delegation.Signal
+	// delegated are the name servers that the parent names, vouch whether they do, sought those asked for it.
+	delegated []string
+	vouch     bool
+	sought    []string
 	// before is called before a change is carried out.
 	before func()
 }
@@ -73,14 +75,23 @@ type delegationWorld struct {
 func (w *delegationWorld) SweepDS(_ string, done func(zone.DSSweep)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := zone.DSSweep{TTL: time.Minute, Answers: []delegation.Parent{{Server: "192.0.2.1:53", DS: w.parentDS, State: dnssec.Secure}}}
+	s := zone.DSSweep{TTL: time.Minute, Answers: []delegation.Parent{{Server: "192.0.2.1:53", DS: w.parentDS, State: dnssec.Secure, Nameservers: w.delegated}}}
 	go done(s)
 }
 
-func (w *delegationWorld) SweepSignals(done func([]delegation.Signal)) {
+func (w *delegationWorld) SweepSignals(nameservers []string, done func([]delegation.Signal)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	go done(w.signals)
+	w.sought = nameservers
+	var out []delegation.Signal
+	for _, ns := range nameservers {
+		s := delegation.Signal{Nameserver: ns, State: dnssec.Insecure, Message: "not signed"}
+		if w.vouch {
+			s.State, s.CDS, s.CDNSKEY = dnssec.Secure, w.child.CDS.Records, w.child.CDNSKEY.Records
+		}
+		out = append(out, s)
+	}
+	go done(out)
 }
 
 func (w *delegationWorld) SweepKeys(done func(zone.KeySweep)) {

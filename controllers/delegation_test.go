@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -61,22 +60,36 @@ func TestDSFollowsTheZone(t *testing.T) {
 	}
 }
 
-// TestNameServersVouch: secure signals under the names of the zone's servers begin the chain (RFC 9615).
+// TestNameServersVouch: secure signals under the names of the servers that the parent delegates to begin the
+// chain (RFC 9615); those that the zone's own answers name do not.
 func TestNameServersVouch(t *testing.T) {
 	b := newDelegationBed(t, ours())
-	b.world.mu.Lock()
-	b.world.parentDS = nil
-	b.world.mu.Unlock()
-	b.clock.Step(2 * delegationIdle)
-	b.work()
+	set := func(change func(*delegationWorld)) {
+		b.world.mu.Lock()
+		change(b.world)
+		b.world.mu.Unlock()
+		b.clock.Step(delegationIdle)
+		b.work()
+	}
+	outside := []string{"ns1.example.net.", "ns2.example.org."}
+	all := slices.Concat(outside, []string{"ns3.example.com."})
+	set(func(w *delegationWorld) { w.parentDS, w.delegated, w.child.Nameservers = nil, all, all })
 	b.wants(metav1.ConditionFalse, v1alpha1.ReasonInitialDSNotAccepted, dsList([]*dns.DS{b.new.ds()}))
-	b.world.mu.Lock()
-	child := b.world.child
-	b.world.signals = []delegation.Signal{{Nameserver: "ns1.example.net", State: dnssec.Secure, CDS: child.CDS.Records, CDNSKEY: child.CDNSKEY.Records}}
-	b.world.mu.Unlock()
-	b.clock.Step(2 * delegationIdle)
-	b.work()
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonInitialDSNotAccepted, "the signal of ns1.example.net. is not secure")
+	set(func(w *delegationWorld) { w.vouch, w.child.Nameservers = true, []string{"ns.evil.example."} })
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonInitialDSNotAccepted, "192.0.2.53:53 for ns.evil.example.")
+	if published, _ := b.world.sent(); len(published) != 0 || !slices.Equal(b.world.sought, outside) {
+		t.Errorf("%d changes were sent, %v were asked", len(published), b.world.sought)
+	}
+	set(func(w *delegationWorld) { w.child.Nameservers = all })
 	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
+	if published, _ := b.world.sent(); len(published) != 1 || !slices.Equal(published[0].Nameservers, all) {
+		t.Errorf("sent %+v", published)
+	}
+	set(func(w *delegationWorld) { w.sought = nil })
+	if b.world.sought != nil {
+		t.Errorf("%v were asked although the parent has DS records", b.world.sought)
+	}
 }
 
 func TestRefusedChangeIsTriedAgain(t *testing.T) {

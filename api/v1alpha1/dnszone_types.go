@@ -280,8 +280,9 @@ type DelegationSpec struct {
 	ParentZoneRef *ZoneReference `json:"parentZoneRef,omitempty"`
 
 	// acceptInitialDS are DS RDATA of this zone's keys ("12345 13 2 HEX") that may begin the chain of
-	// trust while the parent has no DS records. Compare them with the signer's own keys: nothing else
-	// vouches for the first ones. They mean nothing once the parent has some.
+	// trust while the parent has no DS records. Compare them with the signer's own keys. Other keys
+	// begin it only if all of the zone's name servers outside the zone vouch for them (RFC 9615). The
+	// list means nothing once the parent has DS records.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8

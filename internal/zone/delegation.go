@@ -14,11 +14,13 @@ import (
 type Delegating interface {
 	// SweepDS asks every public server of this zone for the DS RRset of a zone delegated from it.
 	SweepDS(child string, done func(DSSweep))
-	// SweepKeys asks every public server of this zone for its DNSKEY, CDS and CDNSKEY RRsets.
+	// SweepKeys asks every public server of this zone for its DNSKEY, CDS and CDNSKEY RRsets, and for its
+	// NS records.
 	SweepKeys(done func(KeySweep))
-	// SweepSignals looks for what the zone's name servers say of it under their own names (RFC 9615). There
-	// are none without Options.NewResolver.
-	SweepSignals(done func([]delegation.Signal))
+	// SweepSignals looks for what name servers of the zone say of it under their own names (RFC 9615): those
+	// that its parent names and that are not below it (delegation.Signallers). Without Options.NewResolver
+	// none can be validated.
+	SweepSignals(nameservers []string, done func([]delegation.Signal))
 	// PublishDS replaces the DS RRset of a zone delegated from this one.
 	PublishDS(DSChange, func(Result))
 	// LookAtParent finds the parent of this zone, asks its servers for the DS RRset, and finds out whom
@@ -51,6 +53,9 @@ type DSChange struct {
 	Child string
 	// Expect is the RRset that the primary must still have; Want is the RRset afterwards.
 	Expect, Want []*dns.DS
+	// Nameservers, when there are any, are the names that the primary must still have in the NS records of
+	// the delegation, absolute and in lower case.
+	Nameservers []string
 	// TTL of the RRset afterwards. The server may lower it: nothing rests on it here.
 	TTL time.Duration
 }
@@ -100,9 +105,9 @@ func (a *Actor) SweepKeys(done func(KeySweep)) {
 }
 
 // SweepSignals implements Delegating.
-func (a *Actor) SweepSignals(done func([]delegation.Signal)) {
+func (a *Actor) SweepSignals(nameservers []string, done func([]delegation.Signal)) {
 	ok := a.aside(func(cfg Config) func() {
-		made := a.know.sweepSignals(a.ctx, cfg)
+		made := a.know.sweepSignals(a.ctx, cfg, nameservers)
 		return func() { done(made) }
 	})
 	if !ok {

@@ -74,7 +74,9 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, e entry, t target, chi
 	if len(out.DS) > 0 {
 		ttl.ds = got.ttl
 	}
-	for _, rr := range delegationNS(child, replies[2].msg) {
+	names := delegationNS(child, replies[2].msg)
+	out.Nameservers = nameServers(names)
+	for _, rr := range names {
 		ttl.ns = max(ttl.ns, seconds(rr.Header().Ttl))
 	}
 	return out, ttl
@@ -140,7 +142,9 @@ func (k *knowledge) requestAt(ctx context.Context, cfg Config, t target) delegat
 	for _, qtype := range types {
 		questions = append(questions, query(cfg.Zone, qtype))
 	}
-	for i, r := range s.askAll(ctx, questions) {
+	replies := s.askAll(ctx, append(questions, query(cfg.Zone, dns.TypeNS)))
+	out.Nameservers, out.NameserversProblem = nameserversAt(cfg.Zone, replies[len(types)])
+	for i, r := range replies[:len(types)] {
 		if r.err != nil {
 			out.Problem = "no answer: " + silenceText(r.err)
 			return out

@@ -57,6 +57,22 @@ func TestPublishDS(t *testing.T) {
 		{reason: "a change", class: Applied, stands: 2, sent: 1},
 		{reason: "the first record", prepare: func(s *fakeServer) { delete(s.sets, setKey{childZone, dns.TypeDS}) },
 			change: func(c *DSChange) { c.Expect = nil }, class: Applied, stands: 2, sent: 1},
+		{reason: "the first record, by the word of the name servers", prepare: func(s *fakeServer) { delete(s.sets, setKey{childZone, dns.TypeDS}) },
+			change: func(c *DSChange) { c.Expect, c.Nameservers = nil, []string{"ns1.elsewhere."} }, class: Applied, stands: 2, sent: 1},
+		{reason: "the primary delegates to others than vouched", prepare: func(s *fakeServer) { delete(s.sets, setKey{childZone, dns.TypeDS}) },
+			change: func(c *DSChange) { c.Expect, c.Nameservers = nil, []string{"ns.evil."} }, class: Conflict, message: "to the name servers ns1.elsewhere., and"},
+		{reason: "the primary delegates to more than vouched", prepare: func(s *fakeServer) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.set(ns(childZone, "ns2.elsewhere."), ns(childZone, "ns1.elsewhere."))
+		}, change: func(c *DSChange) { c.Expect, c.Nameservers = nil, []string{"ns1.elsewhere."} }, class: Conflict, message: "ns1.elsewhere., ns2.elsewhere."},
+		{reason: "the primary does not say whom it delegates to", prepare: func(s *fakeServer) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.misbehave = to(childZone, dns.TypeNS, replyServfail)
+		}, change: func(c *DSChange) { c.Expect, c.Nameservers = nil, []string{"ns1.elsewhere."} }, class: ServerFailure, message: "SERVFAIL"},
+		{reason: "what the primary says of it is not signed", prepare: func(s *fakeServer) {
+			delete(s.sets, setKey{childZone, dns.TypeDS})
+			s.misbehave = to(childZone, dns.TypeNS, replyUnsigned)
+		}, change: func(c *DSChange) { c.Expect, c.Nameservers = nil, []string{"ns1.elsewhere."} }, class: UnsignedReply},
 		{reason: "a removal", change: func(c *DSChange) { c.Want = nil }, class: Applied, sent: 1},
 		{reason: "what stands already", change: func(c *DSChange) { c.Want = c.Expect }, class: Unchanged, stands: 1},
 		{reason: "somebody else changed them", prepare: func(s *fakeServer) { s.set(dsRecord(3)) }, class: Conflict, stands: 3, message: "3 13 2"},

@@ -54,6 +54,9 @@ func (w *dsWriter) run(ctx context.Context) outcome {
 	case !sameDS(w.last, w.change.Expect):
 		return w.conflict()
 	}
+	if o := w.checkNameservers(ctx); o.class != "" {
+		return o
+	}
 	w.who.keyKnown = w.who.key != ""
 	w.opts.Logger.V(1).Info("update DS", "server", w.who.server, "zone", w.change.Child, "records", len(w.change.Want))
 	r := w.session.askAnew(ctx, dsMessage(zone, w.change))
@@ -82,6 +85,36 @@ func (w *dsWriter) look(ctx context.Context) outcome {
 	}
 	w.last = dsOf(got.data())
 	return outcome{}
+}
+
+// checkNameservers looks whether the delegation at the primary is the one that the change is for; the class of
+// the outcome is empty when it is. Nobody signs the NS records of a delegation (RFC 4035 section 2.2), so what
+// was read from public servers may be forged: here the update key vouches for the answer.
+func (w *dsWriter) checkNameservers(ctx context.Context) outcome {
+	if len(w.change.Nameservers) == 0 {
+		return outcome{}
+	}
+	r := w.session.askAll(ctx, []*dns.Msg{query(w.change.Child, dns.TypeNS)})[0]
+	if r.err != nil {
+		return classifyQuery(w.who, r, w.opts.Clock.Now())
+	}
+	if err := checkHeader(w.who.zone, w.change.Child, r.msg); err != nil {
+		return outcome{class: ServerFailure, retryable: true, message: fmt.Sprintf("%s: %v", w.who.server, err)}
+	}
+	got, want := nameServers(delegationNS(w.change.Child, r.msg)), slices.Sorted(slices.Values(w.change.Nameservers))
+	if slices.Equal(got, want) {
+		return outcome{}
+	}
+	return outcome{class: Conflict, retryable: true, message: fmt.Sprintf(
+		"%s delegates %s to the name servers %s, and the public servers of the zone %s delegate it to %s, whose word the first DS records would rest on: nothing was written; wait until the zone transfer is through, or find out who forges these answers",
+		w.who.server, w.change.Child, namesText(got), w.who.zone, namesText(want))}
+}
+
+func namesText(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }
 
 // explained has an update that changes nothing tell why a query was refused.

@@ -3,9 +3,6 @@ package zone
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
 
 	"github.com/miekg/dns"
 
@@ -13,47 +10,18 @@ import (
 	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
 )
 
-// sweepSignals asks for the signal of every name server that is not below the zone itself: those could say
-// nothing that the zone does not say.
-func (k *knowledge) sweepSignals(ctx context.Context, cfg Config) []delegation.Signal {
-	if k.opts.NewResolver == nil {
-		return nil
-	}
-	names := k.outside(ctx, cfg)
-	out := make([]delegation.Signal, len(names))
-	each(len(names), func(i int) { out[i] = k.signalOf(ctx, cfg, names[i]) })
+// sweepSignals asks for the signals of name servers of the zone.
+func (k *knowledge) sweepSignals(ctx context.Context, cfg Config, nameservers []string) []delegation.Signal {
+	out := make([]delegation.Signal, len(nameservers))
+	each(len(nameservers), func(i int) { out[i] = k.signalOf(ctx, cfg, nameservers[i]) })
 	return out
 }
 
-// outside are the names in the NS sets that the zone's servers show, but for those below the zone.
-func (k *knowledge) outside(ctx context.Context, cfg Config) []string {
-	list, _ := k.targets(ctx, cfg)
-	list = publicTargets(list)
-	var mu sync.Mutex
-	var out []string
-	each(len(list), func(i int) {
-		if list[i].problem != "" {
-			return
-		}
-		s := sweepSession(k.opts, cfg.Zone, list[i].endpoint)
-		defer s.close()
-		r := s.ask(ctx, query(cfg.Zone, dns.TypeNS))[0]
-		if r.err != nil {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		out = append(out, nameServers(find(r.msg.Answer, cfg.Zone, dns.TypeNS).set)...)
-	})
-	out = slices.DeleteFunc(out, func(ns string) bool { return dns.IsSubDomain(cfg.Zone, ns) })
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// signalOf looks at the name that RFC 9615 section 2 makes of a zone and a name server.
+// signalOf looks at what a name server says of the zone. What goes wrong with one of the two types goes wrong
+// with the signal.
 func (k *knowledge) signalOf(ctx context.Context, cfg Config, ns string) delegation.Signal {
-	out := delegation.Signal{Nameserver: strings.TrimSuffix(ns, "."), State: dnssec.Indeterminate}
-	name := "_dsboot." + cfg.Zone + "_signal." + ns
+	out := delegation.Signal{Nameserver: ns, State: dnssec.Indeterminate}
+	name := delegation.SignalName(cfg.Zone, ns)
 	if _, ok := dns.IsDomainName(name); !ok {
 		out.Message = fmt.Sprintf("the name %s is too long", name)
 		return out
@@ -68,11 +36,29 @@ func (k *knowledge) signalOf(ctx context.Context, cfg Config, ns string) delegat
 		set   *[]dns.RR
 	}{{dns.TypeCDS, &out.CDS}, {dns.TypeCDNSKEY, &out.CDNSKEY}} {
 		got := r.Lookup(ctx, name, of.qtype)
+		if len(got.Hops) > 0 {
+			out.Alias = got.Hops[0].Target
+		}
 		if out.State = got.State; got.State != dnssec.Secure {
 			out.Message = got.Cause.Error()
 			return out
 		}
-		*of.set = got.RRs
+		*of.set, out.Zone = got.RRs, got.Zone
+		if out.Alias != "" || out.Zone == name {
+			return out
+		}
 	}
 	return out
+}
+
+// nameserversAt reads what a server of a zone has as its NS records.
+func nameserversAt(zone string, r reply) (names []string, problem string) {
+	if r.err != nil {
+		return nil, "no answer: " + silenceText(r.err)
+	}
+	got, err := readAnswer(zone, zone, dns.TypeNS, r.msg)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return nameServers(got.data()), ""
 }

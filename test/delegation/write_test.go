@@ -65,9 +65,14 @@ func records(numbers ...int) []*dns.DS {
 // publish tries again what may be tried again: PowerDNS with SQLite is busy now and then.
 func (p *parentOnly) publish(child string, expect, want []*dns.DS) zone.Result {
 	p.Helper()
+	return p.change(zone.DSChange{Child: child, Expect: expect, Want: want, TTL: time.Minute})
+}
+
+func (p *parentOnly) change(c zone.DSChange) zone.Result {
+	p.Helper()
 	results := make(chan zone.Result, 1)
 	for n := 0; ; n++ {
-		p.actor.PublishDS(zone.DSChange{Child: child, Expect: expect, Want: want, TTL: time.Minute}, func(r zone.Result) { results <- r })
+		p.actor.PublishDS(c, func(r zone.Result) { results <- r })
 		r := <-results
 		if n == 20 || r.Class != zone.ServerFailure && r.Class != zone.Unreachable {
 			return r
@@ -86,6 +91,9 @@ func (p *parentOnly) shows(want []*dns.DS) {
 			return fmt.Errorf("%d servers were asked", len(s.Answers))
 		}
 		for _, a := range s.Answers {
+			if len(a.Nameservers) != 1 || a.Nameservers[0] != "ns1."+childApex {
+				return fmt.Errorf("%s delegates it to %v", a.Server, a.Nameservers)
+			}
 			if a.Problem != "" || a.State != dnssec.Secure || text(a.DS) != text(want) {
 				return fmt.Errorf("%s: %s %s: %s %s", a.Server, a.State, text(a.DS), a.Message, a.Problem)
 			}
@@ -104,6 +112,7 @@ func TestDSIsWritten(t *testing.T) {
 				refused := []zone.Class{zone.NotPermitted, zone.BadKeyOrACL, zone.NotStored}
 				p := newParent(t, m, nsec3)
 				p.shows(nil)
+				p.beginsByTheDelegation()
 				for _, c := range []struct {
 					reason        string
 					child         string
@@ -135,6 +144,32 @@ func TestDSIsWritten(t *testing.T) {
 			})
 		}
 	}
+}
+
+// beginsByTheDelegation: a change that rests on the delegation is carried out if the primary has that delegation,
+// which it says to signed queries on every make.
+func (p *parentOnly) beginsByTheDelegation() {
+	p.Helper()
+	for _, c := range []struct {
+		reason      string
+		nameservers []string
+		class       zone.Class
+		shows       []*dns.DS
+	}{
+		{"another name server", []string{"ns.evil.test."}, zone.Conflict, nil},
+		{"one more", []string{"ns.evil.test.", "ns1." + childApex}, zone.Conflict, nil},
+		{"the one that is there", []string{"ns1." + childApex}, zone.Applied, records(4)},
+	} {
+		r := p.change(zone.DSChange{Child: childApex, Want: records(4), Nameservers: c.nameservers, TTL: time.Minute})
+		if r.Class != c.class {
+			p.Errorf("%s: %s: %s; want %s", c.reason, r.Class, r.Message, c.class)
+		}
+		p.shows(c.shows)
+	}
+	if r := p.publish(childApex, records(4), nil); r.Class != zone.Applied {
+		p.Fatalf("%s: %s", r.Class, r.Message)
+	}
+	p.shows(nil)
 }
 
 // TestPageShowsTheGrants: what the page tells administrators to configure is what is tested here.

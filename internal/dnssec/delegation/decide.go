@@ -64,6 +64,8 @@ type look struct {
 	cache       *dnssec.Cache
 	// anchors are what the zone's answers are validated by: current, or what vouched for it.
 	anchors []*dns.DS
+	// vouched are the name servers of the delegation, when their signals vouched for the anchors.
+	vouched []string
 	// signed is when the oldest of the answers in force was signed, by server.
 	signed oldest
 }
@@ -96,7 +98,7 @@ func (l *look) change() *Decision {
 	case sameDS(l.current, l.asked.ds):
 		d.Action, d.Reason = Keep, InSync
 	case len(l.current) == 0:
-		d.Action, d.Reason = Begin, InitialAccepted
+		d.Action, d.Reason, d.Nameservers = Begin, InitialAccepted, l.vouched
 		d.Message = fmt.Sprintf("the zone %s asks for its first DS records: %s", l.Child, listDS(l.asked.ds))
 	default:
 		d.Action, d.Reason = Replace, Asked

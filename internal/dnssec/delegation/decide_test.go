@@ -201,10 +201,6 @@ func TestBeginningAChain(t *testing.T) {
 			change(s)
 		}
 	}
-	secure := func(s *scene) Signal {
-		c := s.servers[0].child("")
-		return Signal{Nameserver: "ns1.provider.example.", State: dnssec.Secure, CDS: c.CDS.Records, CDNSKEY: c.CDNSKEY.Records}
-	}
 	runAll(t, []row{
 		{"nobody vouches", begin(func(*scene) {}), Keep, InitialNotAccepted, "", nil},
 		{"accepted by its DS", begin(func(s *scene) { s.policy.AcceptInitial = dsOf("new") }), Begin, InitialAccepted, "", []string{"new"}},
@@ -226,22 +222,6 @@ func TestBeginningAChain(t *testing.T) {
 			s.policy.AcceptInitial = dsOf("new")
 			s.servers[1].signers = []string{"old"}
 		}), Keep, NotValidated, "child1", nil},
-		{"a signal", begin(func(s *scene) { s.signals = []Signal{secure(s)} }), Begin, InitialAccepted, "", []string{"new"}},
-		{"a signal that is not secure", begin(func(s *scene) {
-			bad := secure(s)
-			bad.State = dnssec.Insecure
-			s.signals = []Signal{secure(s), bad}
-		}), Keep, InitialNotAccepted, "", nil},
-		{"a signal of another key", begin(func(s *scene) {
-			bad := secure(s)
-			bad.CDS = cdsRecords([]string{"old"})
-			s.signals = []Signal{bad}
-		}), Keep, InitialNotAccepted, "", nil},
-		{"a signal without CDNSKEY", begin(func(s *scene) {
-			bad := secure(s)
-			bad.CDNSKEY = nil
-			s.signals = []Signal{bad}
-		}), Keep, InitialNotAccepted, "", nil},
 		{"removal of what is not there", begin(func(s *scene) {
 			s.each(func(c *server) { c.cds, c.cdnskey = []string{removeCDS}, []string{removeKey} })
 		}), Keep, InSync, "", nil},

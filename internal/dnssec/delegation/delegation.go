@@ -25,7 +25,8 @@ type Facts struct {
 	// Mark is the newest signature inception that was acted on or remembered: what was signed before is
 	// a replay (RFC 7344 section 6.2). Zero when nothing is remembered.
 	Mark time.Time
-	// Signals are what the zone's operators say at _dsboot names under their own (RFC 9615).
+	// Signals are what the zone's operators say at _dsboot names under their own (RFC 9615), for all of
+	// Signallers.
 	Signals []Signal
 	Policy  Policy
 }
@@ -49,6 +50,8 @@ type Parent struct {
 	// State of the answer, by the chain of the parent zone; Message says why it is not Secure.
 	State   dnssec.State
 	Message string
+	// Nameservers are the names in the NS records of the delegation, absolute and in lower case.
+	Nameservers []string
 }
 
 // Child is what one server of the zone itself answers.
@@ -57,22 +60,16 @@ type Child struct {
 	// Problem says why there is no usable answer; empty when there is one.
 	Problem              string
 	DNSKEY, CDS, CDNSKEY Set
+	// Nameservers are the names in its own NS records, absolute and in lower case; NameserversProblem says
+	// why those could not be read. They count for the first DS records alone.
+	Nameservers        []string
+	NameserversProblem string
 }
 
 // Set is an RRset with its signatures; empty when there is none.
 type Set struct {
 	Records    []dns.RR
 	Signatures []*dns.RRSIG
-}
-
-// Signal is what stands at _dsboot.ZONE._signal.NAMESERVER (RFC 9615 section 4). There is one for every
-// name server of the zone that is not below it.
-type Signal struct {
-	Nameserver string
-	// State of both RRsets; Message says why it is not Secure, or why they could not be read.
-	State        dnssec.State
-	Message      string
-	CDS, CDNSKEY []dns.RR
 }
 
 // Action is what is to be done to the DS RRset in the parent.
@@ -156,6 +153,9 @@ type Decision struct {
 	Message string
 	// Server is the one that holds things up; empty when none does by itself.
 	Server string
+	// Nameservers are those of the delegation where it is their signals that let a chain begin: that holds
+	// for no other delegation.
+	Nameservers []string
 	// Mark is to be remembered, and given back in the facts of the next look.
 	Mark time.Time
 }

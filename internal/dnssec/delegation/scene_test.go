@@ -84,6 +84,9 @@ type server struct {
 	age time.Duration
 	// expired says that the signatures over DNSKEY have expired.
 	expired bool
+	// ns are the names in its NS records, nsProblem why those could not be read.
+	ns        []string
+	nsProblem string
 }
 
 // scene is what a decision is made of.
@@ -129,7 +132,7 @@ func (s *scene) facts() Facts {
 }
 
 func (of server) child(name string) Child {
-	c := Child{Server: name, Problem: of.problem}
+	c := Child{Server: name, Problem: of.problem, Nameservers: of.ns, NameserversProblem: of.nsProblem}
 	for _, k := range of.keys {
 		c.DNSKEY.Records = append(c.DNSKEY.Records, pool()[k].key)
 	}

@@ -1,7 +1,6 @@
 package delegation
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -29,12 +28,13 @@ func (l *look) vouch() *Decision {
 	}
 	signals := l.signalProblem()
 	if signals == "" {
+		l.vouched = l.Parents[0].Nameservers
 		return nil
 	}
 	if len(l.Policy.AcceptInitial) > 0 {
-		return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s, which spec.dnssec.delegation.acceptInitialDS does not list: compare it with the signer's own key, and add it or correct the list", l.Child, presentDS(strange))
+		return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s, which spec.dnssec.delegation.acceptInitialDS does not list: compare it with the signer's own key, and add it or correct the list (its name servers do not vouch for it as in RFC 9615 either: %s)", l.Child, presentDS(strange), signals)
 	}
-	return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s: compare them with the signer's own keys and list them in spec.dnssec.delegation.acceptInitialDS (%s)", l.Child, listDS(l.asked.ds), signals)
+	return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s: compare them with the signer's own keys and list them in spec.dnssec.delegation.acceptInitialDS (its name servers do not vouch for them as in RFC 9615: %s)", l.Child, listDS(l.asked.ds), signals)
 }
 
 // notAccepted is the first of the DS records asked for that acceptInitialDS does not list, by itself or
@@ -67,22 +67,4 @@ func exactly(ds *dns.DS, k *dns.DNSKEY) bool {
 	}
 	made := k.ToDS(ds.DigestType)
 	return made != nil && strings.EqualFold(made.Digest, ds.Digest)
-}
-
-// signalProblem says why the signals of the name servers do not vouch for the zone (RFC 9615 section
-// 4.2); it is empty when they do: there is one at least, and each is secure and says what the zone says.
-func (l *look) signalProblem() string {
-	if len(l.Signals) == 0 {
-		return "no name server vouches for it as in RFC 9615"
-	}
-	own := l.Children[0]
-	for _, s := range l.Signals {
-		switch {
-		case s.State != dnssec.Secure:
-			return fmt.Sprintf("the signal of name server %s (RFC 9615) is not secure (%s): %s", s.Nameserver, s.State, s.Message)
-		case !slices.Equal(texts(s.CDS), texts(own.CDS.Records)), !slices.Equal(texts(s.CDNSKEY), texts(own.CDNSKEY.Records)):
-			return fmt.Sprintf("the signal of name server %s (RFC 9615) has other records than the zone", s.Nameserver)
-		}
-	}
-	return ""
 }
