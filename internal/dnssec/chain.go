@@ -99,15 +99,18 @@ const maxLinks = 50_000
 func (l *lookup) keysOf(ctx context.Context, zone string, by given) link {
 	k := &Keys{zone: zone, checked: l.checked, also: l.also, iterations: l.iterations}
 	// Nothing needs to be asked of a zone whose keys could not be checked.
-	if len(k.usable(by.anchors)) == 0 {
-		err := k.trust(nil, nil, by, l.now, l.work).in(zone)
-		return link{err: err, until: l.now.Add(unsupportedTTL)}
+	if _, err := k.usable(by); err != nil {
+		out := link{err: err.in(zone)}
+		if err.State() == Insecure {
+			out.until = l.now.Add(unsupportedTTL)
+		}
+		return out
 	}
 	var out link
 	err := l.source.find(ctx, l, zone, dns.TypeDNSKEY, func(r reply) *Error {
 		set, sigs := findRRset(r.msg.Answer, zone, dns.TypeDNSKEY)
 		if err := k.trust(set, sigs, by, l.now, l.work); err != nil {
-			return err.in(zone).from(r.server)
+			return err.in(zone).of(r)
 		}
 		out = link{keys: k, until: l.now.Add(cacheable(set, k.signature, l.now))}
 		return nil
