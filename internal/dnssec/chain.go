@@ -128,15 +128,15 @@ const unsupportedTTL = time.Hour
 func (l *lookup) descend(ctx context.Context, above link, child string) link {
 	var out link
 	err := l.source.find(ctx, l, child, dns.TypeDS, func(r reply) *Error {
-		p, err := readPiece(r.msg, child, dns.TypeDS)
+		p, err := readPiece(r.msg, child, dns.TypeDS, above.keys.zone)
 		if err == nil {
 			out, err = l.readDS(ctx, above, p)
 		}
 		if err != nil {
-			return err.in(above.keys.zone).from(r.server)
+			return err.in(above.keys.zone).of(r)
 		}
 		if out.err != nil {
-			out.err = out.err.from(r.server)
+			out.err = out.err.of(r)
 		}
 		return nil
 	})
