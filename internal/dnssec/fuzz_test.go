@@ -122,10 +122,56 @@ func TestTheHonestAnswerIsSecure(t *testing.T) {
 	}
 }
 
-// FuzzLookup feeds a Validator with octets from the network. It must come to an end, and whatever they are:
+// believed asks one of the questions. Whatever the octets are:
 //   - what is secure is what the signed zone says, and nothing else;
 //   - nothing is insecure but what is below the zone's unsigned delegation;
 //   - what is neither has a cause, and what is bogus no data.
+func (w *fixedWorld) believed(t *testing.T, octets []byte, which int) bool {
+	t.Helper()
+	q, all := fuzzQuestions[which], true
+	msg := new(dns.Msg)
+	_ = msg.Unpack(octets) // for messages alone
+	for _, r := range w.ask(t, octets, q.name, q.qtype) {
+		all = all && r.State == q.state
+		switch {
+		case r.State == Secure:
+			w.holds(t, r, msg)
+		case r.Cause == nil || r.State != Insecure && len(r.RRs) > 0:
+			t.Errorf("%+v", r)
+		case r.State == Insecure && !below("sub.example.test.", q.name):
+			t.Errorf("%s is insecure: %v\n%s", q.name, r.Cause, msg)
+		}
+	}
+	return all
+}
+
+// TestAlteredAnswers alters each record of each answer in some ways, the chain of keys included.
+func TestAlteredAnswers(t *testing.T) {
+	w := newFixedWorld(t)
+	refused := 0
+	for which, q := range fuzzQuestions {
+		honest := w.honest(t, which)
+		for i := range append(honest.Answer, honest.Ns...) {
+			for how := byte(6); how < 16; how += 2 {
+				m := honest.Copy()
+				at := &m.Answer[min(i, len(m.Answer)-1)]
+				if i >= len(m.Answer) {
+					at = &m.Ns[i-len(m.Answer)]
+				}
+				*at = altered(*at, how, q.name)
+				octets, err := m.Pack()
+				if err == nil && !w.believed(t, octets, which) {
+					refused++
+				}
+			}
+		}
+	}
+	if refused < 100 {
+		t.Errorf("only %d alterations made a difference", refused)
+	}
+}
+
+// FuzzLookup feeds a Validator with octets from the network. It must come to an end, and believe what is true.
 func FuzzLookup(f *testing.F) {
 	w := newFixedWorld(f)
 	for i := range fuzzQuestions {
@@ -138,18 +184,6 @@ func FuzzLookup(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, which byte, octets []byte) {
-		q := fuzzQuestions[int(which)%len(fuzzQuestions)]
-		msg := new(dns.Msg)
-		_ = msg.Unpack(octets) // for messages alone
-		for _, r := range w.ask(t, octets, q.name, q.qtype) {
-			switch {
-			case r.State == Secure:
-				w.holds(t, r, msg)
-			case r.Cause == nil || r.State != Insecure && len(r.RRs) > 0:
-				t.Errorf("%+v", r)
-			case r.State == Insecure && !below("sub.example.test.", q.name):
-				t.Errorf("%s is insecure: %v\n%s", q.name, r.Cause, msg)
-			}
-		}
+		w.believed(t, octets, int(which)%len(fuzzQuestions))
 	})
 }
