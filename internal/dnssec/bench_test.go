@@ -62,3 +62,22 @@ func TestASweepVerifiesOnce(t *testing.T) {
 		t.Errorf("%d signatures were verified for %d answers that six servers give alike", n, owners)
 	}
 }
+
+// BenchmarkCrowd judges an RRset of a zone with many keys and many signatures that are by none of them: within the
+// limits, and as many as fit into one message each.
+func BenchmarkCrowd(b *testing.B) {
+	set := []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: "mx.example.test.", Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 300}, A: []byte{192, 0, 2, 1}}}
+	for _, c := range []struct{ keys, sigs int }{{1, 1}, {MaxKeys, MaxSignatures}, {2000, 1200}} {
+		crowd := newCrowded(fixedZone("example.test."), c.keys)
+		sigs := crowd.signatures(b, set, c.sigs)
+		b.Run(fmt.Sprintf("%d-keys-%d-signatures", c.keys, c.sigs), func(b *testing.B) {
+			cache := NewCache()
+			for b.Loop() {
+				_, err := cache.UntrustedKeys(crowd.name, crowd.keys).Verify(set, sigs, at)
+				if over := c.keys > MaxKeys || c.sigs > MaxSignatures; over != (reasonOf(err) == TooMuchWork) {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

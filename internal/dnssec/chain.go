@@ -100,15 +100,18 @@ const maxLinks = 50_000
 func (l *lookup) keysOf(ctx context.Context, zone string, by given) link {
 	k := &Keys{zone: zone, checked: l.checked, also: l.also, iterations: l.iterations}
 	// Nothing needs to be asked of a zone whose keys could not be checked.
-	if len(k.usable(by.anchors)) == 0 {
-		err := k.trust(nil, nil, by, l.now, l.work).in(zone)
-		return link{err: err, until: l.now.Add(unsupportedTTL)}
+	if _, err := k.usable(by); err != nil {
+		out := link{err: err.in(zone)}
+		if err.State() == Insecure {
+			out.until = l.now.Add(unsupportedTTL)
+		}
+		return out
 	}
 	var out link
 	err := l.source.find(ctx, l, zone, dns.TypeDNSKEY, func(r reply) *Error {
 		set, sigs := findRRset(r.msg.Answer, zone, dns.TypeDNSKEY)
 		if err := k.trust(set, sigs, by, l.now, l.work); err != nil {
-			return err.in(zone).from(r.server)
+			return err.in(zone).of(r)
 		}
 		out = link{keys: k, until: l.now.Add(cacheable(set, k.signature, l.now))}
 		return nil
@@ -126,15 +129,15 @@ const unsupportedTTL = time.Hour
 func (l *lookup) descend(ctx context.Context, above link, child string) link {
 	var out link
 	err := l.source.find(ctx, l, child, dns.TypeDS, func(r reply) *Error {
-		p, err := readPiece(r.msg, child, dns.TypeDS)
+		p, err := readPiece(r.msg, child, dns.TypeDS, above.keys.zone)
 		if err == nil {
 			out, err = l.readDS(ctx, above, p)
 		}
 		if err != nil {
-			return err.in(above.keys.zone).from(r.server)
+			return err.in(above.keys.zone).of(r)
 		}
 		if out.err != nil {
-			out.err = out.err.from(r.server)
+			out.err = out.err.of(r)
 		}
 		return nil
 	})

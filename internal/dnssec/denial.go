@@ -11,11 +11,13 @@ type proof struct {
 	subject string
 	nsec    []*dns.NSEC
 	nsec3   []*dns.NSEC3
-	// slow counts NSEC3 records with more iterations than are computed.
-	slow int
-	// expires is when the first signature of it runs out; ttl how long it may be kept.
+	// slow counts NSEC3 records with more iterations than are computed, strange those that say what nobody knows.
+	slow, strange int
+	// expires is when the first signature of it runs out; ttl how long it may be kept. Both count once limited says
+	// so: a TTL may be zero.
 	expires time.Time
 	ttl     time.Duration
+	limited bool
 	// hashes that were computed, what they cost, and whether more were needed than are allowed.
 	hashes    map[hashed]string
 	hashing   int
@@ -142,19 +144,23 @@ func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Ti
 	if p.mixed() {
 		return nil, fail(BadProof, subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
 	}
-	if len(p.nsec) == 0 && len(p.nsec3) == 0 && p.slow == 0 {
+	switch none := len(p.nsec) == 0 && len(p.nsec3) == 0 && p.slow == 0; {
+	case none && p.strange > 0:
+		return nil, fail(BadProof, subject, "the NSEC3 records of the answer have a hash algorithm or flags that are not assigned, and are ignored (RFC 5155 section 8)")
+	case none:
 		return nil, fail(NoSignature, subject, "there is no signed proof (NSEC or NSEC3) in the answer")
 	}
 	return p, nil
 }
 
 func (p *proof) limit(sig Signature, ttl time.Duration) {
-	if p.expires.IsZero() || sig.Expiration.Before(p.expires) {
+	if !p.limited || sig.Expiration.Before(p.expires) {
 		p.expires = sig.Expiration
 	}
-	if p.ttl == 0 || ttl < p.ttl {
+	if !p.limited || ttl < p.ttl {
 		p.ttl = ttl
 	}
+	p.limited = true
 }
 
 func (p *proof) add(k *Keys, set []dns.RR) {
@@ -167,10 +173,13 @@ func (p *proof) add(k *Keys, set []dns.RR) {
 			}
 		case *dns.NSEC3:
 			switch {
+			// Flags that nobody knows, as hash algorithms, may change what it says (RFC 5155 sections 8.1 and 8.2).
+			case n.Hash != dns.SHA1 || n.Flags&^optOutFlag != 0:
+				p.strange++
 			case n.Iterations > max(maxIterations, k.iterations):
 				p.slow++
-			// Its owner is a hash and the apex (RFC 5155 section 3); other hash algorithms are not known.
-			case n.Hash == dns.SHA1 && dns.CanonicalName(parent(n.Hdr.Name)) == k.zone:
+			// Its owner is a hash and the apex (RFC 5155 section 3).
+			case dns.CanonicalName(parent(n.Hdr.Name)) == k.zone:
 				p.nsec3 = append(p.nsec3, n)
 			}
 		}
@@ -208,8 +217,9 @@ func groupRRsets(section []dns.RR) (sets [][]dns.RR, sigs []*dns.RRSIG) {
 
 func sigsOver(owner string, sigs []*dns.RRSIG) []*dns.RRSIG {
 	var out []*dns.RRSIG
+	owner = dns.CanonicalName(owner)
 	for _, sig := range sigs {
-		if dns.CanonicalName(sig.Hdr.Name) == dns.CanonicalName(owner) {
+		if dns.CanonicalName(sig.Hdr.Name) == owner {
 			out = append(out, sig)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -181,6 +182,68 @@ func TestNSEC3(t *testing.T) {
 		_, err := keys.VerifyDenial(c.name, c.qtype, c.nxdomain, c.authority, at)
 		if got := reasonOf(err); got != c.want {
 			t.Errorf("%s: got %q (%v), want %q", c.reason, got, err, c.want)
+		}
+	}
+}
+
+// TestUnknownFlags: records with flags that nobody knows say nothing (RFC 5155 section 8.2), and take nothing away.
+func TestUnknownFlags(t *testing.T) {
+	d := newDenials(t)
+	with := func(change func(*dns.NSEC3)) []dns.RR {
+		out := slices.Clone(d.nsec3)
+		for i, rr := range out {
+			c := *rr.(*dns.NSEC3)
+			change(&c)
+			out[i] = &c
+		}
+		return out
+	}
+	strange := *d.nsec3[0].(*dns.NSEC3)
+	strange.Hdr.Name, strange.Flags, strange.Salt, strange.SaltLength = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.test.", 2, "ab", 1
+	for _, c := range []struct {
+		reason string
+		chain  []dns.RR
+		want   Reason
+	}{
+		{"no flags", d.nsec3, ""},
+		{"one that is not assigned", with(func(n *dns.NSEC3) { n.Flags = 2 }), BadProof},
+		{"one beside opt-out: it is no opt-out either", with(func(n *dns.NSEC3) { n.Flags = 3 }), BadProof},
+		{"the highest", with(func(n *dns.NSEC3) { n.Flags = 0x80 }), BadProof},
+		{"such records do not make the zone insecure by their iterations", with(func(n *dns.NSEC3) { n.Flags, n.Iterations = 2, maxIterations+1 }), BadProof},
+		{"beside good records one of another chain does no harm", append(slices.Clone(d.nsec3), &strange), ""},
+	} {
+		_, err := d.keys().VerifyDenial("nothere.example.test.", dns.TypeTLSA, true, d.authority(c.chain...), at)
+		if reasonOf(err) != c.want || err != nil && !strings.Contains(err.Error(), "not assigned") {
+			t.Errorf("%s: %v, want %q", c.reason, err, c.want)
+		}
+	}
+}
+
+// TestTimeToKeepADenial: the least TTL counts, and zero is one.
+func TestTimeToKeepADenial(t *testing.T) {
+	z := newZone(t, "example.test.")
+	soa := func(ttl, minimum string) string { return "example.test. " + ttl + " SOA ns. h. 1 2 3 4 " + minimum }
+	nsec := func(ttl string) string { return "mx.example.test. " + ttl + " NSEC example.test. A RRSIG NSEC" }
+	for _, c := range []struct {
+		reason string
+		texts  []string
+		want   time.Duration
+	}{
+		{"the SOA's TTL", []string{soa("20", "60"), nsec("30")}, 20 * time.Second},
+		{"its last field", []string{soa("60", "10"), nsec("30")}, 10 * time.Second},
+		{"the proof's TTL", []string{soa("60", "60"), nsec("30")}, 30 * time.Second},
+		{"zero, and then more", []string{soa("0", "60"), nsec("30")}, 0},
+		{"zero by the last field, and then more", []string{soa("60", "0"), nsec("30")}, 0},
+		{"zero last", []string{nsec("30"), soa("0", "0")}, 0},
+	} {
+		var authority []dns.RR
+		for _, text := range c.texts {
+			set := rrset(t, text)
+			authority = append(authority, set[0], z.sign(set))
+		}
+		f := finding{piece: piece{name: "mx.example.test.", qtype: dns.TypeTLSA, kind: NoData, authority: authority}}
+		if err := z.keys().verifyPiece(&f, at, newWork()); err != nil || f.ttl != c.want {
+			t.Errorf("%s: %s (%v), want %s", c.reason, f.ttl, err, c.want)
 		}
 	}
 }

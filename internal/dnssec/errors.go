@@ -1,6 +1,9 @@
 package dnssec
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Reason says in one word why data does not validate.
 type Reason string
@@ -55,11 +58,16 @@ type Error struct {
 	Detail string
 	// Zone whose data or delegation it is about, and Server that gave it; empty when not known here.
 	Zone, Server string
+	// Extended are the extended errors that came with the server's answer (RFC 8914).
+	Extended []string
 }
 
 // Error gives zone and server where they are known: they are who must act.
 func (e *Error) Error() string {
 	text := e.Detail
+	if len(e.Extended) > 0 {
+		text += " (the server says: " + strings.Join(e.Extended, "; ") + ")"
+	}
 	if e.Subject != "" {
 		text = e.Subject + ": " + text
 	}
@@ -72,7 +80,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// in says which zone it is about, from says which server gave it, unless that is known already.
+// in says which zone it is about; from says which server gave it, with what extended errors, unless that is known
+// already; of does so by the server's reply.
 func (e *Error) in(zone string) *Error {
 	if e.Zone == "" {
 		e.Zone = zone
@@ -80,12 +89,14 @@ func (e *Error) in(zone string) *Error {
 	return e
 }
 
-func (e *Error) from(server string) *Error {
+func (e *Error) from(server string, extended ...string) *Error {
 	if e.Server == "" {
-		e.Server = server
+		e.Server, e.Extended = server, extended
 	}
 	return e
 }
+
+func (e *Error) of(r reply) *Error { return e.from(r.server, ExtendedErrors(r.msg)...) }
 
 // State is the state of data that failed for this reason (RFC 4035 section 4.3): without an anchor
 // nothing can be said, nor without an answer; algorithms that nobody here knows make a zone insecure, not bogus (RFC 4035

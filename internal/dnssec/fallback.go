@@ -16,6 +16,8 @@ const (
 	// openFor and closedFor are how long that counts.
 	openFor   = time.Hour
 	closedFor = 5 * time.Minute
+	// probeLimit is how long finding that out may take.
+	probeLimit = 10 * time.Second
 )
 
 // fallback iterates where a root server is to be had, and asks recursive servers elsewhere: there are
@@ -28,10 +30,22 @@ type fallback struct {
 	until time.Time
 	// closed says why no root server is to be had; nil when one is.
 	closed *Error
+	// probe is under way; nil when none is.
+	probe *probe
+}
+
+// probe is one try to reach a root server, for all who wait for it.
+type probe struct {
+	done chan struct{}
+	// closed is what came of it, once it is done.
+	closed *Error
 }
 
 func (f *fallback) find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error {
-	closed := f.look(ctx, l)
+	closed, ok := f.look(ctx, l)
+	if !ok {
+		return fail(Unreachable, name+" "+typeText(qtype), "the lookup was broken off")
+	}
 	if closed == nil {
 		return f.iterator.find(ctx, l, name, qtype, accept)
 	}
@@ -54,22 +68,43 @@ func (f *fallback) deepest(name string, now time.Time) string {
 	return f.iterator.deepest(name, now)
 }
 
-// look finds out whether a root server gives signed answers, unless that is known.
-func (f *fallback) look(ctx context.Context, l *lookup) *Error {
+// look finds out whether a root server gives signed answers, unless that is known. All who need to know wait for
+// one probe, each for as long as its own context lasts; ok says that it has come to an end.
+func (f *fallback) look(ctx context.Context, l *lookup) (closed *Error, ok bool) {
+	f.mu.Lock()
+	if l.now.Before(f.until) {
+		defer f.mu.Unlock()
+		return f.closed, true
+	}
+	p := f.probe
+	if p == nil {
+		p = &probe{done: make(chan struct{})}
+		f.probe = p
+		// Who was first may leave: the others go on waiting.
+		go f.try(context.WithoutCancel(ctx), l, p)
+	}
+	f.mu.Unlock()
+	select {
+	case <-p.done:
+		return p.closed, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// try makes a probe and keeps what comes of it.
+func (f *fallback) try(ctx context.Context, l *lookup, p *probe) {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	p.closed = f.askRoot(ctx, l)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if l.now.Before(f.until) {
-		return f.closed
-	}
-	closed, keep := f.askRoot(ctx, l), openFor
-	if closed != nil {
+	keep := openFor
+	if p.closed != nil {
 		keep = closedFor
-		if ctx.Err() != nil {
-			return closed
-		}
 	}
-	f.closed, f.until = closed, l.now.Add(keep)
-	return closed
+	f.closed, f.until, f.probe = p.closed, l.now.Add(keep), nil
+	close(p.done)
 }
 
 // askRoot asks some of the root servers for their keys, all at once; the first that shows a signature will do.

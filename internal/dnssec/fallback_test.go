@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -222,4 +223,82 @@ func TestKeysUnder(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "DS record at its parent") {
 		t.Errorf("%v", err)
 	}
+}
+
+// gate is a world whose root server answers nothing before it opens.
+type gate struct {
+	*world
+	open chan struct{}
+	// tried is sent to for each try.
+	tried chan struct{}
+}
+
+func (g *gate) Exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	if server.Addr().String() == rootServer {
+		g.tried <- struct{}{}
+		select {
+		case <-g.open:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return g.world.Exchange(ctx, server, q)
+}
+
+// TestOneProbeForAll: all wait for one probe of the root servers, each for as long as it may, the first included.
+func TestOneProbeForAll(t *testing.T) { synctest.Test(t, oneProbeForAll) }
+
+func oneProbeForAll(t *testing.T) {
+	g := &gate{world: newWorld(t), open: make(chan struct{}), tried: make(chan struct{}, 100)}
+	g.resolver()
+	v := g.validator(func(c *Config) {
+		c.Fallback, c.Transport = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")}, g
+	})
+	lookup := func(ctx context.Context) chan Result {
+		out := make(chan Result, 1)
+		go func() { out <- v.Lookup(ctx, "mx.example.test.", dns.TypeA) }()
+		synctest.Wait()
+		return out
+	}
+	first, leave := context.WithCancel(t.Context())
+	leader := lookup(first)
+	short, cancel := context.WithCancel(t.Context())
+	guest, waiter := lookup(short), lookup(t.Context())
+	if n := len(g.tried); n != 1 {
+		t.Errorf("the root server was tried %d times for three who wait", n)
+	}
+	// Nobody opens the gate: who leaves comes back all the same, and the first does not take the probe along.
+	cancel()
+	leave()
+	synctest.Wait()
+	for who, result := range map[string]chan Result{"the first": leader, "another": guest} {
+		if len(result) == 0 {
+			t.Fatalf("%s waits on although its context has ended", who)
+		}
+		if r := <-result; r.State != Indeterminate || !strings.Contains(r.Cause.Error(), "broken off") {
+			t.Errorf("%s got %s (%v)", who, r.State, r.Cause)
+		}
+	}
+	close(g.open)
+	g.is(<-waiter, Secure, "")
+	g.is(<-lookup(t.Context()), Secure, "")
+	if n := strings.Count(g.asks(), rootServer+" . DNSKEY"); n != 2 {
+		t.Errorf("the root's keys were asked for %d times, want once by the probe and once for the chain", n)
+	}
+}
+
+// TestAProbeEnds: a root server that never answers is given up, and the resolver asked.
+func TestAProbeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{world: newWorld(t), open: make(chan struct{}), tried: make(chan struct{}, 100)}
+		g.resolver()
+		v := g.validator(func(c *Config) {
+			c.Fallback, c.Transport = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")}, g
+		})
+		g.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
+		g.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
+		if n := len(g.tried); n != 1 {
+			t.Errorf("the root server was tried %d times", n)
+		}
+	})
 }

@@ -290,7 +290,7 @@ func (it *iterator) resolveType(ctx context.Context, l *lookup, name string, qty
 		target := ""
 		err := it.find(ctx, l, name, qtype, func(r reply) *Error {
 			found = addresses(r.msg.Answer, name)
-			if p, err := readPiece(r.msg, name, qtype); err == nil {
+			if p, err := readPiece(r.msg, name, qtype, "."); err == nil {
 				target = p.target
 			}
 			return nil

@@ -19,7 +19,7 @@ func (k *Keys) Judge(m *dns.Msg, name string, qtype uint16, now time.Time) Resul
 		f := k.judgePiece(m, out.Final, qtype, now, w)
 		f.extended, extended = extended, nil
 		out.add(f)
-		if f.kind != Alias || f.endsAt(qtype) || !dns.IsSubDomain(k.zone, f.target) || !says(m, f.target, qtype) {
+		if f.kind != Alias || f.endsAt(qtype) || !dns.IsSubDomain(k.zone, f.target) || !k.says(m, f.target, qtype) {
 			return out
 		}
 	}
@@ -29,8 +29,8 @@ func (k *Keys) Judge(m *dns.Msg, name string, qtype uint16, now time.Time) Resul
 
 // says whether a message has anything to say of a name: the end of an alias is often left out. A denial
 // comes with the SOA (RFC 2308 section 3); NSEC records alone may belong to an alias made from a wildcard.
-func says(m *dns.Msg, name string, qtype uint16) bool {
-	p, err := readPiece(m, name, qtype)
+func (k *Keys) says(m *dns.Msg, name string, qtype uint16) bool {
+	p, err := readPiece(m, name, qtype, k.zone)
 	if err != nil || len(p.set) > 0 {
 		return true
 	}
@@ -46,7 +46,7 @@ func says(m *dns.Msg, name string, qtype uint16) bool {
 func (p *piece) endsAt(qtype uint16) bool { return p.dname && qtype == dns.TypeCNAME }
 
 func (k *Keys) judgePiece(m *dns.Msg, name string, qtype uint16, now time.Time, w *work) finding {
-	p, err := readPiece(m, name, qtype)
+	p, err := readPiece(m, name, qtype, k.zone)
 	f := finding{piece: p, state: Secure, zone: k.zone}
 	if err == nil {
 		err = k.verifyPiece(&f, now, w)

@@ -12,7 +12,9 @@ import (
 // They are safe for use by many goroutines.
 type Keys struct {
 	zone string
-	keys []*dns.DNSKEY
+	keys keySet
+	// excess says that there are more keys than are looked at; keys is empty then.
+	excess *Error
 	// by are the DS records that make the keys trusted.
 	by []Anchor
 	// signature over the DNSKEY RRset.
@@ -66,19 +68,20 @@ type given struct {
 // trust takes the keys of a DNSKEY RRset if one that a DS record matches signs the RRset.
 func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Time, w *work) *Error {
 	subject := k.zone + " DNSKEY"
-	usable := k.usable(by.anchors)
-	if len(usable) == 0 {
-		return fail(Unsupported, subject, "no %s has an algorithm and digest type that can be checked here (%s)", by.what, describeAnchors(by.anchors))
-	}
-	all := keysOf(k.zone, dnskeys)
-	if len(all) == 0 {
-		return fail(NoKeys, subject, "the zone serves no DNSKEY that may sign it, although it has a %s (%s)", by.what, describeAnchors(by.anchors))
-	}
-	entry, err := entryKeys(subject, all, given{usable, by.what})
+	usable, err := k.usable(by)
 	if err != nil {
 		return err
 	}
-	k.keys = entry
+	all, err := keysOf(k.zone, dnskeys)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return fail(NoKeys, subject, "the zone serves no DNSKEY that may sign it, although it has a %s (%s)", by.what, describeAnchors(by.anchors))
+	}
+	if k.keys, err = entryKeys(subject, all, given{usable, by.what}); err != nil {
+		return err
+	}
 	if k.signature, err = k.verify(dnskeys, sigs, now, w); err != nil {
 		return err
 	}
@@ -88,20 +91,38 @@ func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Tim
 
 // usable are the DS records that can be checked here, and of those the strongest. A zone that has none is insecure (RFC 4035
 // section 5.2).
-func (k *Keys) usable(anchors []Anchor) []Anchor {
+func (k *Keys) usable(by given) ([]Anchor, *Error) {
+	if len(by.anchors) > MaxDS {
+		return nil, fail(TooMuchWork, k.zone+" DS", "there are %d DS records of the zone; at most %d are looked at", len(by.anchors), MaxDS)
+	}
 	var out []Anchor
-	for _, ds := range anchors {
+	for _, ds := range by.anchors {
 		if k.checkOf(ds.Algorithm) != nil && digestHexLen[ds.DigestType] != 0 {
 			out = append(out, ds)
 		}
 	}
-	return strongest(out)
+	if len(out) == 0 {
+		return nil, fail(Unsupported, k.zone+" DNSKEY", "no %s has an algorithm and digest type that can be checked here (%s)", by.what, describeAnchors(by.anchors))
+	}
+	return strongest(out), nil
 }
+
+// keyID is what signatures and DS records call a key by. Several keys may share it.
+type keyID struct {
+	tag       uint16
+	algorithm uint8
+}
+
+// keySet are keys by what they are called by. A tag is a sum over the whole key: it is made once for each.
+type keySet map[keyID][]*dns.DNSKEY
 
 // keysOf picks the keys that may sign zone data: for the zone, protocol 3, ZONE flag (RFC 4034
 // section 2.1). Revoked keys are left out: without RFC 5011 they can prove nothing here.
-func keysOf(zone string, rrs []dns.RR) []*dns.DNSKEY {
-	var out []*dns.DNSKEY
+func keysOf(zone string, rrs []dns.RR) (keySet, *Error) {
+	if len(rrs) > MaxKeys {
+		return nil, fail(TooMuchWork, zone+" DNSKEY", "the zone has %d keys; at most %d are looked at", len(rrs), MaxKeys)
+	}
+	out := keySet{}
 	for _, rr := range rrs {
 		key, ok := rr.(*dns.DNSKEY)
 		if !ok || dns.CanonicalName(key.Hdr.Name) != zone || key.Protocol != 3 {
@@ -110,23 +131,25 @@ func keysOf(zone string, rrs []dns.RR) []*dns.DNSKEY {
 		if key.Flags&dns.ZONE == 0 || key.Flags&dns.REVOKE != 0 {
 			continue
 		}
-		out = append(out, key)
+		id := keyID{key.KeyTag(), key.Algorithm}
+		out[id] = append(out[id], key)
 	}
-	return out
+	return out, nil
 }
 
 // entryKeys are the keys that a trust anchor matches.
-func entryKeys(subject string, keys []*dns.DNSKEY, by given) ([]*dns.DNSKEY, *Error) {
-	var out []*dns.DNSKEY
+func entryKeys(subject string, keys keySet, by given) (keySet, *Error) {
+	out := keySet{}
 	for _, ds := range by.anchors {
-		candidates := withTag(keys, ds.KeyTag, ds.Algorithm)
+		id := keyID{ds.KeyTag, ds.Algorithm}
+		candidates := keys[id]
 		if len(candidates) > maxKeysPerTag {
 			return nil, fail(TooMuchWork, subject, "%d keys have tag %d; at most %d are looked at", len(candidates), ds.KeyTag, maxKeysPerTag)
 		}
 		for _, key := range candidates {
 			made := key.ToDS(ds.DigestType)
-			if made != nil && strings.EqualFold(made.Digest, ds.Digest) && !slices.Contains(out, key) {
-				out = append(out, key)
+			if made != nil && strings.EqualFold(made.Digest, ds.Digest) && !slices.Contains(out[id], key) {
+				out[id] = append(out[id], key)
 			}
 		}
 	}
@@ -164,18 +187,11 @@ func (k *Keys) checkOf(algorithm uint8) check {
 	return k.also[algorithm]
 }
 
-func withTag(keys []*dns.DNSKEY, tag uint16, algorithm uint8) []*dns.DNSKEY {
-	var out []*dns.DNSKEY
-	for _, key := range keys {
-		if key.Algorithm == algorithm && key.KeyTag() == tag {
-			out = append(out, key)
-		}
-	}
-	return out
-}
-
 // Zone is the apex that the keys belong to.
 func (k *Keys) Zone() string { return k.zone }
+
+// Has says whether a key of the zone that may sign is called so.
+func (k *Keys) Has(tag uint16, algorithm uint8) bool { return len(k.keys[keyID{tag, algorithm}]) > 0 }
 
 // Anchors are the DS records by which the keys are trusted: trust anchors, or those of the parent zone.
 // KeysFor takes them, to judge the DNSKEY RRset of one server by them.

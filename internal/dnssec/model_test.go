@@ -2,6 +2,8 @@ package dnssec
 
 import (
 	"crypto"
+	"crypto/ed25519"
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +46,12 @@ func newModel(t testing.TB) *model {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newModelWith(t, key)
+}
+
+// newModelWith has the zone signed by a key.
+func newModelWith(t testing.TB, key *testZone) *model {
+	t.Helper()
 	m := &model{testZone: key, data: map[string][]dns.RR{}}
 	sets := map[string][]dns.RR{}
 	types := map[string][]uint16{}
@@ -70,6 +78,7 @@ func newModel(t testing.TB) *model {
 	}
 	m.denials(t, types)
 	set := []dns.RR{m.key}
+	var err error
 	if m.keep, err = KeysFor(modelApex, set, []*dns.RRSIG{m.mustSign(t, set)}, []Anchor{m.anchor()}, at); err != nil {
 		t.Fatal(err)
 	}
@@ -90,13 +99,25 @@ func modelKey() (*testZone, error) {
 	return z, nil
 }
 
-func (m *model) mustSign(t testing.TB, set []dns.RR) *dns.RRSIG {
+// fixedZone is a zone whose key is always the same, so that its signatures are, in every process.
+func fixedZone(name string) *testZone {
+	seed := make([]byte, ed25519.SeedSize)
+	copy(seed, name)
+	signer := ed25519.NewKeyFromSeed(seed)
+	return &testZone{name: name, signer: signer, key: &dns.DNSKEY{
+		Hdr:   dns.RR_Header{Name: name, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600},
+		Flags: dns.ZONE | dns.SEP, Protocol: 3, Algorithm: dns.ED25519,
+		PublicKey: base64.StdEncoding.EncodeToString(signer[ed25519.SeedSize:]),
+	}}
+}
+
+func (z *testZone) mustSign(t testing.TB, set []dns.RR) *dns.RRSIG {
 	t.Helper()
 	sig := &dns.RRSIG{
-		Algorithm: m.key.Algorithm, KeyTag: m.key.KeyTag(), SignerName: m.name, Hdr: dns.RR_Header{Ttl: 300},
+		Algorithm: z.key.Algorithm, KeyTag: z.key.KeyTag(), SignerName: z.name, Hdr: dns.RR_Header{Ttl: 300},
 		Inception: uint32(at.Unix()) - 3600, Expiration: uint32(at.Unix()) + 86400,
 	}
-	if err := sig.Sign(m.signer, set); err != nil {
+	if err := sig.Sign(z.signer, set); err != nil {
 		t.Fatal(err)
 	}
 	return sig

@@ -91,11 +91,14 @@ func (p *proof) cover(name string) *dns.NSEC3 {
 	return nil
 }
 
+// optOutFlag says that unsigned delegations may be in the gap (RFC 5155 section 3.1.2.1).
+const optOutFlag = 1
+
 func (p *proof) nsec3Covers(name string) outcome {
 	switch n := p.cover(name); {
 	case n == nil:
 		return unproved
-	case n.Flags&1 == 1:
+	case n.Flags&optOutFlag != 0:
 		return optedOut
 	default:
 		return proved

@@ -20,10 +20,10 @@ type piece struct {
 	authority []dns.RR
 }
 
-// readPiece reads what a message says of one name and type.
-func readPiece(m *dns.Msg, name string, qtype uint16) (piece, *Error) {
+// readPiece reads what a message says of one name and type. What stands above the zone that trust begins at has no say.
+func readPiece(m *dns.Msg, name string, qtype uint16, trusted string) (piece, *Error) {
 	p := piece{name: name, qtype: qtype, authority: m.Ns}
-	if done, err := p.readDNAME(m); done || err != nil {
+	if done, err := p.readDNAME(m, trusted); done || err != nil {
 		return p, err
 	}
 	if p.set, p.sigs = findRRset(m.Answer, name, qtype); len(p.set) > 0 {
@@ -51,12 +51,15 @@ func (p *piece) readCNAME() *Error {
 
 // readDNAME applies a DNAME above the name. The CNAME that the server makes of it is not signed (RFC
 // 6672 section 5.3.1): if it is there, it must be the right one.
-func (p *piece) readDNAME(m *dns.Msg) (bool, *Error) {
+func (p *piece) readDNAME(m *dns.Msg, trusted string) (bool, *Error) {
 	for _, rr := range m.Answer {
 		d, ok := rr.(*dns.DNAME)
 		owner := dns.CanonicalName(rr.Header().Name)
 		if !ok || !below(owner, p.name) {
 			continue
+		}
+		if below(owner, trusted) {
+			return true, fail(BadAlias, owner+" DNAME", "it is above the zone %s, whose keys alone are trusted to speak for %s", trusted, p.name)
 		}
 		p.set, p.sigs = findRRset(m.Answer, owner, dns.TypeDNAME)
 		if len(p.set) > 1 {

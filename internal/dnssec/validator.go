@@ -166,19 +166,29 @@ func (l *lookup) look(ctx context.Context, name string, qtype uint16) Result {
 // does not stand for the others.
 func (l *lookup) find(ctx context.Context, name string, qtype uint16) finding {
 	var found finding
+	trusted := l.trusted((&piece{name: name, qtype: qtype}).top())
 	err := l.source.find(ctx, l, name, qtype, func(r reply) *Error {
-		p, err := readPiece(r.msg, name, qtype)
+		p, err := readPiece(r.msg, name, qtype, trusted)
 		found = finding{piece: p, state: Secure, server: r.server, extended: ExtendedErrors(r.msg)}
 		if err != nil {
-			return err.from(r.server)
+			return err.of(r)
 		}
 		return l.validate(ctx, &found)
 	})
 	if err != nil {
-		found.piece = piece{name: name, qtype: qtype}
+		// Of several answers that are no good it is this one that the result rests on.
+		found.piece, found.extended = piece{name: name, qtype: qtype}, err.Extended
 		found.fail(err)
 	}
 	return found
+}
+
+// trusted is the zone of the trust anchor by which a name is judged; the root where there is none.
+func (l *lookup) trusted(name string) string {
+	if zone, ok := anchorZone(name, l.config.Anchors); ok {
+		return zone
+	}
+	return "."
 }
 
 // validate judges a piece by the keys of the zone that signs it. An error is that it is bogus, or
@@ -189,6 +199,11 @@ func (l *lookup) validate(ctx context.Context, f *finding) *Error {
 		signer = f.top()
 	}
 	err := l.validateBy(ctx, f, signer)
+	// Anybody can name a signer above the zone of the trust anchor: that does not take the anchor away.
+	if err == nil && f.state == Insecure && below(signer, l.trusted(f.top())) {
+		signer = f.top()
+		err = l.validateBy(ctx, f, signer)
+	}
 	// A zone without DNSSEC may well have signatures that are no good.
 	if err != nil && err.State() == Bogus && signer != f.top() {
 		if z := l.zoneOf(ctx, f.top()); z.err != nil && z.err.State() == Insecure {
@@ -205,7 +220,7 @@ func (l *lookup) validateBy(ctx context.Context, f *finding, signer string) *Err
 	if err == nil {
 		f.state, f.cause, f.zone = Secure, nil, z.keys.zone
 		if err = z.keys.verifyPiece(f, l.now, l.work); err != nil {
-			err = err.in(z.keys.zone).from(f.server)
+			err = err.in(z.keys.zone).from(f.server, f.extended...)
 		}
 	}
 	if err == nil {
@@ -228,7 +243,7 @@ func (l *lookup) nothingBetween(ctx context.Context, signer string, f *finding) 
 	}
 	z := l.zoneOf(ctx, cut)
 	if z.err == nil && z.keys.zone != signer {
-		return fail(WrongSigner, f.owner()+" "+typeText(f.qtype), "the signature is by %s, and the name is in the zone %s", signer, z.keys.zone).in(z.keys.zone).from(f.server)
+		return fail(WrongSigner, f.owner()+" "+typeText(f.qtype), "the signature is by %s, and the name is in the zone %s", signer, z.keys.zone).in(z.keys.zone).from(f.server, f.extended...)
 	}
 	return z.err
 }

@@ -34,15 +34,21 @@ func (k *Keys) verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time, w *work)
 	if !dns.IsRRset(rrset) {
 		return Signature{}, fail(BadRRset, k.zone, "the answer is not one RRset")
 	}
+	if k.excess != nil {
+		// Each gets its own: who reports it may add to it.
+		e := *k.excess
+		return Signature{}, &e
+	}
 	subject := rrset[0].Header().Name + " " + dns.TypeToString[rrset[0].Header().Rrtype]
+	sigs = covering(rrset[0].Header().Rrtype, sigs)
+	if len(sigs) > MaxSignatures {
+		return Signature{}, fail(TooMuchWork, subject, "there are %d signatures over it; at most %d are looked at", len(sigs), MaxSignatures)
+	}
 	worst := fail(NoSignature, subject, "there is no signature (RRSIG) over it by %s", k.zone)
 	budget := min(maxChecks, w.checks)
 	allowed := budget
 	defer func() { w.checks -= allowed - budget }()
 	for _, sig := range sigs {
-		if sig.TypeCovered != rrset[0].Header().Rrtype {
-			continue
-		}
 		good, err := k.verifyOne(subject, rrset, sig, now, &budget)
 		if err == nil {
 			return good, nil
@@ -55,6 +61,17 @@ func (k *Keys) verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time, w *work)
 		}
 	}
 	return Signature{}, worst
+}
+
+// covering are the signatures over records of a type.
+func covering(kind uint16, sigs []*dns.RRSIG) []*dns.RRSIG {
+	var out []*dns.RRSIG
+	for _, sig := range sigs {
+		if sig.TypeCovered == kind {
+			out = append(out, sig)
+		}
+	}
+	return out
 }
 
 // progress orders reasons by how far the check came, so that the most telling one is reported.
@@ -71,7 +88,7 @@ func (k *Keys) verifyOne(subject string, rrset []dns.RR, sig *dns.RRSIG, now tim
 	if err := k.fits(subject, rrset, sig); err != nil {
 		return Signature{}, err
 	}
-	keys := withTag(k.keys, sig.KeyTag, sig.Algorithm)
+	keys := k.keys[keyID{sig.KeyTag, sig.Algorithm}]
 	switch {
 	case k.checkOf(sig.Algorithm) == nil:
 		// The zone has keys that can be checked, so this one makes nothing insecure: who takes the

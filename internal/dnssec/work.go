@@ -3,6 +3,11 @@ package dnssec
 // Limits on work: an answer that asks for more is hostile or broken (CVE-2023-50387, KeyTrap, and
 // CVE-2023-50868).
 const (
+	// MaxKeys, MaxDS and MaxSignatures are how many DNSKEY records and DS records of a zone, and signatures over one
+	// RRset, are looked at. Of more none is: each costs work before any signature is checked.
+	MaxKeys       = 64
+	MaxDS         = 64
+	MaxSignatures = 32
 	// maxKeysPerTag keys of one tag and algorithm are tried.
 	maxKeysPerTag = 4
 	// maxChecks signature checks may be spent on one RRset, maxQueryChecks on one question.

@@ -79,7 +79,7 @@ var noAnswerDS = failedDS(dnssec.Unreachable, "test.", "example.test. DS")
 // TestEnter: what is made of what a validator says, whom it blames and what it advises.
 func TestEnter(t *testing.T) {
 	absent := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Zone: "test.", TTL: time.Minute}
-	alias := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Final: "other.", Hops: []dnssec.Hop{{}}}
+	alias := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Final: "other.", Hops: []dnssec.Hop{{Target: "other.", State: dnssec.Secure}}}
 	keysSay := func(reason dnssec.Reason, zone, subject string) func(string) dnssec.ZoneState {
 		return func(string) dnssec.ZoneState {
 			return dnssec.ZoneState{Cause: &dnssec.Error{Reason: reason, Zone: zone, Subject: subject, Detail: "so it is"}}
@@ -222,7 +222,7 @@ func TestChainKeeps(t *testing.T) {
 	expired := failedDS(dnssec.Expired, "test.", "example.test. DS")
 	unsigned := failedDS(dnssec.UnsignedDelegation, testZone, "example.test. DS")
 	unsigned.TTL = 24 * time.Hour
-	gone := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Final: "other.", Hops: []dnssec.Hop{{}}}
+	gone := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Final: "other.", Hops: []dnssec.Hop{{Target: "other.", State: dnssec.Secure}}}
 	for _, c := range []struct {
 		reason string
 		first  dnssec.Result

@@ -14,14 +14,23 @@ import (
 func enter(ctx context.Context, zone string, r Resolver) (entry, time.Duration) {
 	got := r.LookupDS(ctx, zone)
 	switch {
+	case len(got.Hops) > 0 && got.Hops[0].State == dnssec.Secure:
+		// Whatever is found where the alias leads belongs to another name.
+		return entry{err: notDelegated(zone, fmt.Sprintf("its parent proves that the name is an alias of %s, and no zone", got.Hops[0].Target))}, got.TTL
 	case got.State == dnssec.Secure && got.Kind == dnssec.Data:
 		return entry{ds: dsOf(got.RRs), parent: got.Zone}, got.TTL
-	case got.State == dnssec.Secure && len(got.Hops) > 0:
-		return entry{err: notDelegated(zone, fmt.Sprintf("its parent proves that the name is an alias of %s, and no zone", got.Final))}, got.TTL
 	case got.State == dnssec.Secure:
 		return entry{err: withoutDS(ctx, zone, r)}, got.TTL
 	}
-	return entry{err: advise(zone, got.Cause)}, got.TTL
+	return entry{err: alsoSaid(advise(zone, got.Cause), got)}, got.TTL
+}
+
+// alsoSaid adds the extended errors of an insecure answer where its cause is from elsewhere: the cause tells its own.
+func alsoSaid(err *dnssec.Error, got dnssec.Result) *dnssec.Error {
+	if got.State == dnssec.Insecure && len(got.Extended) > 0 && err.Server != got.Server {
+		err.Detail += fmt.Sprintf("; server %s, which gave the answer, says: %s", got.Server, strings.Join(got.Extended, "; "))
+	}
+	return err
 }
 
 // withoutDS tells apart zones that are delegated without DNSSEC and names that are not delegated at all.
@@ -68,7 +77,7 @@ func advise(zone string, cause *dnssec.Error) *dnssec.Error {
 
 // withoutSignatures is that even the root's keys come without: no zone is to blame for that.
 func withoutSignatures(cause *dnssec.Error) *dnssec.Error {
-	return &dnssec.Error{Reason: dnssec.Unreachable, Subject: cause.Subject, Server: cause.Server,
+	return &dnssec.Error{Reason: dnssec.Unreachable, Subject: cause.Subject, Server: cause.Server, Extended: cause.Extended,
 		Detail: "answers of the root servers, or of the resolver asked in their place, come without signatures: something on the way intercepts DNS (port 53), or drops DNSSEC records; give the operator --resolvers that pass signatures on, or trust anchors of the zone itself (--trust-anchors or spec.dnssec.trustAnchors)"}
 }
 

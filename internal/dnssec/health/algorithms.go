@@ -11,7 +11,7 @@ import (
 // algorithms judges the algorithms and lengths of the keys, and whether each algorithm signs.
 func (l *look) algorithms() {
 	for _, s := range l.servers {
-		for _, rr := range s.dnskeys {
+		for _, rr := range s.single {
 			l.key(s, rr.(*dns.DNSKEY))
 		}
 		if s.keys != nil && !s.stripped {
@@ -61,7 +61,7 @@ func modulusBits(key *dns.DNSKEY) int {
 
 // everyAlgorithmSigns wants a signature of each algorithm of the keys over SOA and DNSKEY (RFC 4035 section 2.2).
 func (l *look) everyAlgorithmSigns(s *server) {
-	for _, rr := range s.dnskeys {
+	for _, rr := range s.single {
 		key := rr.(*dns.DNSKEY)
 		if key.Flags&dns.ZONE == 0 || key.Flags&dns.REVOKE != 0 || key.Protocol != 3 {
 			continue

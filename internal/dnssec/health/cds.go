@@ -29,7 +29,8 @@ func (l *look) wishes(s *server, qtype uint16) []wish {
 		return nil
 	}
 	var out []wish
-	for _, rr := range find(m.Answer, l.Zone, qtype) {
+	set := find(m.Answer, l.Zone, qtype)
+	for _, rr := range set[:min(len(set), dnssec.MaxDS)] {
 		switch c := rr.(type) {
 		case *dns.CDS:
 			out = append(out, wish{qtype, c.KeyTag, c.Algorithm, func(k *dns.DNSKEY) bool {
@@ -131,7 +132,7 @@ func keysOf(wishes []wish) string {
 func (l *look) wish(s *server, w wish) {
 	what := dns.TypeToString[w.from]
 	var key *dns.DNSKEY
-	for _, rr := range s.dnskeys {
+	for _, rr := range s.single {
 		if k := rr.(*dns.DNSKEY); w.is(k) {
 			key = k
 		}

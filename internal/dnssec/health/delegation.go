@@ -13,12 +13,13 @@ import (
 // parentDS are the DS records that the servers of the parent give, all of them, and whether any told.
 func (l *look) parentDS() ([]*dns.DS, bool) {
 	var out []*dns.DS
-	known := false
+	known, have := false, map[string]bool{}
 	for i := range l.Parents {
 		if p := &l.Parents[i]; p.DS.speaks() {
 			known = true
 			for _, ds := range p.ds(l.Zone) {
-				if !slices.ContainsFunc(out, func(have *dns.DS) bool { return dnssec.PresentDS(have) == dnssec.PresentDS(ds) }) {
+				if text := dnssec.PresentDS(ds); !have[text] {
+					have[text] = true
 					out = append(out, ds)
 				}
 			}
@@ -27,9 +28,11 @@ func (l *look) parentDS() ([]*dns.DS, bool) {
 	return out, known
 }
 
+// ds are the DS records that it gives; of too many as many as show that.
 func (p *Parent) ds(zone string) []*dns.DS {
 	var out []*dns.DS
-	for _, rr := range find(p.DS.Msg.Answer, zone, dns.TypeDS) {
+	set := find(p.DS.Msg.Answer, zone, dns.TypeDS)
+	for _, rr := range set[:min(len(set), dnssec.MaxDS+1)] {
 		out = append(out, rr.(*dns.DS))
 	}
 	return out
@@ -190,6 +193,8 @@ func (l *look) match(s *server) {
 		l.add(DSMatchesNoKey, s, "no DNSKEY of %s matches a DS record (%s): validating resolvers refuse everything in the zone; bring back the key, or have the DS records replaced", l.Zone, present(ds))
 	case err.Reason == dnssec.Unsupported:
 		l.addZone(DSUnsupported, "no DS record of %s has an algorithm and a digest type that validators support: they take the zone for insecure, and TLSA records are without effect; sign with algorithm 13 and digest type 2", l.Zone)
+	case err.Reason == dnssec.TooMuchWork:
+		l.invalid(s, err, "")
 	case l.selfSigned(s):
 		l.add(DSKeyDoesNotSign, s, "the keys of %s that its DS records match do not sign the DNSKEY records (%s): validating resolvers refuse everything in the zone; have these keys sign, or have the DS records replaced", l.Zone, present(ds))
 	}

@@ -113,7 +113,9 @@ type server struct {
 	answers bool
 	soa     *dns.SOA
 	// dnskeys is its DNSKEY RRset, keysKnown says that it told what it has (an empty set included).
-	dnskeys   []dns.RR
+	dnskeys []dns.RR
+	// single are those of them that are looked at one by one: no more than are looked at for validation.
+	single    []dns.RR
 	keysKnown bool
 	keys      *dnssec.Keys
 	// stripped says that it gives no signatures although it shows keys.
@@ -153,6 +155,7 @@ func (l *look) read(of *Server) *server {
 	if m := s.authoritative(l.Zone, dns.TypeDNSKEY); m != nil {
 		s.keysKnown = true
 		s.dnskeys = find(m.Answer, l.Zone, dns.TypeDNSKEY)
+		s.single = s.dnskeys[:min(len(s.dnskeys), dnssec.MaxKeys)]
 		s.keys = l.cache.UntrustedKeys(l.Zone, s.dnskeys)
 		s.stripped = s.keys != nil && !s.givesSignatures()
 	}

@@ -35,7 +35,7 @@ func (l *look) lives(s *server, set []dns.RR, sigs []*dns.RRSIG) []life {
 	longest := map[uint8]life{}
 	h := set[0].Header()
 	for _, sig := range sigs {
-		if !s.has(sig.KeyTag, sig.Algorithm) {
+		if !s.keys.Has(sig.KeyTag, sig.Algorithm) {
 			continue
 		}
 		this := life{
@@ -54,16 +54,6 @@ func (l *look) lives(s *server, set []dns.RR, sigs []*dns.RRSIG) []life {
 }
 
 func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
-
-// has says whether the server shows the key of a signature.
-func (s *server) has(tag uint16, algorithm uint8) bool {
-	for _, rr := range s.dnskeys {
-		if key := rr.(*dns.DNSKEY); key.Algorithm == algorithm && key.KeyTag() == tag {
-			return true
-		}
-	}
-	return false
-}
 
 func earliest(lives []life) time.Time {
 	var first time.Time

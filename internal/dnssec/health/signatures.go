@@ -157,8 +157,11 @@ func (l *look) invalid(s *server, err error, unproven Code) {
 	if !known {
 		return
 	}
-	text := e.Error()
-	if todo := advice[code]; todo != "" {
+	text, todo := e.Error(), advice[code]
+	if e.Reason == dnssec.TooMuchWork {
+		todo = "validators refuse to do so much work; take out what is not in use, and sign the zone again"
+	}
+	if todo != "" {
 		text += "; " + todo
 	}
 	l.add(code, s, "%s", text)

@@ -139,7 +139,7 @@ func TestDenials(t *testing.T) {
 		{reason: "too many iterations", want: "NSEC3IterationsExcessive", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Iterations = 60 })},
 		{reason: "a salt", want: "NSEC3Salt", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Salt, p.SaltLength = "ab", 1 })},
 		{reason: "opt-out", want: "NSEC3OptOut", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 1 })},
-		{reason: "an unknown flag", want: "NSEC3Flags", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 2 })},
+		{reason: "an unknown flag", want: "DenialUnproven NSEC3Flags", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 2 })},
 		{reason: "an unknown hash algorithm", want: "NSEC3Hash", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Hash = 2 })},
 		{reason: "two NSEC3PARAM records", want: "DenialMultiple NSEC3Salt", zone: both(nsec3(), func(z *testZone) { z.add(apex + " 0 NSEC3PARAM 1 0 0 ab") })},
 		{reason: "the NSEC record of another name", want: "DenialMisplaced@ns2", seen: func(o *Observations) {

@@ -1,0 +1,69 @@
+package health
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// TestLimits: a zone just within what validators look at is well, and one beyond it is told what is too much.
+func TestLimits(t *testing.T) {
+	keys := func(n int) func(*testZone) {
+		return func(z *testZone) {
+			for i := 0; len(z.shown) < n; i++ {
+				key := *common.zsk.DNSKEY
+				octets := make([]byte, 64)
+				copy(octets, fmt.Sprint(i))
+				key.PublicKey = base64.StdEncoding.EncodeToString(octets)
+				z.shown = append(z.shown, testKey{DNSKEY: &key})
+			}
+		}
+	}
+	dss := func(n int) func(*Observations) {
+		return func(o *Observations) {
+			set := []*dns.DS{ds(common.ksk, 2)}
+			for i := range n - 1 {
+				junk := *set[0]
+				junk.Digest = fmt.Sprintf("%064x", i)
+				set = append(set, &junk)
+			}
+			o.Parents = []Parent{parent(t, "p1", set...), parent(t, "p2", set...)}
+		}
+	}
+	signatures := func(n int) func(*Observations) {
+		return func(o *Observations) {
+			reply(o, 1, host, dns.TypeA, func(r *Reply) {
+				good := r.Msg.Answer[len(r.Msg.Answer)-1]
+				for range n - 1 {
+					junk := dns.Copy(good).(*dns.RRSIG)
+					junk.KeyTag++
+					r.Msg.Answer = append(r.Msg.Answer, junk)
+				}
+			})
+		}
+	}
+	within := []row{
+		{reason: "keys", zone: keys(dnssec.MaxKeys)},
+		{reason: "signatures", seen: signatures(dnssec.MaxSignatures)},
+		{reason: "DS records", want: "DSWithoutKey", seen: dss(dnssec.MaxDS)},
+	}
+	beyond := []row{
+		{reason: "the zone has 65 keys; at most 64", want: "SignatureInvalid", zone: keys(dnssec.MaxKeys + 1)},
+		{reason: "there are 33 signatures over it; at most 32", want: "SignatureInvalid@ns2", seen: signatures(dnssec.MaxSignatures + 1)},
+		{reason: "there are 65 DS records of the zone; at most 64", want: "SignatureInvalid", seen: dss(dnssec.MaxDS + 1)},
+	}
+	check(t, append(within, beyond...))
+	for _, r := range beyond {
+		if text := r.judge(t).Findings[0].Message; !strings.Contains(text, r.reason) || !strings.Contains(text, "take out what is not in use") {
+			t.Errorf("%q does not say that %s", text, r.reason)
+		}
+	}
+	if report := (row{zone: keys(dnssec.MaxKeys)}).judge(t); !report.SignaturesExpire.Equal(at.Add(10 * day)) {
+		t.Errorf("signatures expire at %s", report.SignaturesExpire)
+	}
+}
