@@ -22,6 +22,8 @@ type domainRun struct {
 	invalid string
 	// domainZone is a DNSZone that holds the mail domain itself, where the namespace may use one.
 	domainZone *v1alpha1.DNSZone
+	// domainEntry is what is known of that.
+	domainEntry zoneEntry
 }
 
 // key names the MailDomain.
@@ -42,7 +44,10 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 			return nil, err
 		}
 	}
-	run.domainZone, _ = w.zoneFor(md.Namespace, &v1alpha1.MailServer{Hostname: md.Spec.Domain})
+	if z, refused := w.zoneFor(md.Namespace, &v1alpha1.MailServer{Hostname: md.Spec.Domain}); refused == nil {
+		run.domainZone = z
+		run.domainEntry, _ = r.zones.get(types.NamespacedName{Namespace: z.Namespace, Name: z.Name})
+	}
 	if err := w.zones.failure(); err != nil {
 		return nil, err
 	}

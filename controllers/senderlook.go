@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -67,13 +68,14 @@ func (w *senderWatch) jobOf(run *domainRun) senderJob {
 	if !run.md.DeletionTimestamp.IsZero() {
 		return job
 	}
-	zones := []*v1alpha1.DNSZone{run.domainZone}
+	var zones []*v1alpha1.DNSZone
 	add := func(z *v1alpha1.DNSZone, e zoneEntry) {
 		zones = append(zones, z)
 		if z != nil && dnssecFacts(e).State == dnssec.Bogus {
 			job.bogus = append(job.bogus, z.Spec.Zone+".")
 		}
 	}
+	add(run.domainZone, run.domainEntry)
 	for _, h := range run.hosts {
 		if port := senderPort(h.server); port != 0 && !h.left(run) {
 			job.targets = append(job.targets, senderTarget{h.key.host, port, h.server.Probe.Mode != v1alpha1.ProbeDisabled})
@@ -112,11 +114,9 @@ func (w *senderWatch) anchorsFor(zones []*v1alpha1.DNSZone) ([]dnssec.Anchor, st
 		if z == nil {
 			continue
 		}
-		for _, text := range z.Spec.DNSSEC.TrustAnchors {
-			// What cannot be read stands in the conditions of the DNSZone.
-			if ds, err := dnssec.ParseDS(string(text), z.Spec.Zone+"."); err == nil {
-				own = append(own, ds)
-			}
+		// What is refused steers nothing, and stands in the conditions of the DNSZone.
+		if its, err := ownAnchors(z); err == nil {
+			own = append(own, its...)
 		}
 	}
 	operators, _ := w.trust.Anchors()
@@ -151,33 +151,16 @@ func markOf(run *domainRun, trust string) uint64 {
 	return h.Sum64()
 }
 
-// maxResolvers bounds the sets of trust anchors that a resolver is kept for.
-const maxResolvers = 256
-
-// resolverOf is the resolver of a job's trust anchors.
-func (w *senderWatch) resolverOf(job senderJob) senderview.Resolver {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r, ok := w.resolvers[job.trust]
-	if !ok {
-		if len(w.resolvers) >= maxResolvers {
-			clear(w.resolvers)
-		}
-		r = w.newResolver(job.anchors)
-		w.resolvers[job.trust] = r
-	}
-	return r
-}
-
-// look finds the views of the hosts. Those that nothing is known of for lack of answers are left out.
-func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *observer, now func() time.Time) map[string]v1alpha1.SenderViewStatus {
+// look finds the views of the hosts. Those that nothing is known of are left out: for lack of answers, or because it
+// was broken off before they were done.
+func (j senderJob) look(ctx context.Context, r *asker, probes *observer, now func() time.Time) map[string]v1alpha1.SenderViewStatus {
 	out := map[string]v1alpha1.SenderViewStatus{}
 	ports, probed := map[int32][]string{}, map[string]bool{}
 	for _, t := range j.targets {
 		ports[t.port] = append(ports[t.port], t.host)
 		probed[t.host] = t.probed
 	}
-	ground := soundness{job: j, resolver: r, seen: map[string]bool{}}
+	ground := newSoundness(j, r)
 	for port, hosts := range ports {
 		judge := func(host, _ string, names []string, records []senderview.Record) (int, []senderview.Endpoint) {
 			var known []endpointProbe
@@ -187,14 +170,20 @@ func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *obse
 			return judged(known, port, names, records, now())
 		}
 		d := senderview.LookAt(ctx, r, j.domain, uint16(port), hosts, judge) //nolint:gosec // the schema limits ports to 65535
-		for _, host := range hosts {
-			v, named := senderview.ViewAt(d, host)
-			if !ground.holds(ctx, v) {
-				logf.Log.WithName("senders").V(1).Info("a view counts for nothing: the zone that it is about is not seen", "maildomain", j.name, "host", host, "view", v.Message)
+		views, named := make([]senderview.HostView, len(hosts)), make([]bool, len(hosts))
+		for i, host := range hosts {
+			views[i], named[i] = senderview.ViewAt(d, host)
+		}
+		for i, holds := range ground.hold(ctx, views) {
+			if !holds {
+				logf.Log.WithName("senders").V(1).Info("a view counts for nothing: the zone that it is about is not seen", "maildomain", j.name, "host", hosts[i], "view", views[i].Message)
 				continue
 			}
-			out[host] = v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderVerdict(v.Verdict), NotInMX: !named, Message: truncate(v.Message, 1024)}
+			out[hosts[i]] = v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderVerdict(views[i].Verdict), NotInMX: !named[i], Message: truncate(views[i].Message, 1024)}
 		}
+	}
+	if ctx.Err() != nil {
+		return nil // a lookup that was broken off looks like one that failed
 	}
 	return out
 }
@@ -203,27 +192,50 @@ func (j senderJob) look(ctx context.Context, r senderview.Resolver, probes *obse
 // name servers, resolvers that leave signatures out, or a zone of a private tree that they do not know.
 type soundness struct {
 	job      senderJob
-	resolver senderview.Resolver
+	resolver *asker
+
+	mu sync.Mutex
 	// seen says of zones whether they are seen at all.
-	seen map[string]bool
+	seen map[string]func() bool
 }
 
-// holds says whether a view says anything: what is missing or broken counts in a zone that is seen.
-func (s soundness) holds(ctx context.Context, v senderview.HostView) bool {
+func newSoundness(job senderJob, r *asker) *soundness {
+	return &soundness{job: job, resolver: r, seen: map[string]func() bool{}}
+}
+
+// hold is holds for several views, all at once: those of zones whose servers are silent take their time.
+func (s *soundness) hold(ctx context.Context, views []senderview.HostView) []bool {
+	out := make([]bool, len(views))
+	var all sync.WaitGroup
+	for i, v := range views {
+		all.Go(func() { out[i] = s.holds(ctx, v) })
+	}
+	all.Wait()
+	return out
+}
+
+// holds says whether a view says anything: what is missing or broken counts in a zone that is seen, and not where it
+// could not even be asked for.
+func (s *soundness) holds(ctx context.Context, v senderview.HostView) bool {
 	if v.Verdict != senderview.Undeliverable || v.Blame == nil {
 		return true
 	}
 	zone := zoneAbove(s.job.zones, v.Blame.Name)
+	if zone == "" || s.resolver.missed.Load() {
+		return false
+	}
+	s.mu.Lock()
 	seen, ok := s.seen[zone]
 	if !ok {
-		seen = zone != "" && s.sees(ctx, zone)
+		seen = sync.OnceValue(func() bool { return s.sees(ctx, zone) })
 		s.seen[zone] = seen
 	}
-	return seen
+	s.mu.Unlock()
+	return seen()
 }
 
 // sees says whether a zone is there and validates, or is as broken as it was found at its own servers.
-func (s soundness) sees(ctx context.Context, zone string) bool {
+func (s *soundness) sees(ctx context.Context, zone string) bool {
 	found := senderview.Apex(ctx, s.resolver, zone)
 	switch found.State {
 	case dnssec.Secure, dnssec.Insecure:

@@ -72,13 +72,16 @@ func TestAnchorsForZones(t *testing.T) {
 		return &z
 	}
 	own := v1alpha1.TrustAnchor("1 13 2 " + strings.Repeat("ab", 32))
-	above := "test. DS " + own
+	above, elsewhere := "com. DS "+own, "test. DS "+own
 	w := newSenderWatch(Options{}, nil, nil)
 	_, public := w.anchorsFor([]*v1alpha1.DNSZone{nil, z()})
 	both, one := w.anchorsFor([]*v1alpha1.DNSZone{z(own), z("not one"), z(above)})
 	_, other := w.anchorsFor([]*v1alpha1.DNSZone{z(above, own)})
 	if len(both) != 4 || one != other || one == public {
 		t.Errorf("%d anchors: %q, %q, %q", len(both), one, other, public)
+	}
+	if refused, none := w.anchorsFor([]*v1alpha1.DNSZone{z(own, elsewhere), z("not one", above)}); len(refused) != 2 || none != public {
+		t.Errorf("anchors that are refused for a zone, and those beside them, count for senders: %q", none)
 	}
 	private := newSenderWatch(Options{Trust: &Trust{anchors: []dnssec.Anchor{anchor(t, "test.")}}}, nil, nil)
 	if got, _ := private.anchorsFor(nil); len(got) != 1 || got[0].Hdr.Name != "test." {
@@ -115,14 +118,14 @@ func TestSoundness(t *testing.T) {
 		{"no zone is known above the name", lost, nil, nil, dnssec.Indeterminate, silent, soa(dnssec.Secure), false},
 	} {
 		r := &answers{by: map[string]dnssec.Result{"example.com. SOA": row.zone, ". SOA": row.root}}
-		s := soundness{job: senderJob{zones: row.zones, bogus: row.bogus}, resolver: r, seen: map[string]bool{}}
+		s := newSoundness(senderJob{zones: row.zones, bogus: row.bogus}, asking(r))
 		v := senderview.HostView{Verdict: row.verdict, Blame: &senderview.Link{Name: "mx.example.com", State: row.blame}}
 		if got := s.holds(t.Context(), v); got != row.holds {
 			t.Errorf("%s: holds %t", row.reason, got)
 		}
 	}
 	silentHost := senderview.HostView{Verdict: lost}
-	if s := (soundness{}); !s.holds(t.Context(), silentHost) {
+	if s := newSoundness(senderJob{}, nil); !s.holds(t.Context(), silentHost) {
 		t.Error("what was probed needs no zone")
 	}
 }
@@ -192,7 +195,7 @@ func TestVouchedForIsNotProbed(t *testing.T) {
 	}}}
 	for probed, want := range map[bool]v1alpha1.SenderVerdict{true: v1alpha1.SenderUndeliverable, false: v1alpha1.SenderDANE} {
 		job := senderJob{name: senderName, domain: "example.org", targets: []senderTarget{{senderMX, 25, probed}}, zones: []string{"."}}
-		if got := job.look(t.Context(), &answers{by: all}, obs, paceClock)[senderMX]; got.Verdict != want {
+		if got := job.look(t.Context(), asking(&answers{by: all}), obs, paceClock)[senderMX]; got.Verdict != want {
 			t.Errorf("probed %t: %+v, want %s", probed, got, want)
 		}
 	}

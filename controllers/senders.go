@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	// senderLooks is how many MailDomains are looked at at once, senderTimeout how long one look may take.
-	senderLooks   = 8
-	senderTimeout = time.Minute
+	// senderLooks is how many MailDomains are looked at at once.
+	senderLooks = 8
 	// never is for what nobody waits for: the reconciler comes back by itself.
 	never = time.Hour
 )
@@ -25,14 +24,17 @@ const (
 // senderWatch finds out what senders do with mail for the hosts of MailDomains, outside the reconcile
 // workers, and keeps it. Status holds the same for the next process. A nil one finds nothing out.
 type senderWatch struct {
-	// newResolver makes what looks up from trust anchors, or is nil.
+	// newResolver gives what looks up from trust anchors, anew for each look, or is nil.
 	newResolver func([]dnssec.Anchor) senderview.Resolver
+	// patience is how long one question may take.
+	patience time.Duration
 	// trust are the operator's trust anchors; nil for those of the public root.
 	trust    *Trust
 	clock    clock.PassiveClock
 	observer *observer
 	wake     func(types.NamespacedName)
-	slots    chan struct{}
+	// slots are taken by looks, places by questions.
+	slots, places chan struct{}
 	// ctx ends when stop is called: the operator stops.
 	ctx  context.Context
 	stop context.CancelFunc
@@ -41,8 +43,6 @@ type senderWatch struct {
 	domains map[types.NamespacedName]*senderDomain
 	// next is when the next look may begin that has no turn yet.
 	next time.Time
-	// resolvers by their anchors: each remembers the keys of zones.
-	resolvers map[string]senderview.Resolver
 }
 
 // senderDomain is what is known of one MailDomain.
@@ -69,8 +69,8 @@ func newSenderWatch(o Options, obs *observer, wake func(types.NamespacedName)) *
 	ctx, stop := context.WithCancel(context.Background())
 	w := &senderWatch{
 		newResolver: o.NewResolver, trust: o.Trust, clock: o.Clock, observer: obs, wake: wake,
-		slots: make(chan struct{}, senderLooks), ctx: ctx, stop: stop,
-		domains: map[types.NamespacedName]*senderDomain{}, resolvers: map[string]senderview.Resolver{},
+		patience: dnssec.MaxLookup, slots: make(chan struct{}, senderLooks), places: make(chan struct{}, senderQuestions),
+		ctx: ctx, stop: stop, domains: map[types.NamespacedName]*senderDomain{},
 	}
 	if w.trust == nil {
 		w.trust = RootTrust()
@@ -123,7 +123,7 @@ func (w *senderWatch) look(run *domainRun) time.Duration {
 	if wait := w.admit(d, run.now); wait > 0 {
 		return wait
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, senderTimeout)
+	ctx, cancel := context.WithCancel(w.ctx)
 	d.cancel = cancel
 	d.looks++
 	go w.run(ctx, d, job)
@@ -208,11 +208,7 @@ func (w *senderWatch) queue(d *senderDomain, at time.Time) {
 // run looks, with a slot.
 func (w *senderWatch) run(ctx context.Context, d *senderDomain, job senderJob) {
 	defer func() { <-w.slots }()
-	found := job.look(ctx, w.resolverOf(job), w.observer, w.clock.Now)
-	if ctx.Err() != nil {
-		found = nil // what was broken off says nothing
-	}
-	w.end(d, job, found)
+	w.end(d, job, job.look(ctx, w.askerOf(job), w.observer, w.clock.Now))
 }
 
 // end takes over what was found of hosts. The others stay as they were.

@@ -134,7 +134,16 @@ var _ manager.LeaderElectionRunnable = (*Trust)(nil)
 // anchorsOf are the trust anchors of a zone: those that its DNSZone names, and the operator's for names that
 // these do not stand for.
 func (r *DNSZoneReconciler) anchorsOf(z *v1alpha1.DNSZone) ([]dnssec.Anchor, error) {
+	own, err := ownAnchors(z)
+	if err != nil {
+		return nil, err
+	}
 	operators, _ := r.trust.Anchors()
+	return dnssec.MergeAnchors(own, operators), nil
+}
+
+// ownAnchors are the trust anchors that a DNSZone names. One that cannot be used spoils them all.
+func ownAnchors(z *v1alpha1.DNSZone) ([]dnssec.Anchor, error) {
 	var own []dnssec.Anchor
 	for _, text := range z.Spec.DNSSEC.TrustAnchors {
 		ds, err := dnssec.ParseDS(string(text), z.Spec.Zone+".")
@@ -146,7 +155,7 @@ func (r *DNSZoneReconciler) anchorsOf(z *v1alpha1.DNSZone) ([]dnssec.Anchor, err
 		}
 		own = append(own, ds)
 	}
-	return dnssec.MergeAnchors(own, operators), nil
+	return own, nil
 }
 
 // trustProblem is what is wrong with the operator's trust anchors, where they count for a zone.

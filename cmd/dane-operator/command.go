@@ -206,7 +206,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	if o.queryCeiling > 0 {
 		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
 	}
-	resolvers := &validators{options: o}
+	resolvers := &validators{options: o, trust: out.Trust}
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
 			Clock: clock.RealClock{}, Ceiling: ceiling, NewResolver: resolvers.of, Logger: log.WithName("zone").WithValues("zone", c.Zone),

@@ -38,10 +38,14 @@ const errNoZone = "there is no zone cut at this name: it is inside the zone %s"
 func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
 	zone = dns.CanonicalName(zone)
 	out := ZoneState{Zone: zone, State: Secure}
-	l, end := v.begin(ctx)
+	limited, l, end, err := v.begin(ctx)
+	if err != nil {
+		out.State, out.Cause = err.State(), err
+		return out
+	}
 	defer end()
 	l.anew = zone
-	z := l.zoneOf(ctx, zone)
+	z := l.zoneOf(limited, zone)
 	if z.err == nil && z.keys.zone != zone {
 		z.err = fail(NoZone, zone, errNoZone, z.keys.zone)
 	}

@@ -45,6 +45,8 @@ const (
 	Iterations Reason = "Iterations"
 	// Unreachable: no server gave a usable answer.
 	Unreachable Reason = "Unreachable"
+	// Busy: nobody was asked, for too many other questions were on the way.
+	Busy Reason = "Busy"
 	// TooMuchWork: more keys or signatures than a well-meant zone has (CVE-2023-50387).
 	TooMuchWork Reason = "TooMuchWork"
 )
@@ -103,7 +105,7 @@ func (e *Error) of(r reply) *Error { return e.from(r.server, ExtendedErrors(r.ms
 // section 5.2); everything else is bogus.
 func (e *Error) State() State {
 	switch e.Reason {
-	case NoAnchor, Unreachable:
+	case NoAnchor, Unreachable, Busy:
 		return Indeterminate
 	case Unsupported, UnsignedDelegation, OptOut, Iterations:
 		return Insecure

@@ -180,6 +180,64 @@ func TestQuestionsTakeTurns(t *testing.T) {
 	}
 }
 
+// slowly keeps the first message back for so long.
+type slowly struct {
+	Transport
+	by   time.Duration
+	once sync.Once
+}
+
+func (s *slowly) Exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	s.once.Do(func() {
+		select {
+		case <-time.After(s.by):
+		case <-ctx.Done():
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.Transport.Exchange(ctx, server, q)
+}
+
+// TestTurnsAndTime: the wait for a turn costs a question none of its time, and both end.
+func TestTurnsAndTime(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		// free is when a turn is free; answered after so long from then.
+		free, answered time.Duration
+		ends           time.Duration
+		want           Reason
+	}{
+		{"it waits long, and is answered slowly", maxWait - time.Second, maxTime - time.Second, maxWait + maxTime - 2*time.Second, ""},
+		{"nobody answers", maxWait - time.Second, time.Hour, maxWait + maxTime - time.Second, Unreachable},
+		{"there is no turn", time.Hour, 0, maxWait, Busy},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			slow := &slowly{Transport: w, by: c.answered}
+			v := w.validator(func(config *Config) { config.Transport = slow })
+			for range maxTurns {
+				v.turns <- struct{}{}
+			}
+			time.AfterFunc(c.free, func() { <-v.turns })
+			begun := time.Now()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r := v.Lookup(ctx, "example.test.", dns.TypeDS)
+			if took := time.Since(begun); took != c.ends {
+				t.Errorf("%s: it took %s, want %s", c.reason, took, c.ends)
+			}
+			if c.want != "" && (r.State != Indeterminate || r.Cause == nil || r.Cause.Reason != c.want) {
+				t.Errorf("%s: %s, %v", c.reason, r.State, r.Cause)
+			}
+			if n := len(v.turns); n != maxTurns-map[bool]int{true: 1}[c.want != Busy] {
+				t.Errorf("%s: %d turns are taken", c.reason, n)
+			}
+		})
+	}
+}
+
 func TestChoiceOfAnchors(t *testing.T) {
 	of := func(names ...string) []Anchor {
 		var out []Anchor

@@ -64,6 +64,15 @@ type Validator struct {
 // asks when it starts go up to the root: the rest finds what they have learnt.
 const maxTurns = 32
 
+const (
+	// maxWait is how long a question waits for its turn, and maxTime how long it may take from then on. Of eight
+	// servers of a zone seven may be silent, over UDP and TCP, for two seconds each: the eighth still answers in time.
+	maxWait = 30 * time.Second
+	maxTime = 30 * time.Second
+	// MaxLookup is how long a question takes at the most, the wait for its turn included.
+	MaxLookup = maxWait + maxTime
+)
+
 // ErrConfig is wrapped by the error of New.
 var ErrConfig = errors.New("the validator cannot be used")
 
@@ -112,31 +121,56 @@ type lookup struct {
 	servers map[string][]netip.AddrPort
 }
 
-// begin waits for a turn and begins a question, which ends with end.
-func (v *Validator) begin(ctx context.Context) (l *lookup, end func()) {
-	end = func() { <-v.turns }
+// begin waits for a turn and begins a question, which ends with end; limited is the context that it is answered
+// in. The wait does not count against its time: who asks much must not make the questions of others fail. The error
+// is that there was no turn; then there is nothing to end.
+func (v *Validator) begin(ctx context.Context) (limited context.Context, l *lookup, end func(), err *Error) {
+	patience := time.NewTimer(maxWait)
+	defer patience.Stop()
 	select {
 	case v.turns <- struct{}{}:
+	case <-patience.C:
+		return nil, nil, nil, busy()
 	case <-ctx.Done():
-		end = func() {} // nothing can be asked any more
+		return nil, nil, nil, busy()
 	}
-	return &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}, end
+	limited, cancel := context.WithTimeout(ctx, maxTime)
+	l = &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}
+	return limited, l, func() { cancel(); <-v.turns }, nil
+}
+
+func busy() *Error {
+	return fail(Busy, "", "nobody was asked: the operator has as many DNS questions on the way as it may have, most of them of zones whose servers do not answer; it is asked later")
 }
 
 // Lookup finds an RRset, following aliases, and validates every step.
 func (v *Validator) Lookup(ctx context.Context, name string, qtype uint16) Result {
-	l, end := v.begin(ctx)
+	name = dns.CanonicalName(name)
+	limited, l, end, err := v.begin(ctx)
+	if err != nil {
+		return unasked(name, qtype, err)
+	}
 	defer end()
-	return l.look(ctx, dns.CanonicalName(name), qtype)
+	return l.look(limited, name, qtype)
+}
+
+func unasked(name string, qtype uint16, err *Error) Result {
+	out := newResult(name, qtype)
+	out.State, out.Cause = err.State(), err
+	return out
 }
 
 // LookupDS finds the DS records of a zone as its parent has them now: what a referral said earlier does not
 // count, and what is known of the zones above does.
 func (v *Validator) LookupDS(ctx context.Context, zone string) Result {
-	l, end := v.begin(ctx)
+	zone = dns.CanonicalName(zone)
+	limited, l, end, err := v.begin(ctx)
+	if err != nil {
+		return unasked(zone, dns.TypeDS, err)
+	}
 	defer end()
-	l.anew = dns.CanonicalName(zone)
-	return l.look(ctx, l.anew, dns.TypeDS)
+	l.anew = zone
+	return l.look(limited, zone, dns.TypeDS)
 }
 
 func (l *lookup) look(ctx context.Context, name string, qtype uint16) Result {

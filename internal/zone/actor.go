@@ -41,8 +41,9 @@ type state struct {
 // NewActor starts an actor for one zone; Close stops it.
 func NewActor(cfg Config, opts Options) *Actor {
 	opts = opts.withDefaults()
-	a := &Actor{opts: opts, know: newKnowledge(opts), bell: make(chan struct{}, 1), done: make(chan struct{})}
+	a := &Actor{opts: opts, bell: make(chan struct{}, 1), done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.know = newKnowledge(a.ctx, opts)
 	go a.run(&state{cfg: normalized(cfg), publishing: newPublishing()})
 	return a
 }

@@ -27,8 +27,12 @@ const (
 	chainKeep  = 15 * time.Minute
 	chainEarly = 5 * time.Minute
 	chainRetry = 30 * time.Second
-	// chainLimit is how long one lookup may take, its turn among those of other zones included.
-	chainLimit = 20 * time.Second
+	// chainBackOff is the most that lies between lookups that nobody answers, each of which has a turn for long that
+	// others wait for: the time from one to the next doubles from chainRetry on.
+	chainBackOff = 15 * time.Minute
+	// chainLimit is how long a lookup may take, which asks for DS records and keys. The validator says how long of
+	// that goes by with waiting for a turn.
+	chainLimit = 2 * dnssec.MaxLookup
 )
 
 // entry is how a zone is entered: the DS records by which the keys of each of its servers are judged, or why
@@ -45,6 +49,8 @@ type entry struct {
 // chain keeps how one zone is entered from trust anchors above it.
 type chain struct {
 	clock clock.PassiveClock
+	// ctx ends with the actor. No lookup ends with one of those who wait for it.
+	ctx context.Context
 
 	mu sync.Mutex
 	// of is the zone and the anchors that the rest is about.
@@ -53,7 +59,9 @@ type chain struct {
 	// when that is not possible for want of answers.
 	known                  *entry
 	at, early, renew, ends time.Time
-	flight                 *flight
+	// silent counts the lookups in a row that nobody answered.
+	silent int
+	flight *flight
 }
 
 // flight is a lookup under way, with what it is about. Got is there when it is done.
@@ -68,7 +76,7 @@ type flight struct {
 func (c *chain) entry(ctx context.Context, cfg Config, r Resolver) entry {
 	c.mu.Lock()
 	if of := chainOf(cfg); of != c.of {
-		c.of, c.known, c.flight = of, nil, nil
+		c.of, c.known, c.flight, c.silent = of, nil, nil, 0
 	}
 	now := c.clock.Now()
 	fresh := c.known != nil && now.Before(c.renew)
@@ -76,7 +84,7 @@ func (c *chain) entry(ctx context.Context, cfg Config, r Resolver) entry {
 		defer c.mu.Unlock()
 		return *c.known
 	}
-	f := c.begin(ctx, cfg.Zone, r)
+	f := c.begin(cfg.Zone, r)
 	if fresh {
 		defer c.mu.Unlock()
 		return *c.known
@@ -104,14 +112,14 @@ func chainOf(cfg Config) string {
 }
 
 // begin starts a lookup where none is under way. The caller holds the lock.
-func (c *chain) begin(ctx context.Context, zone string, r Resolver) *flight {
+func (c *chain) begin(zone string, r Resolver) *flight {
 	if c.flight != nil {
 		return c.flight
 	}
 	f := &flight{of: c.of, done: make(chan struct{})}
 	c.flight = f
 	go func() {
-		limited, cancel := context.WithTimeout(ctx, chainLimit)
+		limited, cancel := context.WithTimeout(c.ctx, chainLimit)
 		defer cancel()
 		e, ttl := enter(limited, zone, r)
 		c.land(f, e, ttl)
@@ -128,30 +136,70 @@ func (c *chain) land(f *flight, e entry, ttl time.Duration) {
 		return
 	}
 	c.flight = nil
-	now := c.clock.Now()
+	f.got = steady(c.known, e)
+	c.count(e)
+	now, pause := c.clock.Now(), c.pause()
 	keep := min(ttl, chainKeep)
+	early := max(keep-chainEarly, keep/2)
 	switch {
 	case e.err == nil:
 		c.ends = now.Add(ttl)
 	case e.err.State() == dnssec.Insecure:
 		keep = max(keep, 2*chainRetry)
-	case e.err.Reason == dnssec.Unreachable && c.known != nil && c.known.err == nil && now.Before(c.ends):
+		early = max(keep-chainEarly, keep/2)
+	case unknown(e) && c.known != nil && c.known.err == nil && now.Before(c.ends):
 		// Whom nobody contradicts is believed for as long as a resolver would.
 		f.got = *c.known
-		keep = min(c.ends.Sub(now), 2*chainRetry)
+		keep = min(c.ends.Sub(now), 2*pause)
+		early = min(keep, pause)
 	default:
-		keep = 2 * chainRetry
+		keep, early = 2*pause, pause
 	}
 	known := f.got
-	c.known, c.at, c.renew = &known, now, now.Add(keep)
-	c.early = now.Add(max(keep-chainEarly, keep/2))
+	c.known, c.at, c.renew, c.early = &known, now, now.Add(keep), now.Add(early)
+}
+
+// unknown says that nothing is known, for want of answers or of a turn to ask.
+func unknown(e entry) bool {
+	return e.err != nil && (e.err.Reason == dnssec.Unreachable || e.err.Reason == dnssec.Busy)
+}
+
+// count notes whether a lookup was answered. One that had no turn says nothing of the zone.
+func (c *chain) count(e entry) {
+	switch {
+	case !unknown(e):
+		c.silent = 0
+	case e.err.Reason == dnssec.Unreachable:
+		c.silent++
+	}
+}
+
+// pause is the least time from the last lookup to the next.
+func (c *chain) pause() time.Duration {
+	pause := chainRetry
+	for i := 1; i < c.silent && pause < chainBackOff; i++ {
+		pause *= 2
+	}
+	return min(pause, chainBackOff)
+}
+
+// steady is what was found, in the words of before where the same fails in the same zone: of several servers that
+// fail alike another one comes first the next time, which is no news.
+func steady(before *entry, e entry) entry {
+	if before == nil || before.err == nil || e.err == nil {
+		return e
+	}
+	if b := before.err; b.Reason == e.err.Reason && b.Zone == e.err.Zone && b.Subject == e.err.Subject {
+		e.err = b
+	}
+	return e
 }
 
 // forget has the next who asks wait for a new lookup, unless the last is only just done.
 func (c *chain) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.clock.Now(); now.Sub(c.at) >= chainRetry && now.Before(c.renew) {
+	if now := c.clock.Now(); now.Sub(c.at) >= c.pause() && now.Before(c.renew) {
 		c.renew = now
 	}
 }

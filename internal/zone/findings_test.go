@@ -94,7 +94,7 @@ func TestFindingsByDelegation(t *testing.T) {
 	d := newDelegation(t)
 	clock := testclock.NewFakeClock(time.Now())
 	d.opts.Clock = clock
-	k := newKnowledge(d.opts)
+	k := newKnowledge(t.Context(), d.opts)
 	codes := func() []string {
 		var out []string
 		for _, f := range k.check(t.Context(), d.cfg).Findings {

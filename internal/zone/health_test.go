@@ -49,7 +49,7 @@ func TestKeysChanged(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.reason, func(t *testing.T) {
 			clock := testclock.NewFakeClock(time.Unix(1e9, 0))
-			k := newKnowledge(Options{Clock: clock}.withDefaults())
+			k := newKnowledge(t.Context(), Options{Clock: clock}.withDefaults())
 			for i, l := range c.looks {
 				clock.Step(l.after)
 				at, ttl := k.keysChanged(l.found)

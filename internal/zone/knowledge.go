@@ -39,8 +39,9 @@ type knowledge struct {
 	changedAt time.Time
 }
 
-func newKnowledge(opts Options) *knowledge {
-	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory(), chain: chain{clock: opts.Clock}}
+// newKnowledge knows nothing yet; what it finds out for several who ask ends with ctx.
+func newKnowledge(ctx context.Context, opts Options) *knowledge {
+	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory(), chain: chain{clock: opts.Clock, ctx: ctx}}
 }
 
 // entry gives how the zone is entered: by trust anchors of its own, else by the DS records that are found and

@@ -87,7 +87,7 @@ func TestSweepSignals(t *testing.T) {
 }
 
 func TestSignalOfALongName(t *testing.T) {
-	k := newKnowledge(Options{NewResolver: resolving(&fakeResolver{lookup: func(string, uint16) dnssec.Result {
+	k := newKnowledge(t.Context(), Options{NewResolver: resolving(&fakeResolver{lookup: func(string, uint16) dnssec.Result {
 		t.Error("a name was looked up that is none")
 		return dnssec.Result{State: dnssec.Secure}
 	}})})
@@ -100,7 +100,7 @@ func TestSignalOfALongName(t *testing.T) {
 
 // TestSignalWithoutAnchor: a name server in a tree that nobody gave an anchor of says nothing.
 func TestSignalWithoutAnchor(t *testing.T) {
-	k := newKnowledge(Options{NewResolver: resolving(&fakeResolver{lookup: func(string, uint16) dnssec.Result {
+	k := newKnowledge(t.Context(), Options{NewResolver: resolving(&fakeResolver{lookup: func(string, uint16) dnssec.Result {
 		t.Error("a name was looked up that no anchor is above")
 		return dnssec.Result{State: dnssec.Secure}
 	}})})

@@ -5,14 +5,19 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/miekg/dns"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
-// maxHosts is how many mail servers are looked at: those that senders try first.
-const maxHosts = 16
+const (
+	// maxHosts is how many mail servers are looked at: those that senders try first.
+	maxHosts = 16
+	// hostsAtOnce is how many of the hosts given to LookAt are looked up at once.
+	hostsAtOnce = 4
+)
 
 // Resolver looks up and validates, as *dnssec.Validator does.
 type Resolver interface {
@@ -48,15 +53,25 @@ func Look(ctx context.Context, r Resolver, name string, port uint16, judge Judge
 }
 
 // LookAt is Look for the hosts given instead of those that MX records name: some of them may be named by
-// none. See ViewAt.
+// none. See ViewAt. Several are looked up at once, so that some whose servers are silent do not hold up the rest;
+// the judge is called by many goroutines.
 func LookAt(ctx context.Context, r Resolver, name string, port uint16, hosts []string, judge Judge) Domain {
 	d := lookMX(ctx, r, name, port)
 	if d.unroutable() {
 		return d
 	}
-	for _, host := range hosts {
-		d.Hosts = append(d.Hosts, d.lookHost(ctx, r, plain(host), judge))
+	found := make([]Host, len(hosts))
+	turns := make(chan struct{}, hostsAtOnce)
+	var all sync.WaitGroup
+	for i, host := range hosts {
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			found[i] = d.lookHost(ctx, r, plain(host), judge)
+		})
 	}
+	all.Wait()
+	d.Hosts = found
 	return d
 }
 

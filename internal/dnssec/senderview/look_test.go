@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -128,6 +129,52 @@ func TestExchanges(t *testing.T) {
 }
 
 // TestLookAt looks at one host, whether or not senders are sent to it.
+// crowd answers nothing, and nobody before as many have asked for addresses as may at once.
+type crowd struct {
+	mu        sync.Mutex
+	here, all int
+	full      chan struct{}
+	once      sync.Once
+}
+
+func (c *crowd) Lookup(ctx context.Context, _ string, qtype uint16) dnssec.Result {
+	if qtype != dns.TypeA {
+		return dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData}
+	}
+	c.mu.Lock()
+	if c.here++; c.here == hostsAtOnce {
+		c.once.Do(func() { close(c.full) })
+	}
+	c.all = max(c.all, c.here)
+	c.mu.Unlock()
+	select {
+	case <-c.full:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.here--
+	return dnssec.Result{}
+}
+
+// TestLookAtSeveral: hosts whose servers are silent do not wait for each other, and come in their order.
+func TestLookAtSeveral(t *testing.T) {
+	c := &crowd{full: make(chan struct{})}
+	var hosts []string
+	for i := range 3 * hostsAtOnce {
+		hosts = append(hosts, fmt.Sprintf("mx%d.example.net", i))
+	}
+	d := LookAt(t.Context(), c, "example.org", 0, hosts, usesThree)
+	if c.all != hostsAtOnce || len(d.Hosts) != len(hosts) {
+		t.Errorf("%d hosts of %d, %d at once, want %d", len(d.Hosts), len(hosts), c.all, hostsAtOnce)
+	}
+	for i, h := range d.Hosts {
+		if h.Name != hosts[i] {
+			t.Errorf("number %d is %s", i, h.Name)
+		}
+	}
+}
+
 func TestLookAt(t *testing.T) {
 	const host = "mx.example.net"
 	mx := func(state dnssec.State, exchange string) dnssec.Result {
