@@ -41,7 +41,9 @@ func (f *forwarder) find(ctx context.Context, l *lookup, name string, qtype uint
 		if err == nil {
 			return nil
 		}
-		worst = telling(worst, err)
+		if worst = telling(worst, err); ctx.Err() != nil {
+			break // nobody waits for what the others would say
+		}
 	}
 	return worst
 }

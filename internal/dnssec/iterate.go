@@ -145,7 +145,9 @@ func (it *iterator) askZone(ctx context.Context, l *lookup, at delegation, name 
 				return nil, nil
 			}
 		}
-		worst = telling(worst, err)
+		if worst = telling(worst, err); ctx.Err() != nil {
+			break // nobody waits for what the others would say
+		}
 	}
 	if worst == nil {
 		worst = fail(Unreachable, name+" "+typeText(qtype), "no address of a server is found").in(at.zone)

@@ -1,8 +1,10 @@
 package dnssec
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +162,46 @@ func TestTooManyDSRecords(t *testing.T) {
 		w.is(r, Bogus, want, "zone example.test.", "65 DS records")
 		if asked := w.asks(); strings.Contains(asked, firstServer+" example.test. DNSKEY") {
 			t.Errorf("it asked %s", asked)
+		}
+	}
+}
+
+// leaver is a world in which whoever asks has gone when the first answer to a question comes.
+type leaver struct {
+	*world
+	leave context.CancelFunc
+}
+
+func (l *leaver) Exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	m, err := l.world.Exchange(ctx, server, q)
+	if host := server.Addr().String(); host != rootServer && host != testServer {
+		l.leave()
+	}
+	return m, err
+}
+
+// TestNothingIsJudgedForNobody: when the context has ended, the servers that are left are not asked.
+func TestNothingIsJudgedForNobody(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		change func(*Config)
+		asked  string
+	}{
+		{"by itself", func(*Config) {}, firstServer},
+		{"by forwarders", func(c *Config) {
+			c.Forwarders = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53"), netip.MustParseAddrPort(secondServer + ":53")}
+		}, resolverAt},
+	} {
+		w := newWorld(t)
+		w.resolver()
+		for _, server := range []string{firstServer, secondServer, resolverAt} {
+			w.give(server, "mx.example.test.", dns.TypeA, w.signed(w.example, func(s *dns.RRSIG) { s.OrigTtl++ }, mxA))
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		v := w.validator(c.change, func(config *Config) { config.Transport = &leaver{w, leave} })
+		w.is(v.Lookup(ctx, "mx.example.test.", dns.TypeA), Bogus, BadSignature)
+		if asked := w.asks(); !strings.Contains(asked, c.asked+" mx.example.test. A") || strings.Contains(asked, secondServer) {
+			t.Errorf("%s: asked %s", c.reason, asked)
 		}
 	}
 }

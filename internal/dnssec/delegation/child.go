@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // readChildren finds what every server of the zone asks for. One that lacks the records, or has
@@ -16,6 +18,9 @@ func (l *look) readChildren() *Decision {
 	for _, c := range l.Children {
 		if c.Problem != "" {
 			return keep(ChildUnreachable, c.Server, "the CDS, CDNSKEY and DNSKEY records of %s could not be read from %s: %s; nothing is changed until every server of the zone answers", l.Child, c.Server, c.Problem)
+		}
+		if d := l.crowded(c); d != nil {
+			return d
 		}
 	}
 	first := l.Children[0]
@@ -35,6 +40,20 @@ func (l *look) readChildren() *Decision {
 		return keep(NothingAsked, "", "the zone %s publishes neither CDS nor CDNSKEY records, so nothing is to change: have its signer publish them (BIND: dnssec-policy does; Knot: cds-cdnskey-publish; PowerDNS: PUBLISH-CDS and PUBLISH-CDNSKEY)", l.Child)
 	}
 	return l.readRequest(first)
+}
+
+// crowded refuses to compare more records with each other than a validator looks at.
+func (l *look) crowded(c Child) *Decision {
+	for _, of := range []struct {
+		kind string
+		set  []dns.RR
+		most int
+	}{{"DNSKEY", c.DNSKEY.Records, dnssec.MaxKeys}, {"CDS", c.CDS.Records, dnssec.MaxDS}, {"CDNSKEY", c.CDNSKEY.Records, dnssec.MaxDS}} {
+		if n := len(of.set); n > of.most {
+			return keep(Malformed, c.Server, "%s shows %d %s records of %s; at most %d are looked at: have the signer take out those that are not in use", c.Server, n, of.kind, l.Child, of.most)
+		}
+	}
+	return nil
 }
 
 // standing is the DS RRset of a zone that asks for none: the one in the parent, or else that of the keys

@@ -115,7 +115,7 @@ const (
 	ChildUnreachable Reason = "ChildUnreachable"
 	// ChildDiffers: the servers of the zone show different CDS or CDNSKEY records.
 	ChildDiffers Reason = "ChildDiffers"
-	// Malformed: a CDS or CDNSKEY record is none that could be meant.
+	// Malformed: a CDS or CDNSKEY record is none that could be meant, or there are more records than are looked at.
 	Malformed Reason = "Malformed"
 	// Contradictory: the CDS and CDNSKEY records are not of the same keys.
 	Contradictory Reason = "Contradictory"

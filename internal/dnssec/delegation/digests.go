@@ -28,16 +28,19 @@ func (l *look) chooseDigests(r *request) *Decision {
 	if len(all) == 0 {
 		all = l.digest(r.keys)
 	}
+	// Finding the key of a record takes work: it is done once for each.
+	names, good := map[*dns.DS]string{}, map[string]bool{}
 	covered := map[uint8][]string{}
 	var ds []*dns.DS
 	for _, c := range all {
+		names[c] = l.keyOf(c)
 		if slices.Contains(published, c.DigestType) {
-			covered[c.DigestType] = append(covered[c.DigestType], l.keyOf(c))
-			ds = append(ds, c)
+			covered[c.DigestType] = append(covered[c.DigestType], names[c])
+			ds, good[names[c]] = append(ds, c), true
 		}
 	}
 	for _, c := range all {
-		if !slices.ContainsFunc(ds, func(good *dns.DS) bool { return l.keyOf(good) == l.keyOf(c) }) {
+		if !good[names[c]] {
 			return keep(WeakDigest, "", "the zone %s asks for key %d by digest type %d alone, which is not used any more or not known: have its signer publish CDS records with digest type 2 (SHA-256)", l.Child, c.KeyTag, c.DigestType)
 		}
 		if slices.Contains(weakAlgorithms, c.Algorithm) && !hasAlgorithm(l.current, c.Algorithm) {

@@ -122,7 +122,7 @@ func (r *request) contradiction(removeCDS, removeKey bool) string {
 // stands says whether a DS record is that of a key. By a digest type that cannot be computed here it
 // may be.
 func stands(ds *dns.DS, k *dns.DNSKEY) bool {
-	if ds.KeyTag != k.KeyTag() || ds.Algorithm != k.Algorithm {
+	if ds.Algorithm != k.Algorithm || ds.KeyTag != k.KeyTag() {
 		return false
 	}
 	made := k.ToDS(ds.DigestType)

@@ -62,7 +62,7 @@ func (l *look) sameKey(a, b *dns.DS) bool {
 
 // exactly says whether a DS record is that of a key, by its digest.
 func exactly(ds *dns.DS, k *dns.DNSKEY) bool {
-	if ds.KeyTag != k.KeyTag() || ds.Algorithm != k.Algorithm {
+	if ds.Algorithm != k.Algorithm || ds.KeyTag != k.KeyTag() {
 		return false
 	}
 	made := k.ToDS(ds.DigestType)

@@ -67,3 +67,26 @@ func TestLimits(t *testing.T) {
 		t.Errorf("signatures expire at %s", report.SignaturesExpire)
 	}
 }
+
+// TestStrangeSignaturesHaveNoLife: when one by a key that the server does not show runs out matters to nobody.
+func TestStrangeSignaturesHaveNoLife(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		change func(*dns.RRSIG)
+	}{
+		{"of an algorithm that no key has", func(s *dns.RRSIG) { s.Algorithm = 15 }},
+		{"with the tag of another key", func(s *dns.RRSIG) { s.Algorithm, s.KeyTag = 15, common.ksk.KeyTag() }},
+	} {
+		r := row{seen: func(o *Observations) {
+			reply(o, 1, host, dns.TypeA, func(r *Reply) {
+				junk := dns.Copy(r.Msg.Answer[len(r.Msg.Answer)-1]).(*dns.RRSIG)
+				junk.Expiration = uint32(at.Add(day).Unix())
+				c.change(junk)
+				r.Msg.Answer = append(r.Msg.Answer, junk)
+			})
+		}}
+		if got := r.judge(t).SignaturesExpire; !got.Equal(at.Add(10 * day)) {
+			t.Errorf("%s: signatures expire at %s", c.reason, got)
+		}
+	}
+}
