@@ -110,3 +110,42 @@ func TestBelieved(t *testing.T) {
 		}
 	}
 }
+
+// TestSendersTakeTurns: many looks that are due at once begin one after the other, and never more than there
+// are slots for.
+func TestSendersTakeTurns(t *testing.T) {
+	w := newSenderWatch(Options{}, nil, nil)
+	domains := make([]senderDomain, 3*senderLooks)
+	var waits []time.Duration
+	for i := range domains {
+		waits = append(waits, w.admit(&domains[i], paceNow))
+	}
+	for i, wait := range waits {
+		if want := time.Duration(i) * senderGap; wait != want {
+			t.Errorf("number %d waits %s, want %s", i, wait, want)
+		}
+	}
+	begun := 1 // the first
+	for i := range domains[1:] {
+		if w.admit(&domains[i+1], paceNow.Add(waits[i+1])) == 0 {
+			begun++
+		}
+	}
+	if begun != senderLooks {
+		t.Errorf("%d looks are under way at once, want %d", begun, senderLooks)
+	}
+	late := &domains[len(domains)-1]
+	if wait := w.admit(late, paceNow.Add(time.Hour)); wait <= 0 || wait > time.Minute {
+		t.Errorf("one that found no slot comes again in %s", wait)
+	}
+	<-w.slots
+	if wait := w.admit(late, paceNow.Add(2*time.Hour)); wait != 0 {
+		t.Errorf("with a slot it waits %s", wait)
+	}
+	for i := range 2 { // both were admitted before
+		<-w.slots
+		if wait := w.admit(&domains[i], paceNow.Add(3*time.Hour)); wait != time.Duration(i)*senderGap {
+			t.Errorf("number %d waits %s the next time", i, wait)
+		}
+	}
+}

@@ -125,13 +125,11 @@ type lookup struct {
 // in. The wait does not count against its time: who asks much must not make the questions of others fail. The error
 // is that there was no turn; then there is nothing to end.
 func (v *Validator) begin(ctx context.Context) (limited context.Context, l *lookup, end func(), err *Error) {
-	patience := time.NewTimer(maxWait)
-	defer patience.Stop()
+	patient, stop := context.WithTimeout(ctx, maxWait)
+	defer stop()
 	select {
 	case v.turns <- struct{}{}:
-	case <-patience.C:
-		return nil, nil, nil, busy()
-	case <-ctx.Done():
+	case <-patient.Done():
 		return nil, nil, nil, busy()
 	}
 	limited, cancel := context.WithTimeout(ctx, maxTime)
