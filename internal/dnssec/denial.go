@@ -141,16 +141,24 @@ func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Ti
 		}
 		p.limit(sig, ttl)
 	}
-	if p.mixed() {
-		return nil, fail(BadProof, subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
-	}
-	switch none := len(p.nsec) == 0 && len(p.nsec3) == 0 && p.slow == 0; {
-	case none && p.strange > 0:
-		return nil, fail(BadProof, subject, "the NSEC3 records of the answer have a hash algorithm or flags that are not assigned, and are ignored (RFC 5155 section 8)")
-	case none:
-		return nil, fail(NoSignature, subject, "there is no signed proof (NSEC or NSEC3) in the answer")
+	if err := p.unusable(); err != nil {
+		return nil, err
 	}
 	return p, nil
+}
+
+// unusable says why the records of a proof, each of them signed, prove nothing together; nil when they may.
+func (p *proof) unusable() *Error {
+	none := len(p.nsec) == 0 && len(p.nsec3) == 0 && p.slow == 0
+	switch {
+	case p.mixed():
+		return fail(BadProof, p.subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
+	case none && p.strange > 0:
+		return fail(BadProof, p.subject, "the NSEC3 records of the answer have a hash algorithm or flags that are not assigned, and are ignored (RFC 5155 section 8)")
+	case none:
+		return fail(NoSignature, p.subject, "there is no signed proof (NSEC or NSEC3) in the answer")
+	}
+	return nil
 }
 
 func (p *proof) limit(sig Signature, ttl time.Duration) {
