@@ -18,6 +18,7 @@ func TestDeletionRemovesTheRecords(t *testing.T) { on(t, knot, deletionRemovesTh
 
 func deletionRemovesTheRecords(t *testing.T, m servers.Make) {
 	s := gated(t, m, false)
+	servers.Eventually(s, "the judges have made enough checks to judge by", s.judged)
 	s.delete()
 	s.removedUnderARenewal()
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -73,6 +74,25 @@ func allOf(judges map[string]bool) error {
 	return nil
 }
 
+// enough is how many good checks of a judge are enough to judge by.
+const enough = 5
+
+// judged returns nil when each judge has made enough good checks.
+func (s *site) judged() error {
+	good := map[string]int{}
+	for _, c := range s.checks.Checks() {
+		if c.OK {
+			good[c.Judge]++
+		}
+	}
+	for _, name := range judge.Names {
+		if good[name] < enough {
+			return fmt.Errorf("%s made %d good checks", name, good[name])
+		}
+	}
+	return nil
+}
+
 // verdict ends the judges and wants that each of them has checked, and that no check failed.
 func (s *site) verdict() {
 	s.Helper()
@@ -93,7 +113,7 @@ func (s *site) verdictBut(excused func(judge.Check) bool) {
 		s.Errorf("%s %s: %s: %s", c.At.Format("15:04:05.000"), c.Judge, c.Class, c.Detail)
 	}
 	for _, name := range judge.Names {
-		if good[name] < 5 {
+		if good[name] < enough {
 			s.Errorf("%s made %d good checks: too few to judge by", name, good[name])
 		}
 	}
