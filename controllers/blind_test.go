@@ -64,6 +64,7 @@ func TestRestartSaysNothingNew(t *testing.T) {
 func TestCarryOver(t *testing.T) {
 	open := v1alpha1.VersionStatus{Owner: "a", Open: true}
 	closed := v1alpha1.VersionStatus{Owner: "a", Records: []string{"3 1 1 00"}}
+	left := v1alpha1.VersionStatus{Owner: "_26._tcp.mx.example.com.", Records: []string{"3 1 1 00"}}
 	key := func(v v1alpha1.Visibility) []v1alpha1.KeyStatus {
 		return []v1alpha1.KeyStatus{{SPKISHA256: "00", Role: v1alpha1.RoleCurrent, Visibility: v}}
 	}
@@ -77,6 +78,7 @@ func TestCarryOver(t *testing.T) {
 		same   bool
 	}{
 		{"a closed version has run out", seen, []v1alpha1.VersionStatus{closed, open}, v1alpha1.MailServerStatus{Versions: []v1alpha1.VersionStatus{open}, Keys: key(known)}, true},
+		{"one of a port that has left the spec: nothing is to be asked about it any more", seen, []v1alpha1.VersionStatus{left, open}, v1alpha1.MailServerStatus{Versions: []v1alpha1.VersionStatus{open}, Keys: key(known)}, false},
 		{"it has, and a key changed too", seen, []v1alpha1.VersionStatus{closed, open}, v1alpha1.MailServerStatus{Versions: []v1alpha1.VersionStatus{open}, Keys: key(rumoured)}, false},
 		{"an open version is gone", seen, []v1alpha1.VersionStatus{closed, open}, v1alpha1.MailServerStatus{Versions: []v1alpha1.VersionStatus{closed}, Keys: key(known)}, false},
 		{"a version is new", seen, []v1alpha1.VersionStatus{open}, v1alpha1.MailServerStatus{Versions: []v1alpha1.VersionStatus{open, closed}, Keys: key(known)}, false},

@@ -103,13 +103,14 @@ func (h *hostRun) keepsMuch() bool {
 	return false
 }
 
-// onlyPruned says that a status differs from the stored one at most by closed versions that are missing.
+// onlyPruned says that a status differs from the stored one at most by closed versions that are missing, and
+// those not of a port that has left the spec: its owner is swept for as long as one is remembered.
 func (h *hostRun) onlyPruned(s *v1alpha1.MailServerStatus) bool {
 	left := slices.Clone(s.Versions)
 	for _, v := range h.previous.Versions {
 		if len(left) > 0 && equality.Semantic.DeepEqual(v, left[0]) {
 			left = left[1:]
-		} else if v.Open {
+		} else if v.Open || h.ofFormerPort(v.Owner) {
 			return false
 		}
 	}

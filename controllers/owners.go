@@ -62,6 +62,12 @@ func (h *hostRun) formerPorts() []int32 {
 	return out
 }
 
+// ofFormerPort says whether an owner is that of a port which the spec does not name.
+func (h *hostRun) ofFormerPort(owner string) bool {
+	port, ok := portOfOwner(owner)
+	return ok && !slices.ContainsFunc(h.server.Ports, func(p v1alpha1.MailServerPort) bool { return p.Port == port })
+}
+
 // sameEnd says whether an owner is an alias of the name that the records of a port stand at.
 func (h *hostRun) sameEnd(owner string, port int32) bool {
 	wanted := ownerName(h.server.Hostname, port)
