@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +37,8 @@ type rig struct {
 	// history of the DS records that were published, each as text.
 	history []string
 	last    delegation.Decision
+	// counted is what the resolver answers while it is watched.
+	counted *tally
 }
 
 // grants are the least that lets the operator's key write the DS records of the child.
@@ -119,6 +120,9 @@ func (r *rig) step() delegation.Decision {
 		return d
 	}
 	r.history = append(r.history, text(d.Want))
+	if r.counted != nil {
+		r.counted.mark()
+	}
 	return d
 }
 
@@ -154,58 +158,6 @@ func (r *rig) keys() []uint16 {
 func (r *rig) poke() {
 	if r.child.Make == servers.BIND {
 		r.child.Control("loadkeys", childApex)
-	}
-}
-
-// tally counts what the resolver answered.
-type tally struct {
-	mu                           sync.Mutex
-	asked, secure, insecure, bad int
-	// worst is the first answer that was no address.
-	worst string
-}
-
-// watch asks the resolver ten times a second until stopped.
-func (r *rig) watch() (*tally, func()) {
-	t := &tally{}
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				t.ask(r.resolver.Addr)
-			}
-		}
-	}()
-	return t, sync.OnceFunc(func() { close(done); <-ended })
-}
-
-func (t *tally) ask(at netip.AddrPort) {
-	m, err := servers.Ask(at, host, dns.TypeA, true)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.asked++
-	switch {
-	case err != nil:
-		t.fail("no answer: " + err.Error())
-	case m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0:
-		t.fail(dns.RcodeToString[m.Rcode] + " " + m.String())
-	case m.AuthenticatedData:
-		t.secure++
-	default:
-		t.insecure++
-	}
-}
-
-func (t *tally) fail(what string) {
-	t.bad++
-	if t.worst == "" {
-		t.worst = time.Now().Format("15:04:05.000") + " " + what
 	}
 }
 
