@@ -72,17 +72,29 @@ func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
 	return r
 }
 
+// actor is the operator's actor of a zone that it has a trust anchor of.
 func (r *rig) actor(p *servers.Primary, s *servers.Secondary) *zone.Actor {
 	r.Helper()
-	ds, err := dnssec.ParseDS(p.DS, p.Zone)
+	return r.actorBelow(p, s, r.anchor(p.DS, p.Zone), zone.Options{})
+}
+
+func (r *rig) anchor(rdata, owner string) dnssec.Anchor {
+	r.Helper()
+	ds, err := dnssec.ParseDS(rdata, owner)
 	if err != nil {
 		r.Fatal(err)
 	}
+	return ds
+}
+
+// actorBelow is the operator's actor of a zone at or below a trust anchor.
+func (r *rig) actorBelow(p *servers.Primary, s *servers.Secondary, anchor dnssec.Anchor, o zone.Options) *zone.Actor {
+	r.Helper()
 	a := zone.NewActor(zone.Config{
 		Zone: p.Zone, Primary: p.Addr.String(), Protocol: zone.TCP, Static: []netip.AddrPort{p.Addr, s.Addr},
 		TSIG:    &zone.TSIG{Name: p.TSIGName, Algorithm: p.TSIGAlgorithm, Secret: p.TSIGSecret},
-		Anchors: []dnssec.Anchor{ds},
-	}, zone.Options{})
+		Anchors: []dnssec.Anchor{anchor},
+	}, o)
 	r.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -97,7 +109,13 @@ func (r *rig) look() (delegation.Facts, time.Duration) {
 	r.parentActor.SweepDS(childApex, func(s zone.DSSweep) { parents <- s })
 	r.childActor.SweepKeys(func(s zone.KeySweep) { children <- s })
 	p, c := <-parents, <-children
-	return delegation.Facts{Child: childApex, Now: time.Now(), Parents: p.Answers, Children: c.Answers, Mark: r.mark, Policy: r.policy}, p.TTL
+	facts := delegation.Facts{Child: childApex, Now: time.Now(), Parents: p.Answers, Children: c.Answers, Mark: r.mark, Policy: r.policy}
+	if signallers := delegation.Signallers(childApex, p.Answers); len(signallers) > 0 {
+		signals := make(chan []delegation.Signal, 1)
+		r.childActor.SweepSignals(signallers, func(s []delegation.Signal) { signals <- s })
+		facts.Signals = <-signals
+	}
+	return facts, p.TTL
 }
 
 // step looks once, and does what is decided.
@@ -114,7 +132,8 @@ func (r *rig) step() delegation.Decision {
 		return d
 	}
 	results := make(chan zone.Result, 1)
-	r.parentActor.PublishDS(zone.DSChange{Child: childApex, Expect: d.Expect, Want: d.Want, TTL: ttl}, func(result zone.Result) { results <- result })
+	change := zone.DSChange{Child: childApex, Expect: d.Expect, Want: d.Want, Nameservers: d.Nameservers, TTL: ttl}
+	r.parentActor.PublishDS(change, func(result zone.Result) { results <- result })
 	if got := <-results; got.Class != zone.Applied {
 		r.Logf("publish DS: %s: %s", got.Class, got.Message)
 		return d
