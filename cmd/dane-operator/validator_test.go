@@ -98,6 +98,17 @@ func TestValidatorsAreBounded(t *testing.T) {
 	}
 }
 
+// TestAllowedNetworks: one flag says for mail servers and for name servers where they may be.
+func TestAllowedNetworks(t *testing.T) {
+	allowed, err := (&options{probeAllow: []string{"10.0.0.0/8", "fd00::/8"}}).allowed()
+	if err != nil || len(allowed) != 2 || allowed[0].String() != "10.0.0.0/8" {
+		t.Errorf("%v, %v", allowed, err)
+	}
+	if _, err := (&options{probeAllow: []string{"10.0.0.1"}}).allowed(); err == nil || !strings.Contains(err.Error(), `--probe-allow-cidr "10.0.0.1"`) {
+		t.Errorf("an address: %v", err)
+	}
+}
+
 func TestTrustOfTheFlag(t *testing.T) {
 	trust, err := (&options{}).trust()
 	if err != nil {
