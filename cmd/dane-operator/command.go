@@ -91,7 +91,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in, and name servers asked that a delegation leads to, beside public addresses; may be repeated. Link-local and metadata addresses never are")
 	f.StringVar(&o.probeHelo, "probe-helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.DurationVar(&o.unknownHistory, "unknown-history", 24*time.Hour, "how long an answer is believed cached that may have been in DNS before the operator looked")
-	f.IntVar(&o.queryCeiling, "queries-per-server", zone.DefaultQueriesPerServer, "how many queries a second one name server is asked at the most, by sweeps and checks of all zones together; 0 sets no limit")
+	f.IntVar(&o.queryCeiling, "queries-per-server", zone.DefaultQueriesPerServer, "how many queries a second one name server or resolver is asked at the most, by sweeps, checks and validation of all zones together; 0 sets no limit")
 	f.IntVar(&o.workers, "workers", 16, "how many MailDomains are worked on at once")
 	f.IntVarP(&o.logLevel, "v", "v", 0, "log level: 0 for what happens, 1 for why, 2 for every message")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or console")
@@ -206,7 +206,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	if o.queryCeiling > 0 {
 		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
 	}
-	resolvers := &validators{options: o, allowed: allowed, trust: out.Trust}
+	resolvers := &validators{options: o, ceiling: ceiling, allowed: allowed, trust: out.Trust}
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
 			Clock: clock.RealClock{}, Allowed: allowed, Ceiling: ceiling, NewResolver: resolvers.of,

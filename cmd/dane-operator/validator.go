@@ -21,11 +21,11 @@ const exchangeTimeout = 2 * time.Second
 
 // make makes what validates from trust anchors down. It asks the servers of --resolvers where that
 // is set. Otherwise it iterates from the root servers, or, where none gives signed answers, asks the
-// system's resolvers. The flags have been checked before.
+// system's resolvers. Each of them is asked no more than the ceiling lets through. The flags have been checked before.
 func (v *validators) make(anchors []dnssec.Anchor) *dnssec.Validator {
 	o := v.options
 	config := dnssec.Config{
-		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout}, Now: time.Now,
+		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout, Turn: v.ceiling.Wait}, Now: time.Now,
 		Stubs: map[string][]netip.AddrPort{".": dnssec.RootServers()}, Allowed: v.allowed,
 	}
 	switch {
@@ -48,7 +48,8 @@ const maxValidators = 256
 // zones above theirs. Nobody else keeps one, so that this bounds them all.
 type validators struct {
 	options *options
-	// allowed are the networks where servers may be that a delegation leads to.
+	// ceiling is shared with the zones; nil for none. So are the networks allowed.
+	ceiling *zone.Ceiling
 	allowed []netip.Prefix
 	// trust are the operator's own anchors, which most zones go by.
 	trust *controllers.Trust
