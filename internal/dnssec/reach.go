@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// never are networks where no name server is asked, whatever is allowed: link-local and metadata addresses, multicast, the
-// unspecified address, broadcast, and the transition networks that embed an IPv4 address, through which a
-// forbidden one could be reached.
+// never are networks where no name server is asked, whatever is allowed: link-local and metadata addresses, multicast,
+// the unspecified address, broadcast, and the transition networks that embed an IPv4 address, through which a forbidden
+// one could be reached.
 var never = prefixes("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "100.100.100.200/32",
 	"::/96", "::ffff:0:0:0/96", "fe80::/10", "ff00::/8", "fd00:ec2::254/128", "2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")
 

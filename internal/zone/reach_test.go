@@ -30,8 +30,8 @@ func (d *dialed) has(address string) bool {
 	return slices.Contains(d.to, address)
 }
 
-// TestServersInOnesOwnNetwork: records of a zone, whoever writes them, have nothing sent to an address that is not public,
-// and the servers of a zone are not all known then. Who runs the operator, or names the address, may want that.
+// TestServersInOnesOwnNetwork: records of a zone, whoever writes them, have nothing sent to an address that is not
+// public, and hold sweeps back. Who runs the operator may allow a network, and who names an address means it.
 func TestServersInOnesOwnNetwork(t *testing.T) {
 	networks := func(texts ...string) (out []netip.Prefix) {
 		for _, text := range texts {
@@ -91,8 +91,8 @@ func TestServersInOnesOwnNetwork(t *testing.T) {
 	}
 }
 
-// TestNotificationsIntoOnesOwnNetwork: a DSYNC record names a port as well. Not even a server that the user names is sent
-// anything there.
+// TestNotificationsIntoOnesOwnNetwork: a DSYNC record names a port as well. Not even a server that the user names is
+// sent anything there.
 func TestNotificationsIntoOnesOwnNetwork(t *testing.T) {
 	for _, c := range []struct {
 		reason  string
