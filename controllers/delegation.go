@@ -281,11 +281,12 @@ func (r *DNSZoneReconciler) lookAtDelegation(z *v1alpha1.DNSZone, parent *parent
 		parent.client.SweepDS(z.Spec.Zone+".", func(s zone.DSSweep) {
 			look.parents, look.ttl = s.Answers, s.TTL
 			signallers := delegation.Signallers(z.Spec.Zone+".", s.Answers)
-			if len(signallers) == 0 {
+			if len(signallers) == 0 || len(z.Spec.DNSSEC.Delegation.AcceptInitialDS) > 0 {
 				both.Done()
 				return
 			}
-			// While the parent has no DS records, those that it delegates to may vouch for the first ones.
+			// While the parent has no DS records, those that it delegates to may vouch for the first ones, unless the
+			// owner says himself which these are.
 			own.SweepSignals(signallers, func(s []delegation.Signal) { look.signals = s; both.Done() })
 		})
 	}

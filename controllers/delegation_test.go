@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,29 @@ func TestNameServersVouch(t *testing.T) {
 	if b.world.sought != nil {
 		t.Errorf("%v were asked although the parent has DS records", b.world.sought)
 	}
+}
+
+// TestTheListGoesBeforeNameServers: who lists keys means no others, and nobody is asked to vouch for any.
+func TestTheListGoesBeforeNameServers(t *testing.T) {
+	spec := ours()
+	spec.AcceptInitialDS = []v1alpha1.InitialDS{v1alpha1.InitialDS("1 13 2 " + strings.Repeat("ab", 32))}
+	b := newDelegationBed(t, spec)
+	outside := []string{"ns1.example.net."}
+	b.world.mu.Lock()
+	b.world.parentDS, b.world.delegated, b.world.child.Nameservers, b.world.vouch = nil, outside, outside, true
+	b.world.mu.Unlock()
+	b.clock.Step(delegationIdle)
+	b.work()
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonInitialDSNotAccepted, dsList([]*dns.DS{b.new.ds()})+", which spec.dnssec.delegation.acceptInitialDS does not list")
+	if published, _ := b.world.sent(); len(published) != 0 || b.world.sought != nil {
+		t.Errorf("%d changes were sent, %v were asked", len(published), b.world.sought)
+	}
+	// Without the list they vouch.
+	z := b.zone()
+	z.Spec.DNSSEC.Delegation.AcceptInitialDS, z.Generation = nil, z.Generation+1
+	b.must(b.api.Update(t.Context(), z))
+	b.work()
+	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
 }
 
 func TestRefusedChangeIsTriedAgain(t *testing.T) {

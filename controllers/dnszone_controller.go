@@ -40,7 +40,7 @@ type DNSZoneReconciler struct {
 }
 
 const (
-	// zoneIdle is how often a healthy zone is looked at, zoneBusy one that is not.
+	// zoneIdle is how often a healthy zone is looked at, zoneBusy one that is not, or of which not all is known yet.
 	zoneIdle = 5 * time.Minute
 	zoneBusy = 15 * time.Second
 )
@@ -92,6 +92,7 @@ func (r *DNSZoneReconciler) configure(z *v1alpha1.DNSZone, config zone.Config) z
 	changed := false
 	r.zones.update(name, func(e *zoneEntry) {
 		e.keys.recall(z)
+		e.findings.recall(z)
 		e.problem = ""
 		switch {
 		case e.client == nil:
@@ -137,7 +138,7 @@ func (r *DNSZoneReconciler) disable(ctx context.Context, z *v1alpha1.DNSZone, pr
 // check looks at the zone when that is due, and returns when it is due next.
 func (r *DNSZoneReconciler) check(name types.NamespacedName, entry zoneEntry) time.Duration {
 	pace := zoneBusy
-	if entry.health != nil && healthy(entry.health) {
+	if entry.health != nil && healthy(entry.health) && len(entry.findings.kept) == 0 {
 		pace = zoneIdle
 	}
 	if entry.health != nil {
@@ -161,6 +162,7 @@ func (r *DNSZoneReconciler) looked(name types.NamespacedName, begun zoneEntry, h
 			return
 		}
 		e.keys.note(&h.DNSSEC, r.Clock.Now())
+		e.findings.note(&h)
 		changed = e.health == nil || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging
 		e.health, e.checking = &h, false
 	})

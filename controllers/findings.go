@@ -2,9 +2,13 @@ package controllers
 
 import (
 	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
+	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
 // statusFindings are findings as status holds them.
@@ -16,6 +20,47 @@ func statusFindings(found []health.Finding) []v1alpha1.ZoneFinding {
 		})
 	}
 	return out
+}
+
+// findingMemory are the findings that status had when the process began. They stand until a look has seen as much: which
+// owners are looked after shows by their sweeps, which a new process begins beside the first look.
+type findingMemory struct {
+	// of is the DNSZone whose status it began with.
+	of types.UID
+	// kept stand beside those of each look; none once a look was complete.
+	kept []health.Finding
+	// first is when the first look of this process ended; zero before.
+	first time.Time
+}
+
+// recall takes over what status says, once a process.
+func (m *findingMemory) recall(z *v1alpha1.DNSZone) {
+	if m.of == z.UID {
+		return
+	}
+	*m = findingMemory{of: z.UID}
+	for _, f := range z.Status.DNSSEC.Findings {
+		m.kept = append(m.kept, health.Finding{Code: health.Code(f.Code), Severity: health.Severity(f.Severity), Server: f.Server, Message: f.Message})
+	}
+}
+
+// note adds to the findings of a look those that it does not refute.
+func (m *findingMemory) note(h *zone.Health) {
+	if completeLook(m.first, h.At, h.Owners) {
+		m.kept = nil
+	}
+	if m.first.IsZero() {
+		m.first = h.At
+	}
+	if len(m.kept) > 0 {
+		h.Findings = health.Join(h.Findings, m.kept)
+	}
+}
+
+// completeLook says whether a look has seen what there is to see, after the first of the process at a time (zero for
+// none) and with so many owners. Where none becomes known by the next look of a zone that is well, there is none.
+func completeLook(first, at time.Time, owners int) bool {
+	return !first.IsZero() && (owners > 0 || at.Sub(first) >= zoneIdle)
 }
 
 // worst is the worst finding about how the zone is served, or about its DNSSEC, that is more than a notice;

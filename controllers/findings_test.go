@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,84 @@ func TestFindingsInStatus(t *testing.T) {
 		ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 		if (ready.Status == metav1.ConditionTrue) != strings.HasPrefix(c.secure, "True") {
 			t.Errorf("%s: Ready is %s", c.reason, ready.Status)
+		}
+	}
+}
+
+// TestFindingsOutliveARestart: the first looks of a process do not know the owners, and refute nothing of what status
+// tells of them; nor is status written for it.
+func TestFindingsOutliveARestart(t *testing.T) {
+	b := newZoneBed(t)
+	expire := b.clock.Now().Add(30 * 24 * time.Hour)
+	looked := func(owners int, codes ...health.Code) {
+		t.Helper()
+		h := b.secureZone("1")
+		h.Findings, h.Owners, h.DNSSEC.SignaturesExpire = found(codes...), owners, expire
+		b.look(h)
+	}
+	has := func(reason string, want ...health.Code) {
+		t.Helper()
+		var got []health.Code
+		for _, f := range b.zone().Status.DNSSEC.Findings {
+			got = append(got, health.Code(f.Code))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: status has %v, want %v", reason, got, want)
+		}
+	}
+	looked(1, health.DenialUnproven)
+	has("before", health.DenialUnproven)
+	for _, c := range []struct {
+		reason string
+		owners int
+		end    time.Duration
+	}{
+		{"the owners become known", 1, zoneBusy},
+		{"there are none any more", 0, zoneIdle},
+	} {
+		b.clock.Step(zoneIdle)
+		b.restart()
+		puts := b.puts
+		looked(0)
+		for waited := zoneBusy; waited < c.end; waited += zoneBusy {
+			b.clock.Step(zoneBusy)
+			looked(0)
+		}
+		has(c.reason+", by the first looks after a restart", health.DenialUnproven)
+		secure := meta.FindStatusCondition(b.zone().Status.Conditions, v1alpha1.ConditionDNSSECSecure)
+		if b.puts != puts || secure.Reason != v1alpha1.ReasonUnhealthy {
+			t.Errorf("%s: status was written %d times, DNSSECSecure is %s", c.reason, b.puts-puts, secure.Reason)
+		}
+		b.clock.Step(zoneBusy)
+		looked(c.owners, health.NoTCP)
+		has(c.reason, health.NoTCP)
+		// What a complete look has found stands for the next of them alone.
+		b.clock.Step(zoneIdle)
+		looked(c.owners, health.DenialUnproven)
+		has(c.reason+", later", health.DenialUnproven)
+	}
+	b.clock.Step(zoneIdle)
+	b.restart()
+	looked(1, health.NoTCP)
+	has("another fault is told beside", health.DenialUnproven, health.NoTCP)
+}
+
+func TestCompleteLook(t *testing.T) {
+	begun := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		reason string
+		first  time.Time
+		after  time.Duration
+		owners int
+		want   bool
+	}{
+		{"the first look knows some owners, or none", time.Time{}, 0, 2, false},
+		{"the second knows them", begun, zoneBusy, 2, true},
+		{"none is known yet", begun, zoneIdle - time.Second, 0, false},
+		{"there is none", begun, zoneIdle, 0, true},
+	} {
+		if got := completeLook(c.first, begun.Add(c.after), c.owners); got != c.want {
+			t.Errorf("%s: %t", c.reason, got)
 		}
 	}
 }

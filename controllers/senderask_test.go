@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/crowd"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/zone"
@@ -87,34 +88,17 @@ func TestBusyIsNoFailure(t *testing.T) {
 	}
 }
 
-// throng lets nobody go until as many are there as there are places.
-type throng struct {
-	mu        sync.Mutex
-	here, all int
-	full      chan struct{}
-	once      sync.Once
-}
+// slow answers no question before as many are asked as there are places.
+type slow struct{ *crowd.Crowd }
 
-func (c *throng) Lookup(ctx context.Context, _ string, _ uint16) dnssec.Result {
-	c.mu.Lock()
-	if c.here++; c.here == senderQuestions {
-		c.once.Do(func() { close(c.full) })
-	}
-	c.all = max(c.all, c.here)
-	c.mu.Unlock()
-	select {
-	case <-c.full:
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.here--
+func (s slow) Lookup(ctx context.Context, _ string, _ uint16) dnssec.Result {
+	s.Join(ctx)
 	return dnssec.Result{State: dnssec.Secure}
 }
 
 // TestSenderQuestionsTakePlaces: looks leave turns for the zones, and who must go does not wait for a place.
 func TestSenderQuestionsTakePlaces(t *testing.T) {
-	c := &throng{full: make(chan struct{})}
+	c := slow{crowd.New(senderQuestions)}
 	made := 0
 	w := newSenderWatch(Options{NewResolver: func([]dnssec.Anchor) senderview.Resolver { made++; return c }}, nil, nil)
 	var all sync.WaitGroup
@@ -123,8 +107,8 @@ func TestSenderQuestionsTakePlaces(t *testing.T) {
 		all.Go(func() { ask.Lookup(t.Context(), "example.org.", 1) })
 	}
 	all.Wait()
-	if c.all != senderQuestions {
-		t.Errorf("%d questions were on the way at once, want %d", c.all, senderQuestions)
+	if n := c.Most(); n != senderQuestions {
+		t.Errorf("%d questions were on the way at once, want %d", n, senderQuestions)
 	}
 	if made != 3*senderQuestions {
 		t.Errorf("resolvers are kept here: %d were asked for in %d looks", made, 3*senderQuestions)

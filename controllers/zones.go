@@ -29,6 +29,7 @@ type zoneEntry struct {
 	// checking says that a look is under way.
 	checking bool
 	keys     keyMemory
+	findings findingMemory
 	// delegation is what is known of the DS records in the parent.
 	delegation delegationWork
 }

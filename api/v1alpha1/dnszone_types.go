@@ -280,9 +280,9 @@ type DelegationSpec struct {
 	ParentZoneRef *ZoneReference `json:"parentZoneRef,omitempty"`
 
 	// acceptInitialDS are DS RDATA of this zone's keys ("12345 13 2 HEX") that may begin the chain of
-	// trust while the parent has no DS records. Compare them with the signer's own keys. Other keys
-	// begin it only if all of the zone's name servers outside the zone vouch for them (RFC 9615). The
-	// list means nothing once the parent has DS records.
+	// trust while the parent has no DS records. Compare them with the signer's own keys. With a list, no
+	// other keys begin it. Without one, keys do that all of the zone's name servers outside the zone vouch
+	// for (RFC 9615). The list means nothing once the parent has DS records.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8

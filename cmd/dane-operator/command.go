@@ -88,10 +88,10 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
 	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
 	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to find delegations and to validate with, asked with CD and DO; their word is never trusted. Default: the system's to find delegations, and the root servers down to validate")
-	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in beside public addresses; may be repeated. Link-local and metadata addresses are never probed")
+	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in, and name servers asked that a delegation leads to, beside public addresses; may be repeated. Link-local and metadata addresses never are")
 	f.StringVar(&o.probeHelo, "probe-helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.DurationVar(&o.unknownHistory, "unknown-history", 24*time.Hour, "how long an answer is believed cached that may have been in DNS before the operator looked")
-	f.IntVar(&o.queryCeiling, "queries-per-server", zone.DefaultQueriesPerServer, "how many queries a second one name server is asked at the most, by sweeps and checks of all zones together; 0 sets no limit")
+	f.IntVar(&o.queryCeiling, "queries-per-server", zone.DefaultQueriesPerServer, "how many queries a second one name server or resolver is asked at the most, by sweeps, checks and validation of all zones together; 0 sets no limit")
 	f.IntVar(&o.workers, "workers", 16, "how many MailDomains are worked on at once")
 	f.IntVarP(&o.logLevel, "v", "v", 0, "log level: 0 for what happens, 1 for why, 2 for every message")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or console")
@@ -197,19 +197,20 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	if out.Trust, err = o.trust(); err != nil {
 		return out, err
 	}
-	dialer, err := o.prober()
+	allowed, err := o.allowed()
 	if err != nil {
 		return out, err
 	}
-	out.Prober = dialer
+	out.Prober = o.prober(allowed)
 	var ceiling *zone.Ceiling
 	if o.queryCeiling > 0 {
 		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
 	}
-	resolvers := &validators{options: o, trust: out.Trust}
+	resolvers := &validators{options: o, ceiling: ceiling, allowed: allowed, trust: out.Trust}
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
-			Clock: clock.RealClock{}, Ceiling: ceiling, NewResolver: resolvers.of, Logger: log.WithName("zone").WithValues("zone", c.Zone),
+			Clock: clock.RealClock{}, Allowed: allowed, Ceiling: ceiling, NewResolver: resolvers.of,
+			Logger: log.WithName("zone").WithValues("zone", c.Zone),
 		})
 	}
 	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return resolvers.of(anchors) }
@@ -228,19 +229,25 @@ func (o *options) trust() (*controllers.Trust, error) {
 	return trust, nil
 }
 
-func (o *options) prober() (probe.Prober, error) {
-	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo}
+// allowed are the networks in which servers may be connected to whose addresses stand in DNS, beside public addresses.
+func (o *options) allowed() ([]netip.Prefix, error) {
+	var out []netip.Prefix
 	for _, text := range o.probeAllow {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, fmt.Errorf("--probe-allow-cidr %q: want a network such as 10.0.0.0/8: %w", text, err)
 		}
-		options.AllowCIDRs = append(options.AllowCIDRs, prefix)
+		out = append(out, prefix)
 	}
+	return out, nil
+}
+
+func (o *options) prober(allowed []netip.Prefix) probe.Prober {
+	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo, AllowCIDRs: allowed}
 	if options.HELO == "" {
 		if name, err := os.Hostname(); err == nil {
 			options.HELO = name
 		}
 	}
-	return probe.New(options), nil
+	return probe.New(options)
 }

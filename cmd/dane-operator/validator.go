@@ -19,13 +19,14 @@ import (
 // exchangeTimeout is how long a server is waited for before the next is asked.
 const exchangeTimeout = 2 * time.Second
 
-// newValidator makes what validates from trust anchors down. It asks the servers of --resolvers where that
+// make makes what validates from trust anchors down. It asks the servers of --resolvers where that
 // is set. Otherwise it iterates from the root servers, or, where none gives signed answers, asks the
-// system's resolvers. The flags have been checked before.
-func newValidator(o *options, anchors []dnssec.Anchor) *dnssec.Validator {
+// system's resolvers. Each of them is asked no more than the ceiling lets through. The flags have been checked before.
+func (v *validators) make(anchors []dnssec.Anchor) *dnssec.Validator {
+	o := v.options
 	config := dnssec.Config{
-		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout}, Now: time.Now,
-		Stubs: map[string][]netip.AddrPort{".": dnssec.RootServers()},
+		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout, Turn: v.ceiling.Wait}, Now: time.Now,
+		Stubs: map[string][]netip.AddrPort{".": dnssec.RootServers()}, Allowed: v.allowed,
 	}
 	switch {
 	case len(o.resolvers) > 0:
@@ -33,11 +34,11 @@ func newValidator(o *options, anchors []dnssec.Anchor) *dnssec.Validator {
 	default:
 		config.Fallback = zone.SystemResolvers()
 	}
-	v, err := dnssec.New(config)
+	made, err := dnssec.New(config)
 	if err != nil {
 		panic(err) // a programming error: there are a clock, a transport, and servers to begin with
 	}
-	return v
+	return made
 }
 
 // maxValidators is how many sets of trust anchors have validators at once.
@@ -47,6 +48,9 @@ const maxValidators = 256
 // zones above theirs. Nobody else keeps one, so that this bounds them all.
 type validators struct {
 	options *options
+	// ceiling is shared with the zones; nil for none. So are the networks allowed.
+	ceiling *zone.Ceiling
+	allowed []netip.Prefix
 	// trust are the operator's own anchors, which most zones go by.
 	trust *controllers.Trust
 
@@ -70,7 +74,7 @@ func (v *validators) of(anchors []dnssec.Anchor) zone.Resolver {
 	made, ok := v.made[key]
 	if !ok {
 		v.room()
-		made = &validator{Validator: newValidator(v.options, anchors)}
+		made = &validator{Validator: v.make(anchors)}
 		v.made[key] = made
 	}
 	v.uses++

@@ -2,15 +2,22 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/dane-operator/dane-operator/controllers"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
 func TestAddressesOfResolvers(t *testing.T) {
@@ -95,6 +102,64 @@ func TestValidatorsAreBounded(t *testing.T) {
 	}
 	if v.of(dnssec.RootAnchors()) != operators {
 		t.Error("the operator's own anchors have another validator")
+	}
+}
+
+// TestValidationIsUnderTheCeiling: what a server may be asked is one measure for the zones and for validation.
+func TestValidationIsUnderTheCeiling(t *testing.T) {
+	server, asked := resolverThatRefuses(t)
+	clock := testclock.NewFakeClock(time.Now())
+	ceiling := zone.NewCeiling(1, clock)
+	v := &validators{options: &options{resolvers: []string{server.String()}}, ceiling: ceiling, trust: controllers.RootTrust()}
+	// A zone has its question, which is all that the server may get in this second.
+	if err := ceiling.Wait(t.Context(), server); err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan dnssec.Result, 1)
+	go func() { found <- v.of(dnssec.RootAnchors()).Lookup(t.Context(), "example.test.", 1) }()
+	for !clock.HasWaiters() {
+		if len(found) > 0 {
+			t.Fatalf("it did not wait: %+v", <-found)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("%d questions were asked while the server had had its share", n)
+	}
+	for len(found) == 0 {
+		clock.Step(time.Second)
+		time.Sleep(time.Millisecond)
+	}
+	if r := <-found; asked.Load() == 0 || r.Cause == nil || r.Cause.Reason != dnssec.Unreachable {
+		t.Errorf("%d questions, %+v", asked.Load(), r)
+	}
+}
+
+// resolverThatRefuses is a resolver that answers nothing but REFUSED, over UDP, and counts the questions.
+func resolverThatRefuses(t *testing.T) (netip.AddrPort, *atomic.Int32) {
+	t.Helper()
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &atomic.Int32{}
+	s := &dns.Server{PacketConn: packets, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		asked.Add(1)
+		_ = w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeRefused))
+	})}
+	go func() { _ = s.ActivateAndServe() }()
+	t.Cleanup(func() { _ = s.Shutdown() })
+	return netip.MustParseAddrPort(packets.LocalAddr().String()), asked
+}
+
+// TestAllowedNetworks: one flag says for mail servers and for name servers where they may be.
+func TestAllowedNetworks(t *testing.T) {
+	allowed, err := (&options{probeAllow: []string{"10.0.0.0/8", "fd00::/8"}}).allowed()
+	if err != nil || len(allowed) != 2 || allowed[0].String() != "10.0.0.0/8" {
+		t.Errorf("%v, %v", allowed, err)
+	}
+	if _, err := (&options{probeAllow: []string{"10.0.0.1"}}).allowed(); err == nil || !strings.Contains(err.Error(), `--probe-allow-cidr "10.0.0.1"`) {
+		t.Errorf("an address: %v", err)
 	}
 }
 

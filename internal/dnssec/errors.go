@@ -45,7 +45,7 @@ const (
 	Iterations Reason = "Iterations"
 	// Unreachable: no server gave a usable answer.
 	Unreachable Reason = "Unreachable"
-	// Busy: nobody was asked, for too many other questions were on the way.
+	// Busy: nobody was asked, for too many other questions were on the way, in all or to the server.
 	Busy Reason = "Busy"
 	// TooMuchWork: more keys or signatures than a well-meant zone has (CVE-2023-50387).
 	TooMuchWork Reason = "TooMuchWork"

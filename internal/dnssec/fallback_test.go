@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/crowd"
 )
 
 // resolverAt is a recursive server that knows what all servers of the world say.
@@ -133,34 +135,17 @@ func TestLookupDS(t *testing.T) {
 	}
 }
 
-// crowd is a transport that lets nobody go until all who may be there at once are.
-type crowd struct {
-	mu        sync.Mutex
-	here, all int
-	full      chan struct{}
-	once      sync.Once
-}
+// unreachable is a transport that reaches nobody, and keeps all who try until as many are there as may be at once.
+type unreachable struct{ *crowd.Crowd }
 
-func (c *crowd) Exchange(ctx context.Context, _ netip.AddrPort, _ *dns.Msg) (*dns.Msg, error) {
-	c.mu.Lock()
-	if c.here++; c.here == maxTurns {
-		c.once.Do(func() { close(c.full) })
-	}
-	c.all = max(c.all, c.here)
-	c.mu.Unlock()
-	select {
-	case <-c.full:
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.here--
+func (u unreachable) Exchange(ctx context.Context, _ netip.AddrPort, _ *dns.Msg) (*dns.Msg, error) {
+	u.Join(ctx)
 	return nil, errors.New("no route to host")
 }
 
 // TestQuestionsTakeTurns: not everybody who asks at once is on the way at once, and who must go does not wait.
 func TestQuestionsTakeTurns(t *testing.T) {
-	c := &crowd{full: make(chan struct{})}
+	c := unreachable{crowd.New(maxTurns)}
 	v := newWorld(t).validator(func(config *Config) { config.Transport = c })
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -169,8 +154,8 @@ func TestQuestionsTakeTurns(t *testing.T) {
 		wg.Go(func() { v.LookupDS(t.Context(), fmt.Sprintf("zone%d.test.", i)) })
 	}
 	wg.Wait()
-	if c.all != maxTurns {
-		t.Errorf("%d questions were on the way at once, want %d", c.all, maxTurns)
+	if n := c.Most(); n != maxTurns {
+		t.Errorf("%d questions were on the way at once, want %d", n, maxTurns)
 	}
 	for range maxTurns {
 		v.turns <- struct{}{}

@@ -90,6 +90,9 @@ func (l *lookup) askOne(ctx context.Context, server netip.AddrPort, q *dns.Msg) 
 	asked := q.Question[0]
 	subject := asked.Name + " " + typeText(asked.Qtype)
 	m, err := l.config.Transport.Exchange(ctx, server, q)
+	if errors.Is(err, ErrNoTurn) {
+		return nil, fail(Busy, subject, "it was not asked: it has as many questions of the operator's as it may get in this time; it is asked later").from(server.String())
+	}
 	if err != nil {
 		return nil, fail(Unreachable, subject, "no answer: %s", plainText(err)).from(server.String())
 	}

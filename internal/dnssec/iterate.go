@@ -157,7 +157,7 @@ func (it *iterator) askZone(ctx context.Context, l *lookup, at delegation, name 
 
 // askServer asks a server of a zone, if it may be asked.
 func (l *lookup) askServer(ctx context.Context, at delegation, server netip.AddrPort, q *dns.Msg) (*dns.Msg, *Error) {
-	if why := at.forbidden(server.Addr()); why != "" && !l.config.anywhere {
+	if why := at.forbidden(server.Addr(), l.config.Allowed); why != "" && !l.config.anywhere {
 		return nil, fail(Unreachable, q.Question[0].Name+" "+typeText(q.Question[0].Qtype), "%s", why).in(at.zone).from(server.String())
 	}
 	m, err := l.exchange(ctx, server, q)

@@ -22,7 +22,14 @@ type Network struct {
 	Timeout time.Duration
 	// TCP asks over TCP at once.
 	TCP bool
+	// Turn, when it is set, waits before each message until the server may get another one. An error, which is then
+	// that of the context, keeps the message from being sent.
+	Turn func(ctx context.Context, server netip.AddrPort) error
 }
+
+// ErrNoTurn is wrapped by the errors of a Transport that sent nothing: the server has had as many messages as it may
+// get, so that nothing is known of it.
+var ErrNoTurn = errors.New("no turn to ask came in time")
 
 // Exchange implements Transport.
 func (n *Network) Exchange(ctx context.Context, server netip.AddrPort, question *dns.Msg) (*dns.Msg, error) {
@@ -39,6 +46,11 @@ func (n *Network) Exchange(ctx context.Context, server netip.AddrPort, question 
 }
 
 func (n *Network) over(ctx context.Context, network string, server netip.AddrPort, question *dns.Msg) (*dns.Msg, error) {
+	if n.Turn != nil {
+		if err := n.Turn(ctx, server); err != nil {
+			return nil, fmt.Errorf("ask %s over %s: %w: %w", server, network, ErrNoTurn, err)
+		}
+	}
 	timeout := n.Timeout
 	if timeout == 0 {
 		timeout = 3 * time.Second

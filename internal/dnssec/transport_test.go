@@ -1,6 +1,8 @@
 package dnssec
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -63,5 +65,46 @@ func TestNetwork(t *testing.T) {
 	closed.Close()
 	if m, err := (&Network{Timeout: time.Minute}).Exchange(t.Context(), addr, question("a.test.", dns.TypeTXT, false)); err == nil {
 		t.Errorf("%v", m)
+	}
+}
+
+// TestTurnsAtTheServer: each message takes a turn, the second one over TCP included; one that gets none is not sent, and
+// says nothing against the server.
+func TestTurnsAtTheServer(t *testing.T) {
+	for _, c := range []struct {
+		reason    string
+		truncates bool
+		// turns are how many are to be had, want how many are taken.
+		turns, want int
+		answered    bool
+	}{
+		{"one message", false, 1, 1, true},
+		{"two messages", true, 2, 2, true},
+		{"none of one", false, 0, 0, false},
+		{"one of two", true, 1, 1, false},
+	} {
+		server, taken := nameServer(t, c.truncates), 0
+		n := &Network{Turn: func(_ context.Context, at netip.AddrPort) error {
+			if at != server {
+				t.Errorf("%s: a turn at %s", c.reason, at)
+			}
+			if taken == c.turns {
+				return context.DeadlineExceeded
+			}
+			taken++
+			return nil
+		}}
+		_, err := n.Exchange(t.Context(), server, question("a.test.", dns.TypeTXT, false))
+		if taken != c.want || (err == nil) != c.answered || err != nil && !errors.Is(err, ErrNoTurn) {
+			t.Errorf("%s: %d turns, %v", c.reason, taken, err)
+		}
+		v, bad := New(Config{Transport: n, Now: time.Now, Forwarders: []netip.AddrPort{server}, Anchors: []Anchor{newZone(t, ".").anchor()}})
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		taken = 0
+		if r := v.Lookup(t.Context(), "a.test.", dns.TypeTXT); !c.answered && (r.State != Indeterminate || r.Cause.Reason != Busy) {
+			t.Errorf("%s: %s (%v)", c.reason, r.State, r.Cause)
+		}
 	}
 }

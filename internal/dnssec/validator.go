@@ -26,9 +26,10 @@ type Config struct {
 	// keeps that message from being sent, and no other.
 	FindForwarders func(ctx context.Context) ([]netip.AddrPort, error)
 	// Stubs are the servers of zones where iteration begins, by absolute name; "." are the root's. What is
-	// found by delegation below them is asked on public addresses alone, unless one of the servers given
-	// is itself not public.
-	Stubs map[string][]netip.AddrPort
+	// found by delegation below them is asked on public addresses and in the networks Allowed alone, unless one of
+	// the servers given is itself not public.
+	Stubs   map[string][]netip.AddrPort
+	Allowed []netip.Prefix
 	// Fallback are recursive servers for when no root server gives signed answers; Forwarders go before.
 	Fallback []netip.AddrPort
 	// Port of the servers that are found by delegation; zero for 53.

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 // owners be looked at in 20 s.
 const DefaultQueriesPerServer = 500
 
-// Ceiling is how many queries a second one name server gets at most, of all zones together that share
-// the Ceiling. Sweeps, health checks, addresses and discovery wait for their turn; what belongs to an update
-// (the look before it and the read-back) does not: it keeps pace with the updates, one message at a time.
+// Ceiling is how many queries a second one name server gets at most, a resolver included, of all zones together that
+// share the Ceiling. Sweeps, health checks, addresses, discovery and validation wait for their turn; what belongs to an
+// update (the look before it and the read-back) does not: it keeps pace with the updates, one message at a time.
 //
 // Within any one second a server gets no more than its share, in portions of a tenth of it. What somebody
 // waits for goes first, then what is asked later; among each, the zones take turns, so that a zone of ten
@@ -148,6 +149,16 @@ func (t *turn) wait(ctx context.Context, n int) error {
 		c.mu.Unlock()
 		return ctx.Err()
 	}
+}
+
+// Wait waits for the turn of one query that belongs to no zone: those by which zones are validated, whichever they
+// are, take turns with those of each zone. The error is that of the context. A nil *Ceiling does not wait.
+func (c *Ceiling) Wait(ctx context.Context, server netip.AddrPort) error {
+	if c == nil {
+		return nil
+	}
+	at := netip.AddrPortFrom(server.Addr().Unmap(), server.Port())
+	return (&turn{ceiling: c, address: at.String()}).wait(ctx, 1)
 }
 
 // lane is called with the lock held.

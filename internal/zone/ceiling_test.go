@@ -2,7 +2,9 @@ package zone
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -186,6 +188,39 @@ func TestServersHaveCeilingsOfTheirOwn(t *testing.T) {
 		if !turn.take(1) || turn.take(1) {
 			t.Errorf("%s does not have its own share", address)
 		}
+	}
+}
+
+// What validates takes turns at a server with the zones, in whichever notation it names it.
+func TestValidationHasTurnsToo(t *testing.T) {
+	g := newGrants(t)
+	c := NewCeiling(10, g.clock)
+	for _, server := range []string{"192.0.2.1:53", "[::ffff:192.0.2.1]:53"} {
+		turn := &turn{ceiling: c, address: "192.0.2.1:53", zone: "a."}
+		if !turn.take(1) {
+			t.Fatal("the first has to wait")
+		}
+		through := make(chan error, 1)
+		go func() { through <- c.Wait(t.Context(), netip.MustParseAddrPort(server)) }()
+		g.until(func() bool { return waitingAt(turn) == 1 })
+		g.request(t.Context(), turn, server, 1)
+		if len(through) > 0 || turn.take(1) {
+			t.Errorf("%s: it did not wait", server)
+		}
+		for len(through) == 0 || !g.has(server) {
+			g.clock.Step(time.Millisecond)
+			time.Sleep(50 * time.Microsecond)
+		}
+		g.clock.Step(time.Second)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	turnOf(c, "a.", false).take(1)
+	if err := c.Wait(gone, netip.MustParseAddrPort("192.0.2.1:53")); !errors.Is(err, context.Canceled) {
+		t.Errorf("who had to go: %v", err)
+	}
+	if err := (*Ceiling)(nil).Wait(gone, netip.MustParseAddrPort("192.0.2.1:53")); err != nil {
+		t.Errorf("without a ceiling: %v", err)
 	}
 }
 

@@ -138,25 +138,32 @@ func (c *chain) land(f *flight, e entry, ttl time.Duration) {
 	c.flight = nil
 	f.got = steady(c.known, e)
 	c.count(e)
-	now, pause := c.clock.Now(), c.pause()
-	keep := min(ttl, chainKeep)
-	early := max(keep-chainEarly, keep/2)
+	now := c.clock.Now()
+	var keep time.Duration
 	switch {
 	case e.err == nil:
 		c.ends = now.Add(ttl)
+		keep = min(ttl, chainKeep)
 	case e.err.State() == dnssec.Insecure:
-		keep = max(keep, 2*chainRetry)
-		early = max(keep-chainEarly, keep/2)
+		keep = max(min(ttl, chainKeep), 2*chainRetry)
 	case unknown(e) && c.known != nil && c.known.err == nil && now.Before(c.ends):
 		// Whom nobody contradicts is believed for as long as a resolver would.
 		f.got = *c.known
-		keep = min(c.ends.Sub(now), 2*pause)
-		early = min(keep, pause)
+		keep = min(c.ends.Sub(now), 2*c.pause())
 	default:
-		keep, early = 2*pause, pause
+		keep = 2 * c.pause()
 	}
 	known := f.got
-	c.known, c.at, c.renew, c.early = &known, now, now.Add(keep), now.Add(early)
+	c.known, c.at, c.renew, c.early = &known, now, now.Add(keep), now.Add(c.ahead(e, keep))
+}
+
+// ahead is how long after a lookup the next begins that nobody waits for, when it counts for so long: after one that
+// failed, as soon as may be.
+func (c *chain) ahead(e entry, keep time.Duration) time.Duration {
+	if e.err == nil || e.err.State() == dnssec.Insecure {
+		return max(keep-chainEarly, keep/2)
+	}
+	return min(keep, c.pause())
 }
 
 // unknown says that nothing is known, for want of answers or of a turn to ask.

@@ -41,7 +41,7 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	e := k.entry(ctx, cfg)
 	found := make([]seen, len(list))
 	owners := k.remembered.checked(cfg.Zone, k.opts.Clock.Now())
-	out := Health{}
+	out := Health{Owners: len(owners)}
 	each(len(list)+1, func(i int) {
 		if i == len(list) {
 			out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg)

@@ -45,7 +45,7 @@ func (f *finder) addChild(ctx context.Context, m *dns.Msg) {
 }
 
 func (f *finder) askChild(ctx context.Context, server Server) childAnswer {
-	s := sweepSession(f.opts, f.zone, publicEndpoint(server.Addr.Addr()))
+	s := sweepSession(f.opts, f.zone, publicEndpoint(f.opts, f.cfg, server.Addr.Addr()))
 	defer s.close()
 	r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
 	if r.err != nil {

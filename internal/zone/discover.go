@@ -20,6 +20,7 @@ var ErrDiscovery = errors.New("the zone's servers could not be found by its dele
 // begin; what they say is never taken for the answer of a server.
 type finder struct {
 	opts      Options
+	cfg       Config
 	zone      string
 	resolvers []string
 	// ignore lists servers that the user excepted: what is not known of them holds nothing up.
@@ -37,7 +38,7 @@ type finder struct {
 
 func newFinder(opts Options, cfg Config) *finder {
 	return &finder{
-		opts: opts, zone: cfg.Zone, resolvers: cfg.Resolvers, ignore: cfg.Ignore,
+		opts: opts, cfg: cfg, zone: cfg.Zone, resolvers: cfg.Resolvers, ignore: cfg.Ignore,
 		addrs: map[string][]netip.Addr{}, unresolved: map[string]error{}, silent: map[netip.AddrPort]string{},
 	}
 }
@@ -199,7 +200,7 @@ func (f *finder) askParent(ctx context.Context, parent string, servers []netip.A
 func (f *finder) firstAnswer(ctx context.Context, servers []netip.Addr) (*dns.Msg, string) {
 	said := "nothing"
 	for _, addr := range servers {
-		e := publicEndpoint(addr)
+		e := publicEndpoint(f.opts, f.cfg, addr)
 		s := sweepSession(f.opts, f.zone, e)
 		r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
 		s.close()
@@ -213,11 +214,6 @@ func (f *finder) firstAnswer(ctx context.Context, servers []netip.Addr) (*dns.Ms
 		}
 	}
 	return nil, said
-}
-
-func publicEndpoint(addr netip.Addr) endpoint {
-	at := netip.AddrPortFrom(addr, dnsPort).String()
-	return endpoint{name: at, address: at, protocol: TCP}
 }
 
 // referral finds a delegation to a zone between parent and zone, with the addresses of its servers.

@@ -53,7 +53,7 @@ func (f *finder) lookAtParent(ctx context.Context) ParentLook {
 
 // dsAt asks one server of a parent that is somebody else's.
 func (f *finder) dsAt(ctx context.Context, parent string, addr netip.Addr) delegation.Parent {
-	e := publicEndpoint(addr)
+	e := publicEndpoint(f.opts, f.cfg, addr)
 	out := delegation.Parent{Server: e.address, State: dnssec.Indeterminate, Message: "it was not validated"}
 	s := sweepSession(f.opts, f.zone, e)
 	defer s.close()
@@ -168,15 +168,16 @@ func notifyParent(ctx context.Context, opts Options, cfg Config, to NotifyTarget
 		return out
 	}
 	for _, addr := range addrs {
-		at := netip.AddrPortFrom(addr.Unmap(), to.Port).String()
-		s := sweepSession(opts, cfg.Zone, endpoint{name: at, address: at, protocol: UDP})
+		// The port is the record's to choose: that the user names the address says nothing of what is there.
+		e := foundEndpoint(opts, Config{}, netip.AddrPortFrom(addr.Unmap(), to.Port), UDP)
+		s := sweepSession(opts, cfg.Zone, e)
 		r := s.ask(ctx, notification(cfg.Zone))[0]
 		s.close()
 		switch {
 		case r.err != nil:
-			out.Message = fmt.Sprintf("%s; %s does not acknowledge a notification: %s", about, at, silenceText(r.err))
+			out.Message = fmt.Sprintf("%s; %s does not acknowledge a notification: %s", about, e.address, silenceText(r.err))
 		case r.msg.Rcode != dns.RcodeSuccess:
-			out = Result{Class: NotPermitted, Retryable: true, Message: fmt.Sprintf("%s; %s answers a notification with %s%s", about, at, rcodeText(r.msg.Rcode), edeText(r.msg))}
+			out = Result{Class: NotPermitted, Retryable: true, Message: fmt.Sprintf("%s; %s answers a notification with %s%s", about, e.address, rcodeText(r.msg.Rcode), edeText(r.msg))}
 		default:
 			return Result{Class: Applied}
 		}

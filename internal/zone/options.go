@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -32,6 +33,10 @@ type Options struct {
 	// is used for zones without an anchor of their own, and for the signals of RFC 9615. Default: none.
 	// Then such zones are Indeterminate, and there are no signals.
 	NewResolver func(anchors []dnssec.Anchor) Resolver
+
+	// Allowed are networks where servers may be asked whose addresses stand in DNS alone, beside public addresses: those
+	// of a delegation, of the parent zone, and of who wants to be notified. Configured ones may be anywhere. Default: none.
+	Allowed []netip.Prefix
 
 	// Ceiling of queries a second for each name server, shared by the actors of all zones. Default: none.
 	Ceiling *Ceiling

@@ -35,7 +35,7 @@ func (k *knowledge) parents(ctx context.Context, cfg Config) []health.Parent {
 
 // parent asks one server of the parent zone for DS and NS of the zone.
 func (k *knowledge) parent(ctx context.Context, cfg Config, addr netip.Addr) health.Parent {
-	e := publicEndpoint(addr)
+	e := publicEndpoint(k.opts, cfg, addr)
 	s := sweepSession(k.opts, cfg.Zone, e)
 	defer s.close()
 	questions := []*dns.Msg{query(cfg.Zone, dns.TypeDS), query(cfg.Zone, dns.TypeNS)}

@@ -32,22 +32,22 @@ type target struct {
 func (k *knowledge) targets(ctx context.Context, cfg Config) ([]target, error) {
 	var out []target
 	seen := map[netip.AddrPort]bool{}
-	add := func(s Server) {
+	add := func(s Server, e endpoint) {
 		if !seen[s.Addr] {
 			seen[s.Addr] = true
-			s.Ignored = ignored(cfg.Ignore, s)
-			out = append(out, target{Server: s, endpoint: endpoint{name: serverText(s), address: s.Addr.String(), protocol: TCP}})
+			s.Ignored, e.name = ignored(cfg.Ignore, s), serverText(s)
+			out = append(out, target{Server: s, endpoint: e, problem: e.forbidden})
 		}
 	}
 	for _, addr := range cfg.Static {
-		add(Server{Addr: addr})
+		add(Server{Addr: addr}, endpoint{address: addr.String(), protocol: TCP})
 	}
 	var discovery error
 	if cfg.Delegation {
 		var found []Server
 		found, discovery = k.discovered(ctx, cfg)
 		for _, s := range found {
-			add(s)
+			add(s, foundEndpoint(k.opts, cfg, s.Addr, TCP))
 		}
 		if discovery = hold(out, discovery); discovery != nil {
 			out = append(out, target{Server: Server{Name: cfg.Zone}, problem: discovery.Error()})

@@ -23,6 +23,8 @@ type endpoint struct {
 	protocol Protocol
 	tls      *tls.Config
 	signer   *signer
+	// forbidden says why nothing may be sent there; empty when something may.
+	forbidden string
 }
 
 // primaryEndpoint is the update server of a configuration. The error wraps ErrConfig.
@@ -79,6 +81,9 @@ func clientTLS(t *TLSConfig, host string) (*tls.Config, error) {
 // connect opens a connection. Waiting for one of the process's connections to the address counts
 // against ctx alone, connecting against timeout too.
 func connect(ctx context.Context, dial DialFunc, e endpoint, timeout time.Duration) (net.Conn, error) {
+	if e.forbidden != "" {
+		return nil, &forbiddenError{e.forbidden}
+	}
 	release, err := processLimits.acquire(ctx, e.address)
 	if err != nil {
 		return nil, fmt.Errorf("all %d connections to %s are busy: %w", maxConnections, e.address, err)

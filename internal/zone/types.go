@@ -210,6 +210,8 @@ type Health struct {
 	DNSSEC    ZoneDNSSEC
 	// Findings are what is wrong with the zone, the worst first.
 	Findings []health.Finding
+	// Owners is how many TLSA owners were looked at, of those that were swept before.
+	Owners int
 }
 
 // ServerHealth is one authoritative address.

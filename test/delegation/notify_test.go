@@ -96,7 +96,7 @@ func foreign(t *testing.T, parent, child *servers.Primary, resolver *servers.Res
 	}
 	a := zone.NewActor(zone.Config{
 		Zone: childApex, Primary: child.Addr.String(), Protocol: zone.TCP, Static: []netip.AddrPort{child.Addr}, Resolvers: []string{resolver.Addr.String()},
-	}, zone.Options{Dial: dial})
+	}, zone.Options{Dial: dial, Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +37,8 @@ type rig struct {
 	// history of the DS records that were published, each as text.
 	history []string
 	last    delegation.Decision
+	// counted is what the resolver answers while it is watched.
+	counted *tally
 }
 
 // grants are the least that lets the operator's key write the DS records of the child.
@@ -71,17 +72,29 @@ func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
 	return r
 }
 
+// actor is the operator's actor of a zone that it has a trust anchor of.
 func (r *rig) actor(p *servers.Primary, s *servers.Secondary) *zone.Actor {
 	r.Helper()
-	ds, err := dnssec.ParseDS(p.DS, p.Zone)
+	return r.actorBelow(p, s, r.anchor(p.DS, p.Zone), zone.Options{})
+}
+
+func (r *rig) anchor(rdata, owner string) dnssec.Anchor {
+	r.Helper()
+	ds, err := dnssec.ParseDS(rdata, owner)
 	if err != nil {
 		r.Fatal(err)
 	}
+	return ds
+}
+
+// actorBelow is the operator's actor of a zone at or below a trust anchor.
+func (r *rig) actorBelow(p *servers.Primary, s *servers.Secondary, anchor dnssec.Anchor, o zone.Options) *zone.Actor {
+	r.Helper()
 	a := zone.NewActor(zone.Config{
 		Zone: p.Zone, Primary: p.Addr.String(), Protocol: zone.TCP, Static: []netip.AddrPort{p.Addr, s.Addr},
 		TSIG:    &zone.TSIG{Name: p.TSIGName, Algorithm: p.TSIGAlgorithm, Secret: p.TSIGSecret},
-		Anchors: []dnssec.Anchor{ds},
-	}, zone.Options{})
+		Anchors: []dnssec.Anchor{anchor},
+	}, o)
 	r.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -96,7 +109,13 @@ func (r *rig) look() (delegation.Facts, time.Duration) {
 	r.parentActor.SweepDS(childApex, func(s zone.DSSweep) { parents <- s })
 	r.childActor.SweepKeys(func(s zone.KeySweep) { children <- s })
 	p, c := <-parents, <-children
-	return delegation.Facts{Child: childApex, Now: time.Now(), Parents: p.Answers, Children: c.Answers, Mark: r.mark, Policy: r.policy}, p.TTL
+	facts := delegation.Facts{Child: childApex, Now: time.Now(), Parents: p.Answers, Children: c.Answers, Mark: r.mark, Policy: r.policy}
+	if signallers := delegation.Signallers(childApex, p.Answers); len(signallers) > 0 {
+		signals := make(chan []delegation.Signal, 1)
+		r.childActor.SweepSignals(signallers, func(s []delegation.Signal) { signals <- s })
+		facts.Signals = <-signals
+	}
+	return facts, p.TTL
 }
 
 // step looks once, and does what is decided.
@@ -113,12 +132,16 @@ func (r *rig) step() delegation.Decision {
 		return d
 	}
 	results := make(chan zone.Result, 1)
-	r.parentActor.PublishDS(zone.DSChange{Child: childApex, Expect: d.Expect, Want: d.Want, TTL: ttl}, func(result zone.Result) { results <- result })
+	change := zone.DSChange{Child: childApex, Expect: d.Expect, Want: d.Want, Nameservers: d.Nameservers, TTL: ttl}
+	r.parentActor.PublishDS(change, func(result zone.Result) { results <- result })
 	if got := <-results; got.Class != zone.Applied {
 		r.Logf("publish DS: %s: %s", got.Class, got.Message)
 		return d
 	}
 	r.history = append(r.history, text(d.Want))
+	if r.counted != nil {
+		r.counted.mark()
+	}
 	return d
 }
 
@@ -154,58 +177,6 @@ func (r *rig) keys() []uint16 {
 func (r *rig) poke() {
 	if r.child.Make == servers.BIND {
 		r.child.Control("loadkeys", childApex)
-	}
-}
-
-// tally counts what the resolver answered.
-type tally struct {
-	mu                           sync.Mutex
-	asked, secure, insecure, bad int
-	// worst is the first answer that was no address.
-	worst string
-}
-
-// watch asks the resolver ten times a second until stopped.
-func (r *rig) watch() (*tally, func()) {
-	t := &tally{}
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				t.ask(r.resolver.Addr)
-			}
-		}
-	}()
-	return t, sync.OnceFunc(func() { close(done); <-ended })
-}
-
-func (t *tally) ask(at netip.AddrPort) {
-	m, err := servers.Ask(at, host, dns.TypeA, true)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.asked++
-	switch {
-	case err != nil:
-		t.fail("no answer: " + err.Error())
-	case m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0:
-		t.fail(dns.RcodeToString[m.Rcode] + " " + m.String())
-	case m.AuthenticatedData:
-		t.secure++
-	default:
-		t.insecure++
-	}
-}
-
-func (t *tally) fail(what string) {
-	t.bad++
-	if t.worst == "" {
-		t.worst = time.Now().Format("15:04:05.000") + " " + what
 	}
 }
 

@@ -33,7 +33,8 @@ type Options struct {
 	Address string
 	// Records are added to the zone, in presentation form; names relative to the apex.
 	Records []string
-	// Nameservers is the NS set with addresses; default ns1 at Address.
+	// Nameservers is the NS set with addresses; default ns1 at Address. One with an absolute name is of another
+	// zone, which has its address.
 	Nameservers map[string]string
 	// NegativeTTL is the SOA's minimum and TTL in seconds; default 2, so that the denial of the first
 	// record is soon forgotten.
@@ -215,7 +216,10 @@ func (p *Primary) zoneFile() string {
 	}
 	fmt.Fprintf(&b, "$ORIGIN %s\n$TTL %d\n@ %d SOA ns1 hostmaster 1 3600 2 604800 %d\n", p.Zone, ttl, n, n)
 	for name, addr := range p.options.Nameservers {
-		fmt.Fprintf(&b, "@ NS %s\n%s A %s\n", name, name, addr)
+		fmt.Fprintf(&b, "@ NS %s\n", name)
+		if !dns.IsFqdn(name) {
+			fmt.Fprintf(&b, "%s A %s\n", name, addr)
+		}
 	}
 	for _, r := range p.options.Records {
 		fmt.Fprintln(&b, r)

@@ -26,14 +26,15 @@ type Facts struct {
 	// a replay (RFC 7344 section 6.2). Zero when nothing is remembered.
 	Mark time.Time
 	// Signals are what the zone's operators say at _dsboot names under their own (RFC 9615), for all of
-	// Signallers.
+	// Signallers. They count without AcceptInitial alone.
 	Signals []Signal
 	Policy  Policy
 }
 
 // Policy is what the owner of the zone allows.
 type Policy struct {
-	// AcceptInitial are DS records that may begin a chain of trust where the parent has none.
+	// AcceptInitial are the DS records that may begin a chain of trust where the parent has none. When there are any,
+	// no others do, whoever vouches for them.
 	AcceptInitial []*dns.DS
 	// AllowDelete lets the zone take its DS records away (RFC 8078 section 4).
 	AllowDelete bool

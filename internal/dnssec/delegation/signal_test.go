@@ -137,18 +137,30 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestSignalsAreNotNeeded: what the owner of the zone lists begins whatever the name servers say, and rests on no
-// delegation; a list with another key says what is wrong with the signals too.
-func TestSignalsAreNotNeeded(t *testing.T) {
-	s := vouched()
-	s.policy.AcceptInitial, s.signals = dsOf("new"), nil
-	s.servers[1].ns = []string{evil}
-	if d := Decide(s.facts()); d.Action != Begin || d.Nameservers != nil {
-		t.Errorf("got %s, %s with %v: %s", d.Action, d.Reason, d.Nameservers, d.Message)
-	}
-	s.policy.AcceptInitial = dsOf("old")
-	if d := Decide(s.facts()); d.Reason != InitialNotAccepted || !strings.Contains(d.Message, "does not list") || !strings.Contains(d.Message, "child1 for "+evil) {
-		t.Errorf("got %s, %s: %s", d.Action, d.Reason, d.Message)
+// TestTheListGoesBeforeSignals: what the owner of the zone lists begins whatever the name servers say, and rests on no
+// delegation; and nothing else begins, even if all of them vouch for it.
+func TestTheListGoesBeforeSignals(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		list   []*dns.DS
+		change func(*scene)
+		begins bool
+	}{
+		{"the key of the list, for which nobody vouches", dsOf("new"), func(s *scene) { s.signals, s.servers[1].ns = nil, []string{evil} }, true},
+		{"the key of the list, for which all vouch", dsOf("new"), func(*scene) {}, true},
+		{"another key, for which all vouch", dsOf("old"), func(*scene) {}, false},
+		{"a list of several keys, without the one for which all vouch", dsOf("old", "other"), func(*scene) {}, false},
+	} {
+		s := vouched()
+		s.policy.AcceptInitial = c.list
+		c.change(s)
+		d := Decide(s.facts())
+		if d.Nameservers != nil || c.begins && (d.Action != Begin || d.Reason != InitialAccepted) {
+			t.Errorf("%s: %s, %s with %v: %s", c.reason, d.Action, d.Reason, d.Nameservers, d.Message)
+		}
+		if !c.begins && (d.Action != Keep || d.Reason != InitialNotAccepted || !strings.Contains(d.Message, "does not list") || !strings.Contains(d.Message, "only without a list")) {
+			t.Errorf("%s: %s, %s: %s", c.reason, d.Action, d.Reason, d.Message)
+		}
 	}
 }
 

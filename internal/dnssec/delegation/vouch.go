@@ -22,19 +22,23 @@ func (l *look) vouch() *Decision {
 		return &Decision{Action: Keep, Reason: InSync}
 	}
 	l.anchors = l.asked.ds
+	if len(l.Policy.AcceptInitial) > 0 {
+		return l.listed()
+	}
+	if problem := l.signalProblem(); problem != "" {
+		return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s: compare them with the signer's own keys and list them in spec.dnssec.delegation.acceptInitialDS (its name servers do not vouch for them as in RFC 9615: %s)", l.Child, listDS(l.asked.ds), problem)
+	}
+	l.vouched = l.Parents[0].Nameservers
+	return nil
+}
+
+// listed goes by the owner's list alone: who names keys means these and no others, whoever vouches for those.
+func (l *look) listed() *Decision {
 	strange := l.notAccepted()
 	if strange == nil {
 		return nil
 	}
-	signals := l.signalProblem()
-	if signals == "" {
-		l.vouched = l.Parents[0].Nameservers
-		return nil
-	}
-	if len(l.Policy.AcceptInitial) > 0 {
-		return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s, which spec.dnssec.delegation.acceptInitialDS does not list: compare it with the signer's own key, and add it or correct the list (its name servers do not vouch for it as in RFC 9615 either: %s)", l.Child, presentDS(strange), signals)
-	}
-	return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s: compare them with the signer's own keys and list them in spec.dnssec.delegation.acceptInitialDS (its name servers do not vouch for them as in RFC 9615: %s)", l.Child, listDS(l.asked.ds), signals)
+	return keep(InitialNotAccepted, "", "the zone %s has no DS records in its parent and asks for %s, which spec.dnssec.delegation.acceptInitialDS does not list: compare it with the signer's own key, and add it or correct the list; only without a list can the zone's name servers vouch for its keys (RFC 9615)", l.Child, presentDS(strange))
 }
 
 // notAccepted is the first of the DS records asked for that acceptInitialDS does not list, by itself or

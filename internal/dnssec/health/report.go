@@ -69,6 +69,14 @@ func (l *look) gathered() []Finding {
 	return out[:min(len(out), MaxFindings)]
 }
 
+// Join puts findings of two looks together as a report has them: each once, the worst first, at most MaxFindings.
+func Join(a, b []Finding) []Finding {
+	out := slices.Concat(a, b)
+	slices.SortFunc(out, compare)
+	out = slices.Compact(out)
+	return out[:min(len(out), MaxFindings)]
+}
+
 // answering counts the servers that speak for the zone and are not excepted.
 func (l *look) answering() int {
 	n := 0

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/miekg/dns"
 
+	"github.com/dane-operator/dane-operator/internal/crowd"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
@@ -129,44 +129,27 @@ func TestExchanges(t *testing.T) {
 }
 
 // TestLookAt looks at one host, whether or not senders are sent to it.
-// crowd answers nothing, and nobody before as many have asked for addresses as may at once.
-type crowd struct {
-	mu        sync.Mutex
-	here, all int
-	full      chan struct{}
-	once      sync.Once
-}
+// slow answers nothing, and no question for addresses before as many are asked as may be at once.
+type slow struct{ *crowd.Crowd }
 
-func (c *crowd) Lookup(ctx context.Context, _ string, qtype uint16) dnssec.Result {
+func (s slow) Lookup(ctx context.Context, _ string, qtype uint16) dnssec.Result {
 	if qtype != dns.TypeA {
 		return dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData}
 	}
-	c.mu.Lock()
-	if c.here++; c.here == hostsAtOnce {
-		c.once.Do(func() { close(c.full) })
-	}
-	c.all = max(c.all, c.here)
-	c.mu.Unlock()
-	select {
-	case <-c.full:
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.here--
+	s.Join(ctx)
 	return dnssec.Result{}
 }
 
 // TestLookAtSeveral: hosts whose servers are silent do not wait for each other, and come in their order.
 func TestLookAtSeveral(t *testing.T) {
-	c := &crowd{full: make(chan struct{})}
+	c := slow{crowd.New(hostsAtOnce)}
 	var hosts []string
 	for i := range 3 * hostsAtOnce {
 		hosts = append(hosts, fmt.Sprintf("mx%d.example.net", i))
 	}
 	d := LookAt(t.Context(), c, "example.org", 0, hosts, usesThree)
-	if c.all != hostsAtOnce || len(d.Hosts) != len(hosts) {
-		t.Errorf("%d hosts of %d, %d at once, want %d", len(d.Hosts), len(hosts), c.all, hostsAtOnce)
+	if n := c.Most(); n != hostsAtOnce || len(d.Hosts) != len(hosts) {
+		t.Errorf("%d hosts of %d, %d at once, want %d", len(d.Hosts), len(hosts), n, hostsAtOnce)
 	}
 	for i, h := range d.Hosts {
 		if h.Name != hosts[i] {
