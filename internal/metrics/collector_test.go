@@ -119,7 +119,9 @@ func TestMetricsLint(t *testing.T) {
 // TestUnreadableCache wants a scrape to fail that would otherwise show no MailDomain at all.
 func TestUnreadableCache(t *testing.T) {
 	broken := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
-		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return errors.New("no cache") },
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+			return errors.New("no cache")
+		},
 	}).Build()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics.Collector{Reader: broken})
