@@ -65,6 +65,17 @@ func words(all []explanation) []string {
 
 var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`)
 
+// plainText writes links out: the page that they lead to stands behind their text, unless it is that.
+func plainText(text string) string {
+	return markdownLink.ReplaceAllStringFunc(text, func(link string) string {
+		parts := markdownLink.FindStringSubmatch(link)
+		if parts[1] == parts[2] {
+			return parts[1]
+		}
+		return parts[1] + " (" + parts[2] + ")"
+	})
+}
+
 // writeExplanation writes each section about a word, whatever its case.
 func writeExplanation(out io.Writer, word string) error {
 	found := false
@@ -73,7 +84,7 @@ func writeExplanation(out io.Writer, word string) error {
 			if found {
 				fmt.Fprintln(out)
 			}
-			fmt.Fprintf(out, "%s\n\n%s\n", e.heading, markdownLink.ReplaceAllString(e.text, "$1 ($2)"))
+			fmt.Fprintf(out, "%s\n\n%s\n", e.heading, plainText(e.text))
 			found = true
 		}
 	}

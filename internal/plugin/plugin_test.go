@@ -58,7 +58,7 @@ func rolling() *v1alpha1.MailDomain {
 	}, {Hostname: "mx2.example.net"}}
 	now, next := strings.Repeat("1a", 32), strings.Repeat("2b", 32)
 	md.Status.Conditions = []metav1.Condition{
-		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "all is well"},
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "All is well"},
 		{Type: v1alpha1.ConditionRolloverSafe, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSafe},
 		{Type: v1alpha1.ConditionRolloverInProgress, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonWaitingForCaches},
 	}
@@ -171,7 +171,7 @@ func run(args ...string) (string, error) {
 func TestExplain(t *testing.T) {
 	for word, want := range map[string][]string{
 		"waitingforcaches":   {"What to do: "},
-		"Ready":              {"Condition Ready", "all is well"},
+		"Ready":              {"Condition Ready", "All is well"},
 		"SignatureExpired":   {"Critical."},
 		"DANESendersMayFail": {"RolloverSafe", "strategies.md"},
 	} {

@@ -74,8 +74,8 @@ func until(at, now time.Time) string {
 	}
 }
 
-// clock is an instant as people write it, in UTC as in the status.
-func clock(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
+// stamp is an instant as people write it, in UTC as in the status.
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
 
 // section prints a heading of a part.
 func section(out io.Writer, format string, args ...any) {

@@ -3,6 +3,7 @@ package plugin
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -103,15 +104,9 @@ func writeDomains(out io.Writer, list []v1alpha1.MailDomain, namespaces bool, no
 	var rows [][]string
 	for i := range list {
 		md := &list[i]
-		waits, at := "", ""
-		if next := md.Status.NextTransition; next != nil {
-			waits = next.Action
-			if !next.Time.IsZero() {
-				at = until(next.Time.Time, now)
-			}
-		}
 		for j := range md.Spec.MailServers {
 			host := md.Spec.MailServers[j].Hostname
+			waits, at := nextOf(md, host, now)
 			row := []string{
 				md.Name, host, conditionWord(md, v1alpha1.ConditionReady), conditionWord(md, v1alpha1.ConditionRolloverSafe),
 				reasonOf(md, v1alpha1.ConditionRolloverInProgress), senders(md, host), waits, at,
@@ -123,6 +118,24 @@ func writeDomains(out io.Writer, list []v1alpha1.MailDomain, namespaces bool, no
 		}
 	}
 	return table(out, headings, rows)
+}
+
+// nextOf is what a host waits for next, and how far that is: what another host of the domain waits for does not
+// concern it.
+func nextOf(md *v1alpha1.MailDomain, host string, now time.Time) (action, at string) {
+	next := md.Status.NextTransition
+	if next == nil {
+		return "", ""
+	}
+	for i := range md.Spec.MailServers {
+		if other := md.Spec.MailServers[i].Hostname; other != host && strings.HasPrefix(next.Action, other+": ") {
+			return "", ""
+		}
+	}
+	if !next.Time.IsZero() {
+		at = until(next.Time.Time, now)
+	}
+	return strings.TrimPrefix(next.Action, host+": "), at
 }
 
 func conditionWord(md *v1alpha1.MailDomain, conditionType string) string {
@@ -234,5 +247,5 @@ func timeText(at *metav1.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return clock(at.Time)
+	return stamp(at.Time)
 }

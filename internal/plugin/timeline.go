@@ -84,7 +84,7 @@ func writeTimeline(out io.Writer, steps []step, now time.Time) error {
 	said := false
 	here := func() {
 		if !said {
-			rows, said = append(rows, []string{clock(now), "", "*", "now"}), true
+			rows, said = append(rows, []string{stamp(now), "", "*", "now"}), true
 		}
 	}
 	for _, s := range steps {
@@ -95,7 +95,7 @@ func writeTimeline(out io.Writer, steps []step, now time.Time) error {
 			rows = append(rows, []string{"", "", "?", s.what})
 			continue
 		}
-		rows = append(rows, []string{clock(s.at), until(s.at, now), yesNo(s.at.After(now), " ", "x"), s.what})
+		rows = append(rows, []string{stamp(s.at), until(s.at, now), yesNo(s.at.After(now), " ", "x"), s.what})
 	}
 	here()
 	return table(out, []string{"Time", "When", "Done", "Rollover"}, rows)

@@ -85,7 +85,7 @@ func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {
 	}
 	section(out, "DNSSEC: %s", orNone(string(dz.Status.DNSSEC.State)))
 	if at := dz.Status.DNSSEC.SignaturesExpire; !at.IsZero() {
-		fmt.Fprintf(out, "The first signature runs out %s (%s).\n", until(at.Time, now), clock(at.Time))
+		fmt.Fprintf(out, "The first signature runs out %s (%s).\n", until(at.Time, now), stamp(at.Time))
 	}
 	for _, ds := range dz.Status.DNSSEC.DS {
 		fmt.Fprintf(out, "DS %s\n", ds)
