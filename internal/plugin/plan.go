@@ -75,17 +75,33 @@ func (k *kube) runPlan(ctx context.Context, files *resource.FilenameOptions) err
 	return err
 }
 
-// planOne has the API server default and check the object, and writes what it would come to.
-func (k *kube) planOne(ctx context.Context, c client.Client, info *resource.Info) error {
+// checked is the object as the API server would store it: with defaults, and found right. One that is there already
+// keeps its status, by which the plan is compared.
+func checked(ctx context.Context, c client.Client, info *resource.Info) (*v1alpha1.MailDomain, error) {
 	object, ok := info.Object.(*unstructured.Unstructured)
 	if !ok {
-		return fmt.Errorf("%s is no object: %T", info.Source, info.Object)
-	}
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.DryRunAll, client.FieldOwner(fieldOwner), client.ForceOwnership); err != nil {
-		return fmt.Errorf("%s: %w", info.Source, err)
+		return nil, fmt.Errorf("not an object: %T", info.Object)
 	}
 	md := &v1alpha1.MailDomain{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, md); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, md, true); err != nil {
+		return nil, err
+	}
+	stored := &v1alpha1.MailDomain{}
+	err := c.Get(ctx, client.ObjectKeyFromObject(md), stored)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, err
+	}
+	if err != nil {
+		return md, c.Create(ctx, md, client.DryRunAll, client.FieldOwner(fieldOwner))
+	}
+	stored.Spec = md.Spec
+	return stored, c.Update(ctx, stored, client.DryRunAll, client.FieldOwner(fieldOwner))
+}
+
+// planOne writes what an object of a manifest would come to.
+func (k *kube) planOne(ctx context.Context, c client.Client, info *resource.Info) error {
+	md, err := checked(ctx, c, info)
+	if err != nil {
 		return fmt.Errorf("%s: %w", info.Source, err)
 	}
 	fmt.Fprintf(k.Out, "MailDomain %s/%s of %s, strategy %s: a new key is served %s after every name server shows it, at the earliest\n",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -35,6 +36,9 @@ func (o output) object(out io.Writer, object runtime.Object) (bool, error) {
 	printer, err := o.ToPrinter()
 	if err != nil {
 		return true, err
+	}
+	if *o.OutputFormat == "name" && meta.IsListType(object) {
+		return true, meta.EachListItem(object, func(item runtime.Object) error { return printer.PrintObj(item, out) })
 	}
 	return true, printer.PrintObj(object, out)
 }

@@ -58,7 +58,7 @@ func TestAlerts(t *testing.T) {
 	promtool(t, dir, "test", "rules", "alerts.yaml")
 }
 
-var named = regexp.MustCompile(`(?:alert|alertname): (DANE\w+)`)
+var named = regexp.MustCompile(`(?:alert: |alertname=")(DANE\w+)`)
 
 // TestEveryAlertIsTried fails when no rule test wants an alert to come.
 func TestEveryAlertIsTried(t *testing.T) {
