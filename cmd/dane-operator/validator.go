@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dane-operator/dane-operator/controllers"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
@@ -41,7 +42,7 @@ func (v *validators) of(anchors []dnssec.Anchor) zone.Resolver {
 	made, ok := v.made[key]
 	if !ok {
 		v.room()
-		made = &validator{Validator: resolve.Validator(v.options.resolvers, anchors)}
+		made = &validator{Validator: resolve.Validator(v.options.resolvers, anchors, time.Now)}
 		v.made[key] = made
 	}
 	v.uses++

@@ -110,7 +110,7 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
 			return out, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
 		}
 	}
-	out.Resolver = resolve.Validator(o.resolvers, anchors)
+	out.Resolver = resolve.Validator(o.resolvers, anchors, k.now)
 	if !o.noConnect {
 		helo := o.helo
 		if helo == "" {

@@ -20,9 +20,9 @@ const exchangeTimeout = 2 * time.Second
 // Validator makes what validates from trust anchors down. It asks the recursive servers (HOST:PORT) that are
 // named, if any, and never believes them. Otherwise it iterates from the root servers, or, where none gives signed
 // answers, asks the system's resolvers. Servers have been checked with CheckServer.
-func Validator(servers []string, anchors []dnssec.Anchor) *dnssec.Validator {
+func Validator(servers []string, anchors []dnssec.Anchor, now func() time.Time) *dnssec.Validator {
 	config := dnssec.Config{
-		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout}, Now: time.Now,
+		Anchors: anchors, Transport: &dnssec.Network{Timeout: exchangeTimeout}, Now: now,
 		Stubs: map[string][]netip.AddrPort{".": dnssec.RootServers()},
 	}
 	switch {
