@@ -15,8 +15,8 @@ FUZZTIME ?= 1m
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
 
-build: ## Build the operator into bin/.
-	CGO_ENABLED=0 go build -trimpath -o bin/dane-operator ./cmd/dane-operator
+build: ## Build the operator and the kubectl plugin into bin/.
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/dane-operator ./cmd/kubectl-dane
 
 generate: ## Generate deepcopy code, CRDs and the ClusterRole, and the chart's copies of them.
 	$(gen) object paths=./api/...

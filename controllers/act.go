@@ -90,10 +90,12 @@ func (r *MailDomainReconciler) publish(run *domainRun, h *hostRun) {
 		if !o.Write || at.end != o.End || at.client == nil || !r.observer.beginPublish(h.key, o.Name, run.now) {
 			continue
 		}
-		name := o.Name
+		name, began := o.Name, r.Clock.Now()
 		change := zone.Change{Owner: cmp.Or(at.end, name), Expect: o.Expect, Want: o.Records, TTL: h.facts.Policy.TTL}
 		at.client.Publish(change, func(result zone.Result) {
-			r.observer.endPublish(h.key, name, result, r.Clock.Now())
+			now := r.Clock.Now()
+			r.counts.Update(string(result.Class), now.Sub(began))
+			r.observer.endPublish(h.key, name, result, now)
 			if !r.startSweep(h, name, false) {
 				r.observer.wake(h.key.domain)
 			}
@@ -120,7 +122,7 @@ func (r *MailDomainReconciler) actOnCertificate(ctx context.Context, run *domain
 	case v1alpha1.StrategyStage:
 		return r.copyServing(ctx, run, h, ref, c)
 	case v1alpha1.StrategyGate:
-		if wantsStandby(run.md) {
+		if run.md.Spec.Rollover.KeepsStandbyKey() {
 			return r.keepStandby(ctx, run, c)
 		}
 	case v1alpha1.StrategyFollow:
@@ -186,7 +188,7 @@ func (c *certificateFacts) compromised(md *v1alpha1.MailDomain) bool {
 // keepsKey says whether a renewal of a Certificate would bring the same key again.
 func keepsKey(md *v1alpha1.MailDomain, crt *cmapi.Certificate) bool {
 	pk := crt.Spec.PrivateKey
-	return pk != nil && pk.RotationPolicy == cmapi.RotationPolicyNever && !wantsStandby(md)
+	return pk != nil && pk.RotationPolicy == cmapi.RotationPolicyNever && !md.Spec.Rollover.KeepsStandbyKey()
 }
 
 // emergencyDue says whether a renewal may be started: after one that failed, cert-manager waits an

@@ -48,11 +48,12 @@ func Assemble(s Surroundings, o Options) *Parts {
 	if o.Beside != nil {
 		pool.beside = o.Beside
 	}
+	pool.counts = o.Counts
 	senders := newSenderWatch(o, obs, s.WakeDomain)
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
-			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events,
+			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, counts: o.Counts,
 			settings: settings{unknownHistory: o.UnknownHistory},
 			keys:     keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
 			standby:  standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
@@ -63,7 +64,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 			newClient: o.NewZoneClient, trust: o.Trust, resolvers: o.Resolvers, wake: s.WakeZone,
 			wakeDomains: func(z types.NamespacedName, zone string) { wakeDomains(s.Client, s.WakeDomain, z, zone) },
 		},
-		Requests: &GateReconciler{Client: s.Client, Clock: o.Clock, events: s.Events, keeper: keeper},
+		Requests: &GateReconciler{Client: s.Client, Clock: o.Clock, events: s.Events, counts: o.Counts, keeper: keeper},
 		outside:  &outside{registry: registry, stop: func() { pool.stop(); senders.stop() }},
 	}
 }

@@ -83,7 +83,7 @@ func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alph
 	} else {
 		r.readRequests(ctx, &b, requests)
 	}
-	if wantsStandby(md) {
+	if md.Spec.Rollover.KeepsStandbyKey() {
 		r.readStandby(ctx, &b)
 	}
 	return f, nil

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -27,6 +28,7 @@ type GateReconciler struct {
 	client.Client
 	Clock  clock.PassiveClock
 	events events.EventRecorder
+	counts *metrics.Events
 	keeper gatekeeper
 }
 
@@ -161,6 +163,7 @@ func (r *GateReconciler) approve(ctx context.Context, cr *cmapi.CertificateReque
 		}
 		return ignoreConflict(client.IgnoreNotFound(err))
 	}
+	r.counts.Approved(now.Sub(cr.CreationTimestamp.Time))
 	for i := range domains {
 		r.events.Eventf(&domains[i], cr, corev1.EventTypeNormal, "KeyDeployed", "Approve", "CertificateRequest %s with key %s was approved", cr.Name, shortKey(spki))
 		r.keeper.wake(client.ObjectKeyFromObject(&domains[i]))

@@ -16,6 +16,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
 // MailDomainReconciler keeps the records, keys and requests of MailDomains in step.
@@ -25,6 +26,7 @@ type MailDomainReconciler struct {
 	live      client.Reader
 	Clock     clock.PassiveClock
 	events    events.EventRecorder
+	counts    *metrics.Events
 	settings  settings
 	keys      keyReader
 	standby   standbyStore

@@ -16,6 +16,7 @@ var (
 	zoneLabels        = []string{"namespace", "dnszone", "zone"}
 	signaturesExpire  = prometheus.NewDesc("dane_operator_zone_signatures_expire_timestamp_seconds", "Unix time at which the first signature runs out that a server of the zone showed.", zoneLabels, nil)
 	zoneFindings      = prometheus.NewDesc("dane_operator_zone_findings", "Findings in status.dnssec.findings of a DNSZone, by severity.", append(zoneLabels[:3:3], "severity"), nil)
+	zoneFinding       = prometheus.NewDesc("dane_operator_zone_finding", "Findings in status.dnssec.findings of a DNSZone, by code; absent while there is none of a code.", append(zoneLabels[:3:3], "code"), nil)
 	trustUsable       = prometheus.NewDesc("dane_operator_trust_anchors_usable", "Whether the file of --trust-anchors, as it is now, can be used: 1, or 0 while the trust anchors before it count.", nil, nil)
 	findingSeverities = []health.Severity{health.Critical, health.Warning, health.Notice}
 
@@ -45,6 +46,7 @@ func registerMetrics(collectors ...prometheus.Collector) error {
 func (c zoneCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- signaturesExpire
 	out <- zoneFindings
+	out <- zoneFinding
 	out <- trustUsable
 }
 
@@ -63,9 +65,13 @@ func (c zoneCollector) Collect(out chan<- prometheus.Metric) {
 		if at := e.health.DNSSEC.SignaturesExpire; !at.IsZero() {
 			out <- prometheus.MustNewConstMetric(signaturesExpire, prometheus.GaugeValue, float64(at.Unix()), labels...)
 		}
-		count := map[health.Severity]int{}
+		count, codes := map[health.Severity]int{}, map[health.Code]int{}
 		for _, f := range e.health.Findings {
 			count[f.Severity]++
+			codes[f.Code]++
+		}
+		for code, n := range codes {
+			out <- prometheus.MustNewConstMetric(zoneFinding, prometheus.GaugeValue, float64(n), append(labels[:3:3], string(code))...)
 		}
 		for _, severity := range findingSeverities {
 			out <- prometheus.MustNewConstMetric(zoneFindings, prometheus.GaugeValue, float64(count[severity]), append(labels, string(severity))...)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
@@ -91,6 +92,7 @@ type proberPool struct {
 	clock    clock.PassiveClock
 	observer *observer
 	slots    chan struct{}
+	counts   *metrics.Events
 	// beside runs a round beside the reconcilers.
 	beside func(func())
 	// ctx ends when stop is called: the operator stops.
@@ -116,8 +118,17 @@ func (p *proberPool) start(job probeJob) {
 			return
 		}
 		round, probes := p.round(job)
+		p.count(probes)
 		p.observer.endProbe(job.key, round, probes)
 	})
+}
+
+func (p *proberPool) count(probes []endpointProbe) {
+	for _, e := range probes {
+		for _, r := range e.results {
+			p.counts.Probe(string(r.Outcome))
+		}
+	}
 }
 
 // round connects to every endpoint once per key type.

@@ -17,6 +17,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/sendercheck"
 )
 
 // This file looks up what senders do with mail for a MailDomain.
@@ -163,11 +164,11 @@ func (j senderJob) look(ctx context.Context, r *asker, probes *observer, now fun
 	ground := newSoundness(j, r)
 	for port, hosts := range ports {
 		judge := func(host, _ string, names []string, records []senderview.Record) (int, []senderview.Endpoint) {
-			var known []endpointProbe
+			var known []sendercheck.Probed
 			if probed[host] {
-				known = probes.probesOf(hostKey{domain: j.name, host: host})
+				known = probedOf(probes.probesOf(hostKey{domain: j.name, host: host}))
 			}
-			return judged(known, port, names, records, now())
+			return sendercheck.Judge(known, port, names, records, now())
 		}
 		d := senderview.LookAt(ctx, r, j.domain, uint16(port), hosts, judge) //nolint:gosec // the schema limits ports to 65535
 		views, named := make([]senderview.HostView, len(hosts)), make([]bool, len(hosts))

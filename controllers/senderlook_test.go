@@ -17,6 +17,7 @@ import (
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/sendercheck"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -170,7 +171,7 @@ func TestJudged(t *testing.T) {
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			probes := []endpointProbe{{address: "192.0.2.1", port: 25, results: row.results}, {address: "192.0.2.1", port: 465, results: []probe.Result{shows(two)}}}
-			usable, endpoints := judged(probes, 25, []string{"mx1.example.com"}, row.records, paceNow)
+			usable, endpoints := sendercheck.Judge(probedOf(probes), 25, []string{"mx1.example.com"}, row.records, paceNow)
 			var got []senderview.Presented
 			why := ""
 			for _, e := range endpoints {

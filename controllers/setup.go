@@ -9,6 +9,7 @@ import (
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -24,6 +25,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -51,6 +53,8 @@ type Options struct {
 	ParallelProbes int
 	// Random makes standby keys; nil is the system's own.
 	Random io.Reader
+	// Counts counts what happens; nil counts nothing.
+	Counts *metrics.Events
 	// Beside runs a probe round beside the reconcilers; nil starts a goroutine for each.
 	Beside func(func())
 }
@@ -84,6 +88,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	var domains, zones, requests wakeup
+	o.Counts = metrics.NewEvents()
 	parts := Assemble(Surroundings{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("dane-operator"),
 		WakeDomain: domains.add, WakeZone: zones.add, WakeRequest: requests.add,
@@ -97,7 +102,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := parts.Requests.setup(mgr, &requests, o); err != nil {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
-	if err := registerMetrics(zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders}); err != nil {
+	collectors := []prometheus.Collector{
+		zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders},
+		metrics.Collector{Reader: mgr.GetClient()}, o.Counts,
+	}
+	if err := registerMetrics(collectors...); err != nil {
 		return err
 	}
 	if o.Trust != nil {

@@ -21,11 +21,6 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-// wantsStandby says whether a standby key is kept for the Certificates of md.
-func wantsStandby(md *v1alpha1.MailDomain) bool {
-	return md.Spec.Rollover.Strategy == v1alpha1.StrategyGate && md.Spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled
-}
-
 // standbySecretName is where the standby key of a Certificate is kept. The name is fixed, so that
 // two operators, or one that was killed, can never make two keys.
 func standbySecretName(certificate string) string { return certificate + "-dane-standby" }

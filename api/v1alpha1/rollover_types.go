@@ -42,6 +42,11 @@ type RolloverSpec struct {
 	CompromisedKeys []SPKIDigest `json:"compromisedKeys,omitempty"`
 }
 
+// KeepsStandbyKey says whether the key of the next renewal is kept, published beforehand.
+func (r *RolloverSpec) KeepsStandbyKey() bool {
+	return r.Strategy == StrategyGate && r.StandbyKey != StandbyDisabled
+}
+
 // SPKIDigest is the SHA-256 digest of a public key (SPKI) in hex.
 // +kubebuilder:validation:MaxLength=64
 // +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Fa-f]{64}$')",message="spec.rollover.compromisedKeys: want the SHA-256 digest of the public key as 64 hex digits, as status.mailServers[].keys[].spkiSHA256 shows it"

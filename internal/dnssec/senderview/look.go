@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -80,6 +82,26 @@ func LookAt(ctx context.Context, r Resolver, name string, port uint16, hosts []s
 // know another tree of zones.
 func Apex(ctx context.Context, r Resolver, zone string) dnssec.Result {
 	return r.Lookup(ctx, dns.Fqdn(zone), dns.TypeSOA)
+}
+
+// Addresses are those of a host as senders find them, each once; aliases are followed.
+func Addresses(ctx context.Context, r Resolver, host string) []netip.Addr {
+	var out []netip.Addr
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		for _, rr := range r.Lookup(ctx, dns.Fqdn(host), qtype).RRs {
+			var ip net.IP
+			switch rr := rr.(type) {
+			case *dns.A:
+				ip = rr.A
+			case *dns.AAAA:
+				ip = rr.AAAA
+			}
+			if addr, ok := netip.AddrFromSlice(ip); ok && !slices.Contains(out, addr.Unmap()) {
+				out = append(out, addr.Unmap())
+			}
+		}
+	}
+	return out
 }
 
 func lookMX(ctx context.Context, r Resolver, name string, port uint16) Domain {

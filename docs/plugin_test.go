@@ -1,0 +1,61 @@
+package docs_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/dane-operator/dane-operator/internal/plugin"
+)
+
+var (
+	ofPlugin = regexp.MustCompile("(?m)^- `kubectl dane ([a-z]+)")
+	aFlag    = regexp.MustCompile("`[^`]*--([a-z-]+)[^`]*`")
+	shown    = regexp.MustCompile("(?ms)^```\n(.*?)^```")
+)
+
+// TestPageOfPluginIsComplete: kubectl-dane.md tells of every command, and of no other; the rollover that it shows is
+// what the command writes.
+func TestPageOfPluginIsComplete(t *testing.T) {
+	text, err := os.ReadFile("kubectl-dane.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	told := map[string]bool{}
+	for _, found := range ofPlugin.FindAllStringSubmatch(page, -1) {
+		told[found[1]] = true
+	}
+	flags := map[string]bool{}
+	root := plugin.New(genericiooptions.NewTestIOStreamsDiscard(), time.Now)
+	root.PersistentFlags().VisitAll(func(f *pflag.Flag) { flags[f.Name] = true })
+	for _, cmd := range root.Commands() {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { flags[f.Name] = true })
+		if !told[cmd.Name()] {
+			t.Errorf("kubectl-dane.md does not tell of %s", cmd.Name())
+		}
+		delete(told, cmd.Name())
+	}
+	for _, found := range aFlag.FindAllStringSubmatch(page, -1) {
+		if !flags[found[1]] {
+			t.Errorf("no command has the flag --%s", found[1])
+		}
+	}
+	for name := range told {
+		t.Errorf("kubectl-dane.md tells of %s, which is no command", name)
+	}
+	written, err := os.ReadFile("../internal/plugin/testdata/status.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(shown.FindStringSubmatch(page)[1]) {
+		if !strings.Contains(string(written), line) {
+			t.Errorf("the command does not write %q", line)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+func examineAPI(ctx context.Context, c client.Client, _ time.Time) []finding {
+	var list v1alpha1.MailDomainList
+	switch err := c.List(ctx, &list, client.Limit(1)); {
+	case meta.IsNoMatchError(err):
+		return []finding{{broken, "the CRDs of dane-operator", "they are not installed: kubectl apply -k config/default, or helm install"}}
+	case err != nil:
+		return unread("MailDomains", err)
+	}
+	return []finding{{fine, "the CRDs of dane-operator", ""}}
+}
+
+// leaseName is that of the leader's lease, in whatever namespace.
+const leaseName = "dane-operator.mail.dane-operator.io"
+
+func examineLease(ctx context.Context, c client.Client, now time.Time) []finding {
+	var list coordinationv1.LeaseList
+	if err := c.List(ctx, &list, client.MatchingFields{"metadata.name": leaseName}); err != nil {
+		return unread("the lease of the operator", err)
+	}
+	if len(list.Items) == 0 {
+		return []finding{{warning, "the operator", "no replica has ever led: is its Deployment there? (Without --leader-elect there is no lease.)"}}
+	}
+	var out []finding
+	for _, l := range list.Items {
+		what := fmt.Sprintf("the operator in namespace %s", l.Namespace)
+		// Three renewals may be missed before another replica takes over.
+		if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil ||
+			now.Sub(l.Spec.RenewTime.Time) > 3*time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {
+			out = append(out, finding{broken, what, "no replica leads: kubectl get pods -n " + l.Namespace})
+			continue
+		}
+		out = append(out, finding{fine, what, ""})
+	}
+	return out
+}
+
+// accountInGate finds the account that a gate policy lets pass.
+var accountInGate = regexp.MustCompile(`system:serviceaccount:[a-z0-9.-]+:[a-z0-9.-]+`)
+
+// gates are the policies that heed the annotation of the gate, by name, with the account that each lets pass.
+func gates(ctx context.Context, c client.Client) (map[string]string, error) {
+	var policies admissionv1.ValidatingAdmissionPolicyList
+	if err := c.List(ctx, &policies); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, p := range policies.Items {
+		text := ""
+		for _, m := range p.Spec.MatchConditions {
+			text += m.Expression + "\n"
+		}
+		if strings.Contains(text, v1alpha1.GateAnnotation) {
+			out[p.Name] = accountInGate.FindString(text)
+		}
+	}
+	return out, nil
+}
+
+func examineGate(ctx context.Context, c client.Client, _ time.Time) []finding {
+	found, err := gates(ctx, c)
+	if err != nil {
+		return unread("the gate policy", err)
+	}
+	if len(found) == 0 {
+		return []finding{{broken, "the gate policy", "no ValidatingAdmissionPolicy heeds " + v1alpha1.GateAnnotation + ": with strategy Gate anybody may approve a key too early; apply config/policy"}}
+	}
+	var bindings admissionv1.ValidatingAdmissionPolicyBindingList
+	if err := c.List(ctx, &bindings); err != nil {
+		return unread("the bindings of the gate policy", err)
+	}
+	for _, b := range bindings.Items {
+		if _, ok := found[b.Spec.PolicyName]; ok && slices.Contains(b.Spec.ValidationActions, admissionv1.Deny) {
+			return []finding{{fine, "the gate policy " + b.Spec.PolicyName, ""}}
+		}
+	}
+	return []finding{{broken, "the gate policy", "no ValidatingAdmissionPolicyBinding with the action Deny binds it; apply config/policy"}}
+}
+
+// needed are rights without which a rollover stands still.
+var needed = []authorizationv1.ResourceAttributes{
+	{Verb: "approve", Group: "cert-manager.io", Resource: "signers"},
+	{Verb: "update", Group: "cert-manager.io", Resource: "certificaterequests", Subresource: "status"},
+	{Verb: "patch", Group: "cert-manager.io", Resource: "certificates"},
+	{Verb: "get", Resource: "secrets"},
+	{Verb: "update", Resource: "secrets"},
+	{Verb: "update", Group: v1alpha1.GroupVersion.Group, Resource: "maildomains", Subresource: "status"},
+}
+
+// examineRights asks for those of the account that the gate policy lets pass.
+func examineRights(ctx context.Context, c client.Client, _ time.Time) []finding {
+	found, err := gates(ctx, c)
+	if err != nil || len(found) == 0 {
+		return nil // said before
+	}
+	var out []finding
+	for _, account := range found {
+		var missing []string
+		for _, right := range needed {
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: account, ResourceAttributes: &right}}
+			if err := c.Create(ctx, review); err != nil {
+				return unread("the rights of "+account, err)
+			}
+			if !review.Status.Allowed {
+				missing = append(missing, strings.TrimSuffix(right.Verb+" "+right.Resource+"/"+right.Subresource, "/"))
+			}
+		}
+		if len(missing) > 0 {
+			out = append(out, finding{broken, "the rights of " + account, "it may not " + strings.Join(missing, ", ") + ": apply config/rbac"})
+		} else {
+			out = append(out, finding{fine, "the rights of " + account, ""})
+		}
+	}
+	return out
+}
+
+func examineCertManager(ctx context.Context, c client.Client, _ time.Time) []finding {
+	crd := &metav1.PartialObjectMetadata{}
+	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	if err := c.Get(ctx, client.ObjectKey{Name: "certificates.cert-manager.io"}, crd); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			return []finding{{broken, "cert-manager", "it is not installed"}}
+		}
+		return unread("the CRDs of cert-manager", err)
+	}
+	return []finding{{fine, strings.TrimSpace("cert-manager " + crd.Labels["app.kubernetes.io/version"]), ""}}
+}
+
+func examineZones(ctx context.Context, c client.Client, _ time.Time) []finding {
+	var list v1alpha1.DNSZoneList
+	if err := c.List(ctx, &list); err != nil {
+		return unread("DNSZones", err)
+	}
+	var out []finding
+	for i := range list.Items {
+		dz := &list.Items[i]
+		what := fmt.Sprintf("DNSZone %s/%s", dz.Namespace, dz.Name)
+		condition := meta.FindStatusCondition(dz.Status.Conditions, v1alpha1.ConditionReady)
+		switch {
+		case condition == nil:
+			out = append(out, finding{unclear, what, "the operator has not looked at it yet"})
+		case condition.Status == metav1.ConditionTrue:
+			out = append(out, finding{fine, what, ""})
+		default:
+			out = append(out, finding{broken, what, condition.Reason + ": " + condition.Message})
+		}
+	}
+	return out
+}
+
+// examineDomains looks for what only a person can mend, and for a port 25 that is blocked.
+func examineDomains(ctx context.Context, c client.Client, _ time.Time) []finding {
+	var list v1alpha1.MailDomainList
+	if err := c.List(ctx, &list); err != nil {
+		return unread("MailDomains", err)
+	}
+	var out []finding
+	reached, silent := 0, 0
+	for i := range list.Items {
+		md := &list.Items[i]
+		if stalled := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionStalled); stalled != nil && stalled.Status == metav1.ConditionTrue {
+			out = append(out, finding{broken, fmt.Sprintf("MailDomain %s/%s", md.Namespace, md.Name), stalled.Reason + ": " + stalled.Message})
+		}
+		for _, s := range md.Status.MailServers {
+			for _, e := range s.Endpoints {
+				switch {
+				case e.Port != 25:
+				case e.SPKISHA256 != "":
+					reached++
+				default:
+					silent++
+				}
+			}
+		}
+	}
+	switch {
+	case reached > 0:
+		out = append(out, finding{fine, fmt.Sprintf("port 25: %d of %d addresses show a certificate", reached, reached+silent), ""})
+	case silent > 0:
+		out = append(out, finding{warning, fmt.Sprintf("port 25: none of %d addresses shows a certificate", silent),
+			"networks often block it: let the operator's pods connect to port 25, probe a Service (probe.serviceRef), or switch probes off and vouch for the servers yourself (probe.mode)"})
+	}
+	return out
+}

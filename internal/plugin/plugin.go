@@ -1,0 +1,133 @@
+// Package plugin is the kubectl plugin "kubectl dane". Its commands read objects with the rights of whoever calls
+// them, turn them into text by pure functions, and print them as kubectl prints: a table, or with -o the
+// object itself.
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// kube is how a command reaches the cluster, and where it prints.
+type kube struct {
+	genericiooptions.IOStreams
+	flags *genericclioptions.ConfigFlags
+	now   func() time.Time
+}
+
+// New makes the command.
+func New(streams genericiooptions.IOStreams, now func() time.Time) *cobra.Command {
+	k := &kube{IOStreams: streams, flags: genericclioptions.NewConfigFlags(true), now: now}
+	cmd := &cobra.Command{
+		Use:   "kubectl-dane",
+		Short: "See what dane-operator does, and mail domains as senders with DANE see them",
+		Long: `kubectl dane shows the mail domains that dane-operator looks after: whether senders are safe, what a
+rollover waits for and until when, and what is wrong with a zone.`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl dane"},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.SetIn(streams.In)
+	cmd.SetOut(streams.Out)
+	cmd.SetErr(streams.ErrOut)
+	k.flags.AddFlags(cmd.PersistentFlags())
+	cmd.AddCommand(k.status(), k.check(), k.zone(), k.records(), k.plan(), k.rollover(), k.doctor(), k.explain())
+	return cmd
+}
+
+// verdict is the end of a command that worked and found something wrong: the exit code says so, and all that there is
+// to say has been printed.
+type verdict struct{ code int }
+
+func (verdict) Error() string { return "" }
+
+// ExitCode is what the process of a command ends with: 0, 1 where the command failed, and what else
+// its help says.
+func ExitCode(err error) int {
+	var found verdict
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &found):
+		return found.code
+	}
+	return 1
+}
+
+// client makes a client with the rights of whoever calls.
+func (k *kube) client() (client.Client, error) {
+	config, err := k.flags.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	return client.New(config, client.Options{Scheme: scheme})
+}
+
+// namespace is that of the command line or of the kubeconfig.
+func (k *kube) namespace() (string, error) {
+	name, _, err := k.flags.ToRawKubeConfigLoader().Namespace()
+	return name, err
+}
+
+// mailDomain reads one object by its name, or by the domain that it is of.
+func (k *kube) mailDomain(ctx context.Context, name string) (client.Client, *v1alpha1.MailDomain, error) {
+	c, err := k.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	namespace, err := k.namespace()
+	if err != nil {
+		return nil, nil, err
+	}
+	var list v1alpha1.MailDomainList
+	if err := c.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		return nil, nil, err
+	}
+	for _, fits := range []func(*v1alpha1.MailDomain) bool{
+		func(md *v1alpha1.MailDomain) bool { return md.Name == name },
+		func(md *v1alpha1.MailDomain) bool { return md.Spec.Domain == name },
+	} {
+		for i := range list.Items {
+			if fits(&list.Items[i]) {
+				return c, &list.Items[i], nil
+			}
+		}
+	}
+	return nil, nil, fmt.Errorf("no MailDomain in namespace %s is called %q or has that domain; see kubectl dane status", namespace, name)
+}
+
+// completeDomains offers the names of MailDomains to a shell.
+func (k *kube) completeDomains(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var out []string
+	if c, err := k.client(); err == nil {
+		namespace, _ := k.namespace()
+		var list v1alpha1.MailDomainList
+		if err := c.List(cmd.Context(), &list, client.InNamespace(namespace)); err == nil {
+			for i := range list.Items {
+				out = append(out, cobra.CompletionWithDesc(list.Items[i].Name, list.Items[i].Spec.Domain))
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}

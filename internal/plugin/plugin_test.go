@@ -1,0 +1,218 @@
+package plugin
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+// golden compares a text with a file of testdata, which -update writes.
+func golden(t *testing.T, name string, write func(io.Writer) error) {
+	t.Helper()
+	var got bytes.Buffer
+	if err := write(&got); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, &got, want)
+	}
+}
+
+// noon is when everything here is looked at.
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func hours(n int) *metav1.Time { return &metav1.Time{Time: noon.Add(time.Duration(n) * time.Hour)} }
+
+// rolling is a mail domain whose new key waits for caches.
+func rolling() *v1alpha1.MailDomain {
+	md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "example"}}
+	md.Spec.Domain = "example.com"
+	md.Spec.Rollover.Strategy = v1alpha1.StrategyGate
+	md.Spec.TLSA.TTL = 3600
+	md.Spec.MailServers = []v1alpha1.MailServer{{
+		Hostname: "mx1.example.com", Ports: []v1alpha1.MailServerPort{{Port: 25}, {Port: 465}},
+		Certificates: []v1alpha1.CertificateReference{{Name: "mx1"}},
+	}, {Hostname: "mx2.example.net"}}
+	now, next := strings.Repeat("1a", 32), strings.Repeat("2b", 32)
+	md.Status.Conditions = []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "All is well"},
+		{Type: v1alpha1.ConditionRolloverSafe, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSafe},
+		{Type: v1alpha1.ConditionRolloverInProgress, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonWaitingForCaches},
+	}
+	md.Status.NextTransition = &v1alpha1.Transition{Time: hours(1), Action: "mx1.example.com: key 2b2b2b2b2b2b2b2b of Certificate mx1 is deployed"}
+	md.Status.MailServers = []v1alpha1.MailServerStatus{{
+		Hostname:   "mx1.example.com",
+		SenderView: &v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderDANE, Message: "Mail is authenticated."},
+		Keys: []v1alpha1.KeyStatus{
+			{SPKISHA256: now, Certificate: "mx1", Role: v1alpha1.RoleCurrent, Visibility: v1alpha1.VisibilityOmnipresent, Since: hours(-900), NotAfter: hours(700), Records: []string{"3 1 1 " + now}},
+			{SPKISHA256: next, Certificate: "mx1", Role: v1alpha1.RoleNext, Visibility: v1alpha1.VisibilityRumoured, Since: hours(-2), DeployableAt: hours(1), Records: []string{"3 1 1 " + next}},
+			{SPKISHA256: strings.Repeat("3c", 32), Certificate: "mx1", Role: v1alpha1.RolePrevious, Visibility: v1alpha1.VisibilityUnretentive, Since: hours(-900), GoneSince: hours(-880), RemovableAt: hours(-860), Records: []string{"3 1 1 " + strings.Repeat("3c", 32)}},
+		},
+		ForeignRecords: []string{"2 1 1 " + strings.Repeat("4d", 32)},
+		Versions: []v1alpha1.VersionStatus{
+			{Owner: "_25._tcp.mx1.example.com.", TTL: 3600, FirstSeen: hours(-860), LastSeen: hours(-1), Records: []string{"3 1 1 " + now}},
+			{Owner: "_25._tcp.mx1.example.com.", TTL: 3600, FirstSeen: hours(-2), Open: true, Records: []string{"3 1 1 " + now, "3 1 1 " + next}},
+		},
+		Aliases:     []v1alpha1.AliasStatus{{Owner: "_465._tcp.mx1.example.com.", End: "tlsa.example.org."}},
+		Nameservers: []v1alpha1.NameserverSync{{Name: "ns1.example.com", Address: "192.0.2.1:53", InSync: true}, {Address: "192.0.2.2:53", Message: "shows the records of before"}},
+		Endpoints: []v1alpha1.EndpointStatus{
+			{Address: "192.0.2.25", Port: 25, Verified: true, SPKISHA256: now}, {Address: "192.0.2.26", Port: 25, Message: "the connection timed out"},
+			{Address: "192.0.2.27", Port: 25, SPKISHA256: next, Message: "presents another key"},
+		},
+	}}
+	return md
+}
+
+// TestStatusOfOne compares what is written of a mail domain in the middle of a rollover.
+func TestStatusOfOne(t *testing.T) {
+	golden(t, "status.txt", func(out io.Writer) error { return writeDomain(out, rolling(), noon) })
+}
+
+// TestStatusOfMany compares the list of mail domains, one of which waits for what has no known end and one of which
+// was never looked at.
+func TestStatusOfMany(t *testing.T) {
+	waiting := rolling()
+	waiting.Name, waiting.Spec.MailServers = "waiting", waiting.Spec.MailServers[:1]
+	waiting.Status.NextTransition = &v1alpha1.Transition{Action: "mx1.example.com: a certificate is waited for"}
+	fresh := rolling()
+	fresh.Name, fresh.Status = "new", v1alpha1.MailDomainStatus{}
+	golden(t, "list.txt", func(out io.Writer) error {
+		return writeDomains(out, []v1alpha1.MailDomain{*rolling(), *waiting, *fresh}, true, noon)
+	})
+}
+
+// TestTimelineOfAWait wants what has no known end to come last, after now.
+func TestTimelineOfAWait(t *testing.T) {
+	md := rolling()
+	md.Status.NextTransition = &v1alpha1.Transition{Action: "mx1.example.com: name server ns2 is waited for"}
+	steps := timeline(md, &md.Status.MailServers[0])
+	if last := steps[len(steps)-1]; !last.at.IsZero() || !strings.Contains(last.what, "ns2") {
+		t.Errorf("the last step is %+v", last)
+	}
+	if !slices.IsSortedFunc(steps[:len(steps)-1], func(a, b step) int { return a.at.Compare(b.at) }) {
+		t.Errorf("the steps are not in the order of time: %+v", steps)
+	}
+	md.Status.NextTransition.Action = "mx2.example.net: something else"
+	for _, s := range timeline(md, &md.Status.MailServers[0]) {
+		if s.at.IsZero() {
+			t.Errorf("mx1 is said to wait for %s", s.what)
+		}
+	}
+}
+
+// TestZone compares what is written of a zone.
+func TestZone(t *testing.T) {
+	dz := &v1alpha1.DNSZone{ObjectMeta: metav1.ObjectMeta{Namespace: "dns", Name: "example"}}
+	dz.Spec.Zone = "example.com"
+	dz.Status.Serial = 42
+	dz.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "all is well"}}
+	dz.Status.Nameservers = []v1alpha1.ZoneNameserverStatus{{Name: "ns1.example.com", Address: "192.0.2.1:53", Serial: 42, Reachable: true}, {Address: "192.0.2.2:53", Message: "timed out"}}
+	dz.Status.DNSSEC = v1alpha1.ZoneDNSSECStatus{State: v1alpha1.DNSSECStateSecure, DS: []string{"1 13 2 00"}, SignaturesExpire: hours(100)}
+	if !healthy(dz) {
+		t.Error("a zone that is Ready and has no findings is not healthy")
+	}
+	dz.Status.DNSSEC.Findings = []v1alpha1.ZoneFinding{{Code: "SingleServer", Severity: v1alpha1.FindingWarning, Message: "one server alone"}}
+	if !healthy(dz) {
+		t.Error("a warning makes a zone unhealthy")
+	}
+	golden(t, "zone.txt", func(out io.Writer) error { return writeZone(out, dz, noon) })
+	dz.Status.DNSSEC.Findings[0].Severity = v1alpha1.FindingCritical
+	if healthy(dz) {
+		t.Error("a critical finding leaves a zone healthy")
+	}
+}
+
+// TestRecords compares the records to put in DNS by hand: with those of others, and without those taken out.
+func TestRecords(t *testing.T) {
+	sets := recordSets(rolling())
+	golden(t, "records.txt", func(out io.Writer) error { writeZoneFile(out, sets); return nil })
+	golden(t, "nsupdate.txt", func(out io.Writer) error { writeNsupdate(out, sets); return nil })
+	none := rolling()
+	none.Status.MailServers[0].Keys = nil
+	if sets := recordSets(none); len(sets) > 0 {
+		t.Errorf("without keys there are %v", sets)
+	}
+}
+
+// run runs the command as a shell does.
+func run(args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, func() time.Time { return noon })
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+// TestExplain wants a word to be explained whatever its case, a word with two meanings to have both, and one that
+// nobody uses to be told apart.
+func TestExplain(t *testing.T) {
+	for word, want := range map[string][]string{
+		"waitingforcaches":   {"What to do: "},
+		"Ready":              {"Condition Ready", "All is well"},
+		"SignatureExpired":   {"Critical."},
+		"DANESendersMayFail": {"RolloverSafe", "strategies.md"},
+	} {
+		out, err := run("explain", word)
+		if err != nil {
+			t.Errorf("%s: %v", word, err)
+		}
+		for _, text := range want {
+			if !strings.Contains(out, text) {
+				t.Errorf("%s does not tell of %q:\n%s", word, text, out)
+			}
+		}
+		if strings.Contains(out, "](") {
+			t.Errorf("%s: links are left as they are written:\n%s", word, out)
+		}
+	}
+	if _, err := run("explain", "Nonsense"); err == nil || !strings.Contains(err.Error(), "WaitingForCaches") {
+		t.Errorf("a word that nobody uses: %v", err)
+	}
+}
+
+// TestHelpTeaches wants every command to say what it does, and to have an example where it has flags of its own.
+func TestHelpTeaches(t *testing.T) {
+	for _, cmd := range New(genericiooptions.NewTestIOStreamsDiscard(), time.Now).Commands() {
+		if cmd.Short == "" || len(cmd.Long) < 80 {
+			t.Errorf("%s says too little of itself", cmd.Name())
+		}
+		out, err := run(cmd.Name(), "--help")
+		if err != nil || !strings.Contains(out, "kubectl dane "+cmd.Name()) {
+			t.Errorf("%s --help: %v\n%s", cmd.Name(), err, out)
+		}
+	}
+}
+
+// TestExitCodes wants what was found to differ from what failed.
+func TestExitCodes(t *testing.T) {
+	unsafe := rolling()
+	unsafe.Status.Conditions[1].Status = metav1.ConditionFalse
+	for want, err := range map[int]error{0: judge([]v1alpha1.MailDomain{*rolling()}), 1: io.EOF, 2: judge([]v1alpha1.MailDomain{*rolling(), *unsafe})} {
+		if got := ExitCode(err); got != want {
+			t.Errorf("%v: exit code %d, want %d", err, got, want)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// output is the flag -o of kubectl: json, yaml, name and so on.
+type output struct{ *genericclioptions.PrintFlags }
+
+func newOutput(cmd *cobra.Command) output {
+	scheme := runtime.NewScheme()
+	_ = v1alpha1.AddToScheme(scheme) // cannot fail: the types are fixed
+	o := output{genericclioptions.NewPrintFlags("").WithTypeSetter(scheme)}
+	o.AddFlags(cmd)
+	return o
+}
+
+// object prints an object where -o asks for that, and says whether it did.
+func (o output) object(out io.Writer, object runtime.Object) (bool, error) {
+	if *o.OutputFormat == "" {
+		return false, nil
+	}
+	printer, err := o.ToPrinter()
+	if err != nil {
+		return true, err
+	}
+	if *o.OutputFormat == "name" && meta.IsListType(object) {
+		return true, meta.EachListItem(object, func(item runtime.Object) error { return printer.PrintObj(item, out) })
+	}
+	return true, printer.PrintObj(object, out)
+}
+
+// table prints rows below their headings as kubectl does.
+func table(out io.Writer, headings []string, rows [][]string) error {
+	t := &metav1.Table{}
+	for _, h := range headings {
+		t.ColumnDefinitions = append(t.ColumnDefinitions, metav1.TableColumnDefinition{Name: h, Type: "string"})
+	}
+	for _, row := range rows {
+		var cells []any
+		for _, c := range row {
+			cells = append(cells, orNone(c))
+		}
+		t.Rows = append(t.Rows, metav1.TableRow{Cells: cells})
+	}
+	return printers.NewTablePrinter(printers.PrintOptions{}).PrintObj(t, out)
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// until says how far an instant is away, as kubectl says ages.
+func until(at, now time.Time) string {
+	switch left := at.Sub(now); {
+	case left > 0:
+		return "in " + duration.HumanDuration(left)
+	case left > -time.Second:
+		return "now"
+	default:
+		return duration.HumanDuration(-left) + " ago"
+	}
+}
+
+// stamp is an instant as people write it, in UTC as in the status.
+func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
+
+// section prints a heading of a part.
+func section(out io.Writer, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	fmt.Fprintf(out, "\n%s\n%s\n", text, strings.Repeat("-", len(text)))
+}

@@ -1,0 +1,251 @@
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// status is "kubectl dane status".
+func (k *kube) status() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "status [DOMAIN]",
+		Short: "Show mail domains, or the rollover of one",
+		Long: `status lists the MailDomains of a namespace. With the name of one, or the domain that it is of, it shows each of
+its mail servers: the keys and what caches know of them, what happened and what comes next, and what the name
+servers and the mail servers showed.
+
+The exit code is 0 if all that was shown is safe and Ready, and 2 if something is not.`,
+		Example: `  # every mail domain of the cluster
+  kubectl dane status -A
+
+  # what the rollover of one waits for
+  kubectl dane status example.com`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: k.completeDomains,
+	}
+	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list those of all namespaces")
+	o := newOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return k.listDomains(cmd, o, all)
+		}
+		_, md, err := k.mailDomain(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if done, err := o.object(k.Out, md); done || err != nil {
+			return err
+		}
+		if err := writeDomain(k.Out, md, k.now()); err != nil {
+			return err
+		}
+		return judge([]v1alpha1.MailDomain{*md})
+	}
+	return cmd
+}
+
+func (k *kube) listDomains(cmd *cobra.Command, o output, all bool) error {
+	c, err := k.client()
+	if err != nil {
+		return err
+	}
+	var in []client.ListOption
+	if !all {
+		namespace, err := k.namespace()
+		if err != nil {
+			return err
+		}
+		in = append(in, client.InNamespace(namespace))
+	}
+	var list v1alpha1.MailDomainList
+	if err := c.List(cmd.Context(), &list, in...); err != nil {
+		return err
+	}
+	if done, err := o.object(k.Out, &list); done || err != nil {
+		return err
+	}
+	if len(list.Items) == 0 {
+		fmt.Fprintln(k.ErrOut, "No MailDomains found.")
+		return nil
+	}
+	if err := writeDomains(k.Out, list.Items, all, k.now()); err != nil {
+		return err
+	}
+	return judge(list.Items)
+}
+
+// judge is the exit code for what was shown.
+func judge(list []v1alpha1.MailDomain) error {
+	for i := range list {
+		conditions := list[i].Status.Conditions
+		if !meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) || !meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRolloverSafe) {
+			return verdict{2}
+		}
+	}
+	return nil
+}
+
+// writeDomains writes a line for each mail server.
+func writeDomains(out io.Writer, list []v1alpha1.MailDomain, namespaces bool, now time.Time) error {
+	headings := []string{"Name", "Host", "Ready", "Safe", "Phase", "Senders", "Waiting For", "Until"}
+	if namespaces {
+		headings = append([]string{"Namespace"}, headings...)
+	}
+	var rows [][]string
+	for i := range list {
+		md := &list[i]
+		for j := range md.Spec.MailServers {
+			host := md.Spec.MailServers[j].Hostname
+			waits, at := nextOf(md, host, now)
+			row := []string{
+				md.Name, host, conditionWord(md, v1alpha1.ConditionReady), conditionWord(md, v1alpha1.ConditionRolloverSafe),
+				reasonOf(md, v1alpha1.ConditionRolloverInProgress), senders(md, host), waits, at,
+			}
+			if namespaces {
+				row = append([]string{md.Namespace}, row...)
+			}
+			rows = append(rows, row)
+		}
+	}
+	return table(out, headings, rows)
+}
+
+// nextOf is what a host waits for next, and how far that is: what another host of the domain waits for does not
+// concern it.
+func nextOf(md *v1alpha1.MailDomain, host string, now time.Time) (action, at string) {
+	next := md.Status.NextTransition
+	if next == nil {
+		return "", ""
+	}
+	for i := range md.Spec.MailServers {
+		if other := md.Spec.MailServers[i].Hostname; other != host && strings.HasPrefix(next.Action, other+": ") {
+			return "", ""
+		}
+	}
+	if !next.Time.IsZero() {
+		at = until(next.Time.Time, now)
+	}
+	return strings.TrimPrefix(next.Action, host+": "), at
+}
+
+func conditionWord(md *v1alpha1.MailDomain, conditionType string) string {
+	if c := meta.FindStatusCondition(md.Status.Conditions, conditionType); c != nil {
+		return string(c.Status)
+	}
+	return string(metav1.ConditionUnknown)
+}
+
+func reasonOf(md *v1alpha1.MailDomain, conditionType string) string {
+	if c := meta.FindStatusCondition(md.Status.Conditions, conditionType); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
+// senders is what senders with DANE do with mail for a host.
+func senders(md *v1alpha1.MailDomain, host string) string {
+	if s := serverStatus(md, host); s != nil && s.SenderView != nil {
+		return string(s.SenderView.Verdict)
+	}
+	return ""
+}
+
+func serverStatus(md *v1alpha1.MailDomain, host string) *v1alpha1.MailServerStatus {
+	for i := range md.Status.MailServers {
+		if md.Status.MailServers[i].Hostname == host {
+			return &md.Status.MailServers[i]
+		}
+	}
+	return nil
+}
+
+// writeDomain writes all that is known of one mail domain.
+func writeDomain(out io.Writer, md *v1alpha1.MailDomain, now time.Time) error {
+	fmt.Fprintf(out, "MailDomain %s/%s of %s, strategy %s\n\n", md.Namespace, md.Name, md.Spec.Domain, md.Spec.Rollover.Strategy)
+	var rows [][]string
+	for _, c := range md.Status.Conditions {
+		rows = append(rows, []string{c.Type, string(c.Status), c.Reason, c.Message})
+	}
+	if err := table(out, []string{"Condition", "Status", "Reason", "Message"}, rows); err != nil {
+		return err
+	}
+	for i := range md.Status.MailServers {
+		if err := writeServer(out, md, &md.Status.MailServers[i], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus, now time.Time) error {
+	section(out, "%s", s.Hostname)
+	if s.SenderView != nil {
+		fmt.Fprintf(out, "Senders: %s. %s\n", s.SenderView.Verdict, s.SenderView.Message)
+	}
+	var keys [][]string
+	for _, k := range s.Keys {
+		keys = append(keys, []string{short(k.SPKISHA256), k.Certificate, string(k.Role), string(k.Visibility), timeText(k.NotAfter)})
+	}
+	if err := table(out, []string{"Key", "Certificate", "Role", "Caches", "Expires"}, keys); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	if err := writeTimeline(out, timeline(md, s), now); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return writeEvidence(out, s)
+}
+
+// writeEvidence writes what name servers and mail servers showed.
+func writeEvidence(out io.Writer, s *v1alpha1.MailServerStatus) error {
+	var rows [][]string
+	for _, n := range s.Nameservers {
+		rows = append(rows, []string{"name server", joined(n.Name, n.Address), yesNo(n.InSync, "in sync", "out of sync"), n.Message})
+	}
+	for _, e := range s.Endpoints {
+		state := yesNo(e.Verified, "matches", "does not match")
+		if e.SPKISHA256 == "" && !e.Verified {
+			state = "not known"
+		}
+		rows = append(rows, []string{"endpoint", fmt.Sprintf("%s port %d", e.Address, e.Port), state, e.Message})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return table(out, []string{"Evidence", "Address", "State", "Message"}, rows)
+}
+
+func joined(name, address string) string {
+	if name == "" {
+		return address
+	}
+	return name + " " + address
+}
+
+func yesNo(is bool, yes, no string) string {
+	if is {
+		return yes
+	}
+	return no
+}
+
+// short is enough of a key's digest to know it by.
+func short(spki string) string { return spki[:min(16, len(spki))] }
+
+func timeText(at *metav1.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return stamp(at.Time)
+}

@@ -1,0 +1,107 @@
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// zone is "kubectl dane zone".
+func (k *kube) zone() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "zone NAME",
+		Short: "Show what is wrong with a zone",
+		Long: `zone shows a DNSZone, by its name or by that of the zone: its conditions, its name servers, its DNSSEC state and
+delegation, and the findings, the worst first. kubectl dane explain CODE tells what to do about one.
+
+The exit code is 0 if the zone is Ready and has no critical finding, and 2 if not.`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	o := newOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		dz, err := k.dnsZone(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		if done, err := o.object(k.Out, dz); done || err != nil {
+			return err
+		}
+		if err := writeZone(k.Out, dz, k.now()); err != nil {
+			return err
+		}
+		if !healthy(dz) {
+			return verdict{2}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (k *kube) dnsZone(cmd *cobra.Command, name string) (*v1alpha1.DNSZone, error) {
+	c, err := k.client()
+	if err != nil {
+		return nil, err
+	}
+	namespace, err := k.namespace()
+	if err != nil {
+		return nil, err
+	}
+	var list v1alpha1.DNSZoneList
+	if err := c.List(cmd.Context(), &list, client.InNamespace(namespace)); err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if dz := &list.Items[i]; dz.Name == name || dz.Spec.Zone == name {
+			return dz, nil
+		}
+	}
+	return nil, fmt.Errorf("no DNSZone in namespace %s is called %q or has that zone; see kubectl get dnszones", namespace, name)
+}
+
+func healthy(dz *v1alpha1.DNSZone) bool {
+	for _, f := range dz.Status.DNSSEC.Findings {
+		if f.Severity == v1alpha1.FindingCritical {
+			return false
+		}
+	}
+	return meta.IsStatusConditionTrue(dz.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {
+	fmt.Fprintf(out, "DNSZone %s/%s of %s, serial %d\n\n", dz.Namespace, dz.Name, dz.Spec.Zone, dz.Status.Serial)
+	var rows [][]string
+	for _, c := range dz.Status.Conditions {
+		rows = append(rows, []string{c.Type, string(c.Status), c.Reason, c.Message})
+	}
+	if err := table(out, []string{"Condition", "Status", "Reason", "Message"}, rows); err != nil {
+		return err
+	}
+	section(out, "DNSSEC: %s", orNone(string(dz.Status.DNSSEC.State)))
+	if at := dz.Status.DNSSEC.SignaturesExpire; !at.IsZero() {
+		fmt.Fprintf(out, "The first signature runs out %s (%s).\n", until(at.Time, now), stamp(at.Time))
+	}
+	for _, ds := range dz.Status.DNSSEC.DS {
+		fmt.Fprintf(out, "DS %s\n", ds)
+	}
+	section(out, "Name servers")
+	rows = nil
+	for _, n := range dz.Status.Nameservers {
+		rows = append(rows, []string{joined(n.Name, n.Address), yesNo(n.Reachable, "answers", "does not answer"), fmt.Sprint(n.Serial), n.Message})
+	}
+	if err := table(out, []string{"Address", "State", "Serial", "Message"}, rows); err != nil {
+		return err
+	}
+	section(out, "Findings: %d", len(dz.Status.DNSSEC.Findings))
+	rows = nil
+	for _, f := range dz.Status.DNSSEC.Findings {
+		rows = append(rows, []string{string(f.Severity), f.Code, f.Server, f.Message})
+	}
+	return table(out, []string{"Severity", "Code", "Server", "Message"}, rows)
+}

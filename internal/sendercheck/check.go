@@ -1,0 +1,134 @@
+// Package sendercheck finds out how senders with DANE see a mail domain: what they look up (senderview) is looked up,
+// the mail servers are connected to (probe), and what they present is judged by their records (tlsa).
+package sendercheck
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/probe"
+)
+
+// Checker looks at mail domains from where it runs.
+type Checker struct {
+	// Resolver validates what it looks up.
+	Resolver senderview.Resolver
+	// Prober connects to mail servers; nil connects to none, and they are supposed to present what they should.
+	Prober probe.Prober
+	Now    func() time.Time
+	// Progress is told what begins; nil when nobody listens.
+	Progress func(what string)
+}
+
+// Report is what was found.
+type Report struct {
+	Domain  string             `json:"domain"`
+	Verdict senderview.Verdict `json:"verdict"`
+	Message string             `json:"message,omitempty"`
+	Hosts   []HostReport       `json:"hosts,omitempty"`
+}
+
+// HostReport is what was found of one mail server.
+type HostReport struct {
+	Host    string             `json:"host"`
+	Verdict senderview.Verdict `json:"verdict"`
+	Message string             `json:"message,omitempty"`
+	// Base is the TLSA base domain, where there are TLSA records that count.
+	Base string `json:"tlsaBaseDomain,omitempty"`
+	// Records are the TLSA records there, in presentation form.
+	Records   []string         `json:"records,omitempty"`
+	Endpoints []EndpointReport `json:"endpoints,omitempty"`
+}
+
+// EndpointReport is what one address presented.
+type EndpointReport struct {
+	Address   string               `json:"address"`
+	Presented senderview.Presented `json:"presented"`
+	Reason    string               `json:"reason,omitempty"`
+}
+
+// smtpPort is where mail is delivered.
+const smtpPort = 25
+
+// Check looks at a domain as a sender does that wants to deliver to it at a port; 0 is 25. What fails is part
+// of the report.
+func (c Checker) Check(ctx context.Context, domain string, port uint16) Report {
+	if port == 0 {
+		port = smtpPort
+	}
+	at := &looking{Checker: c, ctx: ctx, port: port, records: map[string][]string{}, endpoints: map[string][]EndpointReport{}}
+	at.say("looking up " + domain)
+	d := senderview.Look(ctx, c.Resolver, domain, port, at.judge)
+	view := senderview.View(d)
+	out := Report{Domain: view.Domain, Verdict: view.Verdict, Message: view.Message}
+	for _, h := range view.Hosts {
+		key := h.Host + " " + h.Base
+		out.Hosts = append(out.Hosts, HostReport{
+			Host: h.Host, Verdict: h.Verdict, Message: h.Message, Base: h.Base,
+			Records: at.records[key], Endpoints: at.endpoints[key],
+		})
+	}
+	return out
+}
+
+// looking is one check. What the judge was shown is kept for the report.
+type looking struct {
+	Checker
+	ctx       context.Context
+	port      uint16
+	records   map[string][]string
+	endpoints map[string][]EndpointReport
+}
+
+func (l *looking) say(what string) {
+	if l.Progress != nil {
+		l.Progress(what)
+	}
+}
+
+// judge connects to a host for whose base domain there are secure TLSA records.
+func (l *looking) judge(host, base string, names []string, found []senderview.Record) (int, []senderview.Endpoint) {
+	key := host + " " + base
+	for _, r := range recordsOf(found) {
+		l.records[key] = append(l.records[key], r.String())
+	}
+	usable, endpoints := Judge(l.probe(host, base), int32(l.port), names, found, l.Now())
+	for _, e := range endpoints {
+		l.endpoints[key] = append(l.endpoints[key], EndpointReport{Address: e.Address, Presented: e.Presented, Reason: e.Reason})
+	}
+	return usable, endpoints
+}
+
+// probe connects to every address of a host, once for each type of key.
+func (l *looking) probe(host, base string) []Probed {
+	if l.Prober == nil {
+		return nil
+	}
+	l.say("connecting to " + host)
+	addrs := senderview.Addresses(l.ctx, l.Resolver, host)
+	out := make([]Probed, len(addrs))
+	var all sync.WaitGroup
+	for i, addr := range addrs {
+		all.Go(func() { out[i] = l.probeAddress(base, addr) })
+	}
+	all.Wait()
+	return out
+}
+
+func (l *looking) probeAddress(base string, addr netip.Addr) Probed {
+	p := Probed{Address: addr.String(), Port: int32(l.port)}
+	for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
+		// Whoever calls may connect from here to wherever he likes: no policy of ours stands between.
+		result := l.Prober.Probe(l.ctx, probe.Target{
+			Host: base, Addr: netip.AddrPortFrom(addr, l.port), Protocol: probe.SMTP, KeyType: keyType, Trusted: true,
+		})
+		p.Results = append(p.Results, result)
+		if result.Outcome == probe.Unreachable || result.Outcome == probe.Forbidden {
+			break
+		}
+	}
+	return p
+}
