@@ -90,14 +90,14 @@ func (r *MailDomainReconciler) publish(run *domainRun, h *hostRun) {
 		if !o.Write || at.end != o.End || at.client == nil || !r.observer.beginPublish(h.key, o.Name, run.now) {
 			continue
 		}
-		name, began := o.Name, r.Clock.Now()
+		name, began, l := o.Name, r.Clock.Now(), h.lookout()
 		change := zone.Change{Owner: cmp.Or(at.end, name), Expect: o.Expect, Want: o.Records, TTL: h.facts.Policy.TTL}
 		at.client.Publish(change, func(result zone.Result) {
 			now := r.Clock.Now()
 			r.counts.Update(string(result.Class), now.Sub(began))
-			r.observer.endPublish(h.key, name, result, now)
-			if !r.startSweep(h, name, false) {
-				r.observer.wake(h.key.domain)
+			r.observer.endPublish(l.key, name, result, now)
+			if !r.startSweep(l, name, false) {
+				r.observer.wake(l.key.domain)
 			}
 		})
 	}

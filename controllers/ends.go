@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -102,13 +103,35 @@ func (w *world) zoneToAsk(namespace string, home *v1alpha1.DNSZone, name string)
 	return nil
 }
 
-// route says where the names are asked for that the aliases of a host lead to.
-func (r *MailDomainReconciler) route(namespace string, w *world, h *hostRun) func(string) (station, string) {
-	home := h.zone
+// lookout is what a sweep of an owner of a host needs. Thousands may wait for their turn: it keeps nothing of the look at
+// the host that it comes from.
+type lookout struct {
+	key hostKey
+	// namespace of the MailDomain, and its labels.
+	namespace string
+	labels    map[string]string
+	// home is the zone of the host.
+	home station
+}
+
+func (h *hostRun) lookout() lookout {
+	return lookout{key: h.key, namespace: h.key.domain.Namespace, labels: h.labels, home: station{name: client.ObjectKeyFromObject(h.zone), client: h.entry.client}}
+}
+
+// route says where the names are asked for that the aliases of a host lead to. It reads the cache when it is asked.
+func (r *MailDomainReconciler) route(l lookout) func(string) (station, string) {
 	return func(name string) (station, string) {
-		z := w.zoneToAsk(namespace, home, name)
+		w := &world{zones: newCachedZones(context.Background(), r.Client), namespaceLabels: map[string]map[string]string{l.namespace: l.labels}}
+		home := w.zones.named(l.home.name)
+		if home == nil {
+			return station{}, fmt.Sprintf("leads to %s, and DNSZone %s of its owner is gone", name, l.home.name)
+		}
+		z := w.zoneToAsk(l.namespace, home, name)
+		if err := w.zones.failure(); err != nil {
+			return station{}, fmt.Sprintf("leads to %s, and it could not be read which zone that is in: %v", name, err)
+		}
 		if z == nil {
-			return station{}, fmt.Sprintf("leads to %s, which is in no zone that namespace %s may use", name, namespace)
+			return station{}, fmt.Sprintf("leads to %s, which is in no zone that namespace %s may use", name, l.namespace)
 		}
 		at := client.ObjectKeyFromObject(z)
 		entry, _ := r.zones.get(at)

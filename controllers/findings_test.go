@@ -175,6 +175,9 @@ func TestMetricsOfZones(t *testing.T) {
 		"dane_operator_zone_findings example mail Warning example.com.":                    2,
 		"dane_operator_zone_findings example mail Notice example.com.":                     0,
 		"dane_operator_trust_anchors_usable":                                               0,
+		"dane_operator_zone_finding NoTCP example mail example.com.":                       1,
+		"dane_operator_zone_finding NoUDP example mail example.com.":                       1,
+		"dane_operator_zone_finding SignatureExpired example mail example.com.":            1,
 	}
 	if len(got) != len(want) {
 		t.Errorf("%v", got)

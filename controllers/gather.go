@@ -124,7 +124,7 @@ func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w
 	if err := r.readCertificates(ctx, run, h, r.keys); err != nil || h.refused != nil && !h.refusedEnd {
 		return err
 	}
-	h.route = r.route(run.md.Namespace, w, h)
+	h.labels = w.namespaceLabels[run.md.Namespace]
 	entry, ok := r.zones.get(types.NamespacedName{Namespace: h.zone.Namespace, Name: h.zone.Name})
 	h.entry = entry
 	if !ok || entry.client == nil {

@@ -33,11 +33,11 @@ type hostRun struct {
 	ends map[string]ending
 	// linked are the zones beside its own that answers for its owners come through.
 	linked []linkedZone
-	// route finds the zone to ask for a name that an alias leads to.
-	route func(name string) (station, string)
-	zone  *v1alpha1.DNSZone
-	entry zoneEntry
-	certs []*certificateFacts
+	// labels are those of the namespace.
+	labels map[string]string
+	zone   *v1alpha1.DNSZone
+	entry  zoneEntry
+	certs  []*certificateFacts
 	// missing are the names of Certificates that do not exist.
 	missing []string
 	view    hostView

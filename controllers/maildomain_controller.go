@@ -205,7 +205,7 @@ func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Dura
 		due := p.due(run.now, lastSweepEnd(seen), p.owners[i])
 		if due <= 0 {
 			atRest := !lastSweepEnd(seen).IsZero() && p.owners[i] >= p.idle
-			r.startSweep(h, o.Name, atRest)
+			r.startSweep(h.lookout(), o.Name, atRest)
 			due = p.due(run.now, run.now, p.owners[i]) // an answer that is new wakes us earlier
 		}
 		wait = min(wait, max(due, retrySoon))
@@ -229,7 +229,7 @@ func (r *MailDomainReconciler) observeEnds(run *domainRun, h *hostRun) time.Dura
 	const pace = 15 * time.Second
 	for _, o := range h.decision.Owners {
 		if dueIn(run.now, lastSweepEnd(h.view.owners[o.Name]), pace) <= 0 {
-			r.startSweep(h, o.Name, false)
+			r.startSweep(h.lookout(), o.Name, false)
 		}
 	}
 	return 5 * time.Second
@@ -237,12 +237,11 @@ func (r *MailDomainReconciler) observeEnds(run *domainRun, h *hostRun) time.Dura
 
 // startSweep begins a sweep of an owner, whose end wakes the MailDomain; later says that nobody waits for
 // it. It says no while one is under way.
-func (r *MailDomainReconciler) startSweep(h *hostRun, owner string, later bool) bool {
-	begun := r.observer.beginSweep(h.key, owner)
+func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) bool {
+	begun := r.observer.beginSweep(l.key, owner)
 	if begun {
-		p := &pursuit{route: h.route, later: later}
-		home := station{name: client.ObjectKeyFromObject(h.zone), client: h.entry.client}
-		p.follow(home, owner, 0, func(t trail) { r.observer.endSweep(h.key, owner, t) })
+		p := &pursuit{route: r.route(l), later: later}
+		p.follow(l.home, owner, 0, func(t trail) { r.observer.endSweep(l.key, owner, t) })
 	}
 	return begun
 }

@@ -91,36 +91,69 @@ type proberPool struct {
 	prober   probe.Prober
 	clock    clock.PassiveClock
 	observer *observer
-	slots    chan struct{}
 	counts   *metrics.Events
+	// parallel is how many rounds are under way at most.
+	parallel int
 	// beside runs a round beside the reconcilers.
 	beside func(func())
 	// ctx ends when stop is called: the operator stops.
 	ctx  context.Context
 	stop context.CancelFunc
+
+	mu sync.Mutex
+	// waiting are the rounds that wait for their turn, and workers how many are under way.
+	waiting []probeJob
+	workers int
 }
 
 func newProberPool(reader client.Reader, p probe.Prober, c clock.PassiveClock, o *observer, parallel int) *proberPool {
 	ctx, stop := context.WithCancel(context.Background())
-	return &proberPool{reader: reader, prober: p, clock: c, observer: o, slots: make(chan struct{}, parallel), beside: func(f func()) { go f() }, ctx: ctx, stop: stop}
+	return &proberPool{reader: reader, prober: p, clock: c, observer: o, parallel: parallel, beside: func(f func()) { go f() }, ctx: ctx, stop: stop}
 }
 
-// start begins a round unless one is under way.
+// start begins a round unless one is under way. After a restart every host wants one: those that wait for
+// their turn wait in a list.
 func (p *proberPool) start(job probeJob) {
 	if !p.observer.beginProbe(job.key) {
 		return
 	}
-	p.beside(func() {
-		select {
-		case p.slots <- struct{}{}:
-			defer func() { <-p.slots }()
-		case <-p.ctx.Done():
+	p.mu.Lock()
+	p.waiting = append(p.waiting, job)
+	hire := p.workers < p.parallel
+	if hire {
+		p.workers++
+	}
+	p.mu.Unlock()
+	if hire {
+		p.beside(p.work)
+	}
+}
+
+// work does the rounds that wait, until none is left or the operator stops.
+func (p *proberPool) work() {
+	for {
+		job, ok := p.next()
+		if !ok {
 			return
 		}
 		round, probes := p.round(job)
 		p.count(probes)
 		p.observer.endProbe(job.key, round, probes)
-	})
+	}
+}
+
+// next takes the round that has waited longest; without one the worker goes.
+func (p *proberPool) next() (probeJob, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 || p.ctx.Err() != nil {
+		p.workers--
+		return probeJob{}, false
+	}
+	job := p.waiting[0]
+	p.waiting[0] = probeJob{} // let go of it
+	p.waiting = p.waiting[1:]
+	return job, true
 }
 
 func (p *proberPool) count(probes []endpointProbe) {

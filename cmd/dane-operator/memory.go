@@ -14,8 +14,9 @@ import (
 const gcPercent = 33
 
 // memoryShare is the part of the container's memory that the Go runtime may fill before it collects harder,
-// in percent: the rest is for what it does not count, and for the moment until a collection ends.
-const memoryShare = 75
+// in percent: the rest is for what it does not count, and for the moment until a collection ends. With less, what
+// is in use may come near the limit while the container has room, and the operator does little but collect.
+const memoryShare = 90
 
 // limitMemory tells the runtime how much memory there is, so that many renewals at once make it collect more
 // often, and do not end it. GOGC and GOMEMLIMIT go before what is chosen here.

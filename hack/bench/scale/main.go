@@ -55,7 +55,7 @@ func parse() flags {
 	flag.DurationVar(&f.stagger, "stagger", 500*time.Millisecond, "between two renewals of hosts that wait: with 0 all instants fall together, and what is measured is how fast the API server writes")
 	flag.DurationVar(&f.rest, "rest", time.Minute, "how long to look on at rest")
 	flag.DurationVar(&f.patience, "patience", 40*time.Minute, "how long a phase may take before the run is given up")
-	flag.StringVar(&f.memory, "memory", "384MiB", "GOMEMLIMIT of the operator: what it chooses in the container of config/ and of the chart, with 512 MiB")
+	flag.StringVar(&f.memory, "memory", "460MiB", "GOMEMLIMIT of the operator: what it chooses in the container of config/ and of the chart, with 512 MiB")
 	flag.BoolVar(&f.json, "json", false, "print JSON instead of a table")
 	flag.StringVar(&f.until, "until", "", "`PHASE` to end after: cold start, rest, restart or switch of waiting rollovers; default all")
 	flag.BoolVar(&f.quick, "quick", false, "do not wait, before the rest, until the DNSZones tell of the newest serials, up to five minutes: the restart then writes those")
