@@ -68,7 +68,9 @@ type site struct {
 	zone    *ns.Zone
 	primary *ns.Server
 	servers []string
-	port    int32
+	// nameServers are both of them.
+	nameServers []*ns.Server
+	port        int32
 }
 
 // newSite starts a zone of a primary and one secondary, and a mail server that serves a Secret.
@@ -99,7 +101,7 @@ func (s *site) startZone(zoneName string) {
 	secondary, err := zone.StartSecondary("127.0.0.1:0", 200*time.Millisecond)
 	s.must(err)
 	s.Cleanup(secondary.Stop)
-	s.servers = []string{s.primary.Addr, secondary.Addr}
+	s.servers, s.nameServers = []string{s.primary.Addr, secondary.Addr}, []*ns.Server{s.primary, secondary}
 }
 
 func (s *site) must(err error) {

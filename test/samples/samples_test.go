@@ -3,7 +3,6 @@
 package samples
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -89,7 +88,10 @@ func TestConfigApplies(t *testing.T) {
 	}
 }
 
-var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+var (
+	yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+	ours      = regexp.MustCompile(`(?m)^apiVersion: mail\.dane-operator\.io`)
+)
 
 // TestDocumentedManifestsAreValid sends every manifest in the documentation through a dry run.
 func TestDocumentedManifestsAreValid(t *testing.T) {
@@ -104,7 +106,7 @@ func TestDocumentedManifestsAreValid(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, block := range yamlBlock.FindAllSubmatch(text, -1) {
-			if !bytes.Contains(block[1], []byte("apiVersion: mail.dane-operator.io")) {
+			if !ours.Match(block[1]) {
 				continue
 			}
 			tried++
