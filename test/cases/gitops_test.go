@@ -45,6 +45,15 @@ func TestHealthInPipelines(t *testing.T) {
 	s.suspend(false)
 	s.healthIs(kstatus.CurrentStatus, "Healthy")
 
+	// What takes longer than propagation.timeout is not routine any more.
+	eventually(t, func() string {
+		s.must(s.lab.Client.Get(t.Context(), client.ObjectKeyFromObject(zone), zone))
+		zone.Spec.Propagation.Timeout = "2s"
+		if err := s.lab.Client.Update(t.Context(), zone); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	s.silence(true)
 	s.edit(func(md *v1alpha1.MailDomain) { md.Spec.TLSA.TTL++ })
 	s.healthIs(kstatus.InProgressStatus, "Progressing", "Degraded")
