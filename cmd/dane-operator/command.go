@@ -123,7 +123,11 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+	ready := &readiness{cache: mgr.GetCache()}
+	if err := mgr.Add(ready); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("caches", ready.check); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
