@@ -48,6 +48,9 @@ var grants = map[servers.Make][]string{
 	servers.PowerDNS: {`update:getQType() == pdns.DS and update:getQName() == newDN("child.parent.test.")`},
 }
 
+// forgetful has a resolver see a change soon, and serve many clients at once.
+var forgetful = []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1", "val-bogus-ttl: 1", "prefetch: no", "incoming-num-tcp: 100"}
+
 func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
 	t.Helper()
 	r := &rig{T: t}
@@ -63,11 +66,9 @@ func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
 	r.childSecondary = servers.StartBINDSecondary(t, r.child, "")
 	r.parentActor = r.actor(r.parent, r.parentSecondary)
 	r.childActor = r.actor(r.child, r.childSecondary)
-	below := servers.StubOf(r.child, r.childSecondary)
-	below.DS, below.Below = "", true
 	r.resolver = servers.StartUnbound(t, servers.ResolverOptions{
-		Stubs: []servers.Stub{servers.StubOf(r.parent, r.parentSecondary), below},
-		Extra: []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1", "val-bogus-ttl: 1", "prefetch: no"},
+		Stubs: []servers.Stub{servers.StubOf(r.parent, r.parentSecondary), below(servers.StubOf(r.child, r.childSecondary))},
+		Extra: forgetful,
 	})
 	return r
 }

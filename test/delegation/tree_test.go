@@ -76,7 +76,7 @@ func below(s servers.Stub) servers.Stub {
 func (tr *tree) resolve(stubs ...servers.Stub) {
 	tr.Helper()
 	tr.resolver = servers.StartUnbound(tr.T, servers.ResolverOptions{
-		Stubs: stubs, Extra: []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1", "val-bogus-ttl: 1", "prefetch: no"},
+		Stubs: stubs, Extra: forgetful,
 	})
 	anchor := tr.anchor(tr.root.DS, ".")
 	config := dnssec.Config{

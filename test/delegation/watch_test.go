@@ -14,7 +14,7 @@ import (
 const (
 	// often is the time from one question to the next.
 	often = 100 * time.Millisecond
-	// patience is how long an answer is waited for. It is long, so that a failure which a resolver comes to by
+	// patience is how long an answer is waited for, or asked for again. It is long, so that a failure which a resolver comes to by
 	// many tries is told from a machine that is busy: what counts is what the answer says.
 	patience = time.Minute
 )
@@ -51,13 +51,24 @@ func (r *rig) watch() (*tally, func()) {
 			case at := <-tick.C:
 				t.asks(at)
 				all.Go(func() {
-					m, err := servers.AskWithin(patience, r.resolver.Addr, host, dns.TypeA, true)
+					m, err := r.answer()
 					t.judge(at, m, err)
 				})
 			}
 		}
 	})
 	return t, sync.OnceFunc(func() { close(done); all.Wait() })
+}
+
+// answer is what the resolver answers. A connection that ends without one says nothing of the zone: unbound ends those
+// of clients that are slow while it has many.
+func (r *rig) answer() (*dns.Msg, error) {
+	for end := time.Now().Add(patience); ; time.Sleep(often) {
+		m, err := servers.AskWithin(patience, r.resolver.Addr, host, dns.TypeA, true)
+		if err == nil || time.Now().After(end) {
+			return m, err
+		}
+	}
 }
 
 func (t *tally) asks(at time.Time) {
