@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -20,6 +21,8 @@ type options struct {
 	verbose, shrink bool
 	workers, most   int
 	only            []string
+	// wire says which histories have the real zone actors: all, none, or every fourth seed.
+	wire string
 	// keep are the numbers of the faults of each history that are left in; nil leaves all.
 	keep []int
 }
@@ -74,8 +77,16 @@ func (o options) run(out io.Writer) int {
 	took := time.Since(start)
 	fmt.Fprintf(out, "%s, %d failed: %d renewals (%.0f a second), %d faults, %d checks, %d announced dangers, %d reconciles, %d sweeps, %d updates, %d API writes\n",
 		counted(ran), failed, sum.Rollovers, float64(sum.Rollovers)/took.Seconds(), sum.Faults, sum.Checks, sum.Risked, sum.Reconciles, sum.Sweeps, sum.Updates, sum.Writes)
+	printSeen(out, sum.Seen)
 	wg.Wait()
 	return failed
+}
+
+// printSeen says how often each thing happened, and in how many histories.
+func printSeen(out io.Writer, seen map[string]history.Sighting) {
+	for _, what := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(out, "  %-44s %6d times in %d histories\n", what, seen[what].Times, seen[what].Histories)
+	}
 }
 
 func counted(histories int) string {
@@ -87,6 +98,7 @@ func counted(histories int) string {
 
 func (o options) plan(i int) history.Plan {
 	p := history.NewPlan(o.seed+uint64(i), o.only) //nolint:gosec // positive
+	p.Wire = o.wire == "all" || o.wire != "none" && p.Seed%4 == 3
 	if o.keep != nil {
 		return p.Keep(o.keep)
 	}
@@ -96,6 +108,9 @@ func (o options) plan(i int) history.Plan {
 // report tells of a failing history, and of the least that it fails with.
 func (o options) report(out io.Writer, r history.Result) {
 	command := fmt.Sprintf("go -C test run ./sim -seed %d -v", r.Plan.Seed)
+	if o.wire == "all" || o.wire == "none" {
+		command += " -wire " + o.wire
+	}
 	if o.only != nil {
 		command += " -only " + strings.Join(o.only, ",")
 	}

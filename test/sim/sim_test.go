@@ -35,7 +35,8 @@ func TestNoHistoryBreaksAPromise(t *testing.T) {
 // TestSameSeedSameHistory: a failing seed can be looked at again, line by line.
 func TestSameSeedSameHistory(t *testing.T) {
 	for _, seed := range []uint64{3, 14} {
-		first, again := history.Run(history.NewPlan(seed, nil), true), history.Run(history.NewPlan(seed, nil), true)
+		p := options{seed: seed}.plan(0)
+		first, again := history.Run(p, true), history.Run(p, true)
 		if len(first.Lines) < 100 || first.Rollovers == 0 || first.Faults == 0 {
 			t.Errorf("seed %d: little happens: %d lines, %d rollovers, %d faults", seed, len(first.Lines), first.Rollovers, first.Faults)
 		}
