@@ -56,7 +56,7 @@ func main() {
 		os.Exit(2)
 	}
 	start := time.Now()
-	failed := o.run(os.Stdout)
+	_, failed := o.run(os.Stdout)
 	fmt.Printf("took %s\n", time.Since(start).Round(time.Millisecond))
 	if failed > 0 {
 		os.Exit(1)

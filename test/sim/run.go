@@ -28,8 +28,8 @@ type options struct {
 }
 
 // run runs histories side by side, each by one worker, and reports in the order of their seeds. It returns
-// how many failed.
-func (o options) run(out io.Writer) int {
+// what they have counted, and how many failed.
+func (o options) run(out io.Writer) (sum history.Result, failed int) {
 	debug.SetGCPercent(400) // a history is short and makes much garbage
 	results := make([]chan history.Result, o.histories)
 	seeds := make(chan int)
@@ -56,7 +56,7 @@ func (o options) run(out io.Writer) int {
 		}
 	}()
 	start := time.Now()
-	sum, ran, failed := history.Result{}, 0, 0
+	ran := 0
 	for i := range results {
 		r := <-results[i]
 		results[i] = nil
@@ -79,7 +79,7 @@ func (o options) run(out io.Writer) int {
 		counted(ran), failed, sum.Rollovers, float64(sum.Rollovers)/took.Seconds(), sum.Faults, sum.Checks, sum.Risked, sum.Reconciles, sum.Sweeps, sum.Updates, sum.Writes)
 	printSeen(out, sum.Seen)
 	wg.Wait()
-	return failed
+	return sum, failed
 }
 
 // printSeen says how often each thing happened, and in how many histories.

@@ -10,17 +10,18 @@ import (
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
-// actorClient has the real zone actor write and sweep. What looks at the zone as a whole, and at addresses, is
-// simulated as it is without.
+// actorClient has the real zone actor do it all. The delegation's part is not implemented.
 type actorClient struct {
-	*zoneClient
+	zone.Delegating
+	op    *operator
 	actor *zone.Actor
 }
 
+var _ zone.Client = (*actorClient)(nil)
+
 func (op *operator) newZoneClient(config zone.Config) zone.Client {
-	simulated := &zoneClient{op: op, config: config}
 	if op.wire == nil {
-		return simulated
+		return &zoneClient{op: op, config: config}
 	}
 	var ids atomic.Uint32
 	actor := zone.NewActor(op.servers.told(config), zone.Options{
@@ -28,7 +29,7 @@ func (op *operator) newZoneClient(config zone.Config) zone.Client {
 		Rand: func() uint16 { return uint16(ids.Add(1)) }, //nolint:gosec // it may begin anew
 	})
 	op.actors = append(op.actors, actor)
-	return &actorClient{simulated, actor}
+	return &actorClient{op: op, actor: actor}
 }
 
 // told completes a configuration with what a DNSZone of this world would say.
@@ -45,7 +46,6 @@ func (n *nameservers) told(config zone.Config) zone.Config {
 
 // Configure implements zone.Client.
 func (c *actorClient) Configure(config zone.Config) {
-	c.zoneClient.Configure(config)
 	c.op.call(func(func(func())) { c.actor.Configure(c.op.servers.told(config)) })
 }
 
@@ -88,8 +88,20 @@ func (c *actorClient) sweep(by func(string, func(zone.Sweep)), owner string, don
 	})
 }
 
-// Close implements zone.Client.
-func (c *actorClient) Close(ctx context.Context) {
-	c.zoneClient.Close(ctx)
-	go c.actor.Close(ctx)
+// Addresses implements zone.Client. A round of probes asks, beside the history.
+func (c *actorClient) Addresses(host string, done func(zone.Address)) {
+	c.actor.Addresses(host, func(a zone.Address) {
+		c.op.lookedUp(host, a.Complete && a.Signed)
+		done(a)
+	})
 }
+
+// Check implements zone.Client.
+func (c *actorClient) Check(done func(zone.Health)) {
+	c.op.call(func(end func(func())) {
+		c.actor.Check(func(health zone.Health) { end(func() { done(health) }) })
+	})
+}
+
+// Close implements zone.Client.
+func (c *actorClient) Close(ctx context.Context) { go c.actor.Close(ctx) }

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,20 @@ func (h *History) setAt(s *server, name string, kind uint16) []dns.RR {
 		return []dns.RR{zoneKey}
 	case kind == dns.TypeSOA && name == apex:
 		return []dns.RR{zoneSOA}
+	case kind == dns.TypeNS && name == apex:
+		var out []dns.RR
+		for _, each := range h.servers.all {
+			if each.public {
+				out = append(out, &dns.NS{Hdr: header(apex, kind, time.Minute), Ns: each.name})
+			}
+		}
+		return out
+	case kind == dns.TypeA:
+		var out []dns.RR
+		for _, r := range h.hostNamed(strings.TrimSuffix(name, ".")).replicas {
+			out = append(out, &dns.A{Hdr: header(name, kind, time.Minute), A: net.ParseIP(r.addr)})
+		}
+		return out
 	}
 	return nil
 }
@@ -100,7 +115,7 @@ func (h *History) setAt(s *server, name string, kind uint16) []dns.RR {
 // denial proves that there is no such type at a name: an NSEC record that covers the name alone.
 func (h *History) denial(s *server, name string) dns.RR {
 	types := []uint16{dns.TypeRRSIG, dns.TypeNSEC}
-	for _, kind := range []uint16{dns.TypeTLSA, dns.TypeDNSKEY, dns.TypeSOA} {
+	for _, kind := range []uint16{dns.TypeA, dns.TypeNS, dns.TypeTLSA, dns.TypeDNSKEY, dns.TypeSOA} {
 		if len(h.setAt(s, name, kind)) > 0 {
 			types = append(types, kind)
 		}

@@ -112,13 +112,14 @@ type prober struct{ *operator }
 // Probe implements probe.Prober. It may be called from several goroutines, and changes nothing but what is noted of
 // the endpoint.
 func (p *prober) Probe(_ context.Context, t probe.Target) probe.Result {
-	result := probe.Result{Target: t, Start: p.now, End: p.now}
+	now := p.clock.Now()
+	result := probe.Result{Target: t, Start: now, End: now}
 	for _, r := range p.hostNamed(t.Host).replicas {
 		if r.addr != t.Addr.Addr().String() {
 			continue
 		}
 		switch {
-		case p.now.Before(r.down) || r.chain == nil:
+		case now.Add(-p.clock.ahead).Before(r.down) || r.chain == nil:
 			result.Outcome, result.Message = probe.Unreachable, "connection refused"
 		case t.KeyType == probe.RSA, t.KeyType == probe.ECDSA && !r.chain.key.ecdsa():
 			result.Outcome, result.Message = probe.NoSuchKeyType, "no such certificate"

@@ -66,6 +66,8 @@ type operator struct {
 
 // blindness is what it could not read of late.
 func (op *operator) blindness(owner string) blindness {
+	op.probing.Lock()
+	defer op.probing.Unlock()
 	of := op.hostOf(owner)
 	b := blindness{objects: op.unread, primary: op.darkened[owner], endpoint: op.unreached[of.name]}
 	for _, r := range of.replicas {
@@ -80,7 +82,11 @@ func (op *operator) swept(owner string, s zone.Sweep) {
 }
 
 // lookedUp notes whether all addresses of a host are known.
-func (op *operator) lookedUp(host string, all bool) { op.unreached[host] = !all }
+func (op *operator) lookedUp(host string, all bool) {
+	op.probing.Lock()
+	defer op.probing.Unlock()
+	op.unreached[host] = !all
+}
 
 // crash is what a dying process panics with.
 type crash struct{}
@@ -97,14 +103,14 @@ func (h *History) start(behind time.Duration) *operator {
 	}
 	op.parts = controllers.Assemble(controllers.Surroundings{
 		Client: &apiClient{op: op}, Live: &liveReader{op: op}, Events: recorder{op},
-		WakeDomain:  func(n types.NamespacedName) { op.enqueue(task{domains, n}, time.Millisecond) },
-		WakeZone:    func(n types.NamespacedName) { op.enqueue(task{zones, n}, time.Millisecond) },
-		WakeRequest: func(n types.NamespacedName) { op.enqueue(task{requests, n}, time.Millisecond) },
+		WakeDomain:  func(n types.NamespacedName) { op.wake(task{domains, n}) },
+		WakeZone:    func(n types.NamespacedName) { op.wake(task{zones, n}) },
+		WakeRequest: func(n types.NamespacedName) { op.wake(task{requests, n}) },
 	}, controllers.Options{
 		Clock: op.clock, Prober: &prober{op}, UnknownHistory: unknownHistory, Workers: 1, ParallelProbes: 4,
 		NewZoneClient: op.newZoneClient,
 		Random:        &keyReader{next: h.newKey},
-		Beside:        func(f func()) { op.later(op.between(20*time.Millisecond, 2*time.Second), f) },
+		Beside:        op.beside,
 	})
 	if op.old {
 		h.count("process of the older version")
@@ -120,6 +126,26 @@ func (h *History) start(behind time.Duration) *operator {
 		op.catchUp(k)
 	}
 	return op
+}
+
+// beside runs a round of probes. With the real zone actors it waits for one of them.
+func (op *operator) beside(round func()) {
+	op.later(op.between(20*time.Millisecond, 2*time.Second), func() {
+		if op.wire == nil {
+			round()
+			return
+		}
+		go round()
+	})
+}
+
+// wake is what parts of the process wake each other with.
+func (op *operator) wake(t task) {
+	if op.wire == nil {
+		op.enqueue(t, time.Millisecond)
+		return
+	}
+	op.wire.wake(awakening{op, t})
 }
 
 // later runs something in the process, unless it has died by then.

@@ -27,6 +27,24 @@ type wire struct {
 	mu      sync.Mutex
 	arrived []arrival
 	ended   []ending
+	woken   []awakening
+}
+
+// awakening is an object that some part of a process wants to be looked at.
+type awakening struct {
+	op   *operator
+	task task
+}
+
+func (a awakening) order() string {
+	return a.op.name + " " + a.task.kind.String() + " " + a.task.name.String()
+}
+
+func (w *wire) wake(a awakening) {
+	w.mu.Lock()
+	w.woken = append(w.woken, a)
+	w.mu.Unlock()
+	w.ring()
 }
 
 // arrival is a message that a name server has got.
@@ -53,8 +71,8 @@ func (w *wire) ring() {
 // deal deals with all that was brought; it says no when that is nothing.
 func (w *wire) deal() bool {
 	w.mu.Lock()
-	arrived, ended := w.arrived, w.ended
-	w.arrived, w.ended = nil, nil
+	arrived, ended, woken := w.arrived, w.ended, w.woken
+	w.arrived, w.ended, w.woken = nil, nil, nil
 	w.mu.Unlock()
 	slices.SortFunc(arrived, func(a, b arrival) int { return cmp.Compare(a.order(), b.order()) })
 	for _, a := range arrived {
@@ -64,7 +82,11 @@ func (w *wire) deal() bool {
 	for _, e := range ended {
 		e.run()
 	}
-	return len(arrived)+len(ended) > 0
+	slices.SortFunc(woken, func(a, b awakening) int { return cmp.Compare(a.order(), b.order()) })
+	for _, a := range woken {
+		a.op.enqueue(a.task, time.Millisecond)
+	}
+	return len(arrived)+len(ended)+len(woken) > 0
 }
 
 // order is the same for two messages only if it does not matter which is first.
