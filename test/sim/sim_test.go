@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dane-operator/dane-operator/test/sim/history"
 )
@@ -88,5 +89,23 @@ func TestShrinkFindsTheLeast(t *testing.T) {
 	least := history.Shrink(broken)
 	if n := len(least.Plan.Faults); n > 3 || least.Violation == nil || least.Violation.Promise != broken.Violation.Promise {
 		t.Errorf("%d faults are left, and %v: %v", n, least.Violation, least.Plan.Faults)
+	}
+}
+
+// TestStatusLostWhileDeleting: a MailDomain whose status goes while it is being deleted holds the gate, and itself,
+// until its records are out of DNS and of caches.
+func TestStatusLostWhileDeleting(t *testing.T) {
+	lost := 0
+	for seed := uint64(1); seed <= 12; seed++ {
+		p := options{seed: seed, only: []string{"-"}, wire: "none"}.plan(0)
+		p.Faults = append(p.Faults, history.Fault{At: 15 * time.Minute, Name: "delete-domain", B: 1, Number: 1000}, history.Fault{At: 15*time.Minute + 2*time.Second, Name: "lose-status", Number: 1001})
+		r := history.Run(p, false)
+		lost += r.Seen["status lost during deletion"].Times
+		if r.Violation != nil {
+			t.Errorf("seed %d: %s", seed, r.Violation)
+		}
+	}
+	if lost < 6 {
+		t.Errorf("the status was lost %d times", lost)
 	}
 }

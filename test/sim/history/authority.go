@@ -81,35 +81,52 @@ func (h *History) answer(s *server, question, reply *dns.Msg) {
 	}
 }
 
+// setAt is the RRset of a type at a name, as a server serves it.
 func (h *History) setAt(s *server, name string, kind uint16) []dns.RR {
 	switch {
 	case kind == dns.TypeTLSA:
-		a := s.serves[name]
-		var out []dns.RR
-		for _, r := range a.records {
-			out = append(out, &dns.TLSA{Hdr: header(name, kind, a.ttl), Usage: r.Usage, Selector: r.Selector, MatchingType: r.MatchingType, Certificate: r.Data})
-		}
-		return out
-	case kind == dns.TypeDNSKEY && name == apex:
-		return []dns.RR{zoneKey}
-	case kind == dns.TypeSOA && name == apex:
-		return []dns.RR{zoneSOA}
-	case kind == dns.TypeNS && name == apex:
-		var out []dns.RR
-		for _, each := range h.servers.all {
-			if each.public {
-				out = append(out, &dns.NS{Hdr: header(apex, kind, time.Minute), Ns: each.name})
-			}
-		}
-		return out
+		return tlsaSet(name, s.serves[name])
 	case kind == dns.TypeA:
-		var out []dns.RR
-		for _, r := range h.hostNamed(strings.TrimSuffix(name, ".")).replicas {
-			out = append(out, &dns.A{Hdr: header(name, kind, time.Minute), A: net.ParseIP(r.addr)})
-		}
-		return out
+		return h.addressSet(name)
+	case name != apex:
+		return nil
+	}
+	switch kind {
+	case dns.TypeDNSKEY:
+		return []dns.RR{zoneKey}
+	case dns.TypeSOA:
+		return []dns.RR{zoneSOA}
+	case dns.TypeNS:
+		return h.servers.names()
 	}
 	return nil
+}
+
+func tlsaSet(name string, a answer) []dns.RR {
+	var out []dns.RR
+	for _, r := range a.records {
+		out = append(out, &dns.TLSA{Hdr: header(name, dns.TypeTLSA, a.ttl), Usage: r.Usage, Selector: r.Selector, MatchingType: r.MatchingType, Certificate: r.Data})
+	}
+	return out
+}
+
+func (h *History) addressSet(name string) []dns.RR {
+	var out []dns.RR
+	for _, r := range h.hostNamed(strings.TrimSuffix(name, ".")).replicas {
+		out = append(out, &dns.A{Hdr: header(name, dns.TypeA, time.Minute), A: net.ParseIP(r.addr)})
+	}
+	return out
+}
+
+// names are the NS records of the zone.
+func (n *nameservers) names() []dns.RR {
+	var out []dns.RR
+	for _, s := range n.all {
+		if s.public {
+			out = append(out, &dns.NS{Hdr: header(apex, dns.TypeNS, time.Minute), Ns: s.name})
+		}
+	}
+	return out
 }
 
 // denial proves that there is no such type at a name: an NSEC record that covers the name alone.

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // mailDomain is a MailDomain of a history, with what people did to it that the checks have to know.
@@ -45,8 +46,9 @@ func (d *mailDomain) takesRisks(spec *v1alpha1.MailDomainSpec, of *host) bool {
 	return follows || spec.Rollover.Deadline.Action == v1alpha1.DeadlineProceed
 }
 
-func (of *host) ownSecret() string  { return of.certificate + "-tls" }
-func (of *host) liveSecret() string { return of.certificate + "-live" }
+func (of *host) ownSecret() string     { return of.certificate + "-tls" }
+func (of *host) liveSecret() string    { return of.certificate + "-live" }
+func (of *host) standbySecret() string { return of.certificate + "-dane-standby" }
 
 // object is the MailDomain as it stands; nil when there is none.
 func (h *History) object(d *mailDomain) *v1alpha1.MailDomain {
@@ -93,11 +95,24 @@ func (h *History) domainChanged(c *change) {
 	}
 	for _, d := range h.domains {
 		if d.name == c.of.name.Name && d.deleted != nil {
+			h.mustHaveTakenOut(d)
 			wait := h.between(0, 30*time.Minute)
 			if h.calmed {
 				wait = time.Minute
 			}
 			h.after(wait, func() { h.remake(d) })
+		}
+	}
+}
+
+// mustHaveTakenOut checks that no record that matches a server is left by a MailDomain that took its records with it.
+func (h *History) mustHaveTakenOut(d *mailDomain) {
+	for _, of := range d.hosts {
+		made := h.mountedBy(of)
+		for _, s := range h.servers.all {
+			if !d.unguarded && made != nil && slices.ContainsFunc(s.serves[of.owner].records, func(r tlsa.Record) bool { return made.matches[r] }) {
+				h.fail("L2", "MailDomain %s is gone, and %s still shows records of %s", d.name, s.name, of.name)
+			}
 		}
 	}
 }

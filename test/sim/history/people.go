@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
@@ -50,9 +52,9 @@ var peopleFaults = []fault{
 	{"compromise", "people", 1, func(h *History, f Fault) { h.compromise(f) }},
 }
 
-// statusFaults are what people, and backups, do to the status. Of one that a host is leaving, or that is being
-// deleted, the status is left alone: what stands in DNS is then known from nowhere else (docs/reliability.md, open
-// points).
+// statusFaults are what people, and backups, do to the status. Of one that a host is leaving the status is left
+// alone, and of one that is being deleted while records of former keys stand: what those are is then known from
+// nowhere else (docs/reliability.md, open points).
 var statusFaults = []fault{
 	{"lose-status", "status", 2, func(h *History, f Fault) { h.loseStatus(h.target(f)) }},
 	{"lose-status-at-write", "status", 3, func(h *History, f Fault) { h.statusGoesIn = 1 + f.A%8 }},
@@ -132,12 +134,35 @@ func (h *History) compromise(f Fault) {
 
 // loseStatus deletes the status.
 func (h *History) loseStatus(d *mailDomain) {
-	if d.editedSets || d.deleted != nil || d.away != nil || h.object(d) == nil { // see edit-parameters
+	if d.editedSets || d.away != nil || h.object(d) == nil || d.deleted != nil && !h.allOfKnownKeys(d) { // see edit-parameters
 		return
 	}
 	h.count("status lost")
+	if d.deleted != nil {
+		h.count("status lost during deletion")
+	}
 	h.forget(d)
 	edit(h.store, domains, h.named(d.name), func(md *v1alpha1.MailDomain) { md.Status = v1alpha1.MailDomainStatus{} })
+}
+
+// allOfKnownKeys says whether every record in DNS is of a key that an object holds.
+func (h *History) allOfKnownKeys(d *mailDomain) bool {
+	for _, of := range d.hosts {
+		known := func(r tlsa.Record) bool {
+			mounted, own := h.mountedBy(of), h.issuedTo(of.ownSecret())
+			standby, ok := h.store.get(secrets, h.named(of.standbySecret())).(*corev1.Secret)
+			return mounted != nil && mounted.matches[r] || own != nil && own.matches[r] ||
+				ok && r.Data == pool.ofPEM(standby.Data[corev1.TLSPrivateKeyKey]).digest
+		}
+		shown := slices.Clone(h.servers.stored[of.owner].records)
+		for _, s := range h.servers.all {
+			shown = append(shown, s.serves[of.owner].records...)
+		}
+		if slices.ContainsFunc(shown, func(r tlsa.Record) bool { return !known(r) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // forget notes that the operator's memory is lost: what stands in DNS, and is not wanted any more, is foreign to

@@ -197,7 +197,7 @@ func (h *History) standbyRecords(of *host, current *issued, params []tlsa.Parame
 	if md.Spec.Rollover.Strategy != v1alpha1.StrategyGate || md.Spec.Rollover.StandbyKey == v1alpha1.StandbyDisabled {
 		return nil
 	}
-	secret, ok := h.store.get(secrets, h.named(of.certificate+"-dane-standby")).(*corev1.Secret)
+	secret, ok := h.store.get(secrets, h.named(of.standbySecret())).(*corev1.Secret)
 	if !ok {
 		h.fail("L1", "%s has no standby key", of.name)
 		return nil

@@ -20,7 +20,7 @@ var secretFaults = []fault{
 // loseStandby deletes the Secret of a standby key. A backup may bring it back, over the one that was made since.
 func (h *History) loseStandby(f Fault) {
 	of := h.hosts[f.A%len(h.hosts)]
-	name := h.named(of.certificate + "-dane-standby")
+	name := h.named(of.standbySecret())
 	kept, ok := h.store.get(secrets, name).(*corev1.Secret)
 	if !ok {
 		return
