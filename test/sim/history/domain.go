@@ -90,6 +90,9 @@ func (h *History) deleteDomain(f Fault) {
 
 // domainChanged sees a MailDomain go, and has it made anew after a while.
 func (h *History) domainChanged(c *change) {
+	if md, ok := c.object.(*v1alpha1.MailDomain); ok {
+		h.countAnnounced(md)
+	}
 	if c.of.kind != domains || c.object != nil {
 		return
 	}
@@ -102,6 +105,21 @@ func (h *History) domainChanged(c *change) {
 			}
 			h.after(wait, func() { h.remake(d) })
 		}
+	}
+}
+
+// countAnnounced counts the dangers that a status tells of, each once while it lasts.
+func (h *History) countAnnounced(md *v1alpha1.MailDomain) {
+	for i := range md.Status.MailServers {
+		s := &md.Status.MailServers[i]
+		of, reason := h.hostNamed(s.Hostname), ""
+		if s.Unsafe != nil {
+			reason = s.Unsafe.Reason
+		}
+		if reason != "" && reason != of.announced {
+			h.count("announced: " + reason)
+		}
+		of.announced = reason
 	}
 }
 

@@ -41,6 +41,8 @@ type host struct {
 	// what was done goes on to be one. bypassed says that a request is approved past the gate, sooner or later.
 	risk, bypassed bool
 	riskUntil      time.Time
+	// announced is the danger that the status tells of, in one word.
+	announced string
 }
 
 func (h *History) hostNamed(name string) *host {
