@@ -85,6 +85,9 @@ func (h *History) editKeyType(f Fault) {
 	if md == nil || of.of.disturbed() || md.Spec.Rollover.Strategy == v1alpha1.StrategyGate && md.Spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled {
 		return
 	}
+	if md.Spec.Rollover.Strategy == v1alpha1.StrategyFollow && !of.risk {
+		return // it is safe only while the key stays
+	}
 	algorithm := cmapi.ECDSAKeyAlgorithm
 	if of.issuer.ecdsa = !of.issuer.ecdsa; !of.issuer.ecdsa {
 		algorithm = cmapi.Ed25519KeyAlgorithm
