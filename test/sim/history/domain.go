@@ -119,6 +119,9 @@ func (h *History) countAnnounced(md *v1alpha1.MailDomain) {
 		if reason != "" && reason != of.announced {
 			h.count("announced: " + reason)
 		}
+		if reason != "" || of.announced != "" {
+			of.announcedAt = h.now
+		}
 		of.announced = reason
 	}
 }

@@ -41,8 +41,10 @@ type host struct {
 	// what was done goes on to be one. bypassed says that a request is approved past the gate, sooner or later.
 	risk, bypassed bool
 	riskUntil      time.Time
-	// announced is the danger that the status tells of, in one word.
-	announced string
+	// announced is the danger that the status tells of, in one word; announcedAt is when it last did, as far as it
+	// has changed.
+	announced   string
+	announcedAt time.Time
 }
 
 func (h *History) hostNamed(name string) *host {
