@@ -73,19 +73,21 @@ func (h *hostRun) carryCounts(s *v1alpha1.MailServerStatus) {
 		return
 	}
 	needed := int32(h.facts.Policy.Sweeps) //nolint:gosec // at most 10
-	as := s.DeepCopy()
+	as, grown := *s, false
+	as.Versions, as.Keys = slices.Clone(s.Versions), slices.Clone(s.Keys)
 	for i, v := range before.Versions {
 		if n := s.Versions[i].AbsentSweeps; v.AbsentSweeps < n && n < needed {
-			as.Versions[i].AbsentSince, as.Versions[i].AbsentSweeps = v.AbsentSince, v.AbsentSweeps
+			as.Versions[i].AbsentSince, as.Versions[i].AbsentSweeps, grown = v.AbsentSince, v.AbsentSweeps, true
 		}
 	}
 	for i, k := range before.Keys {
 		if n := s.Keys[i].GoneRounds; k.GoneRounds < n && n < needed {
-			as.Keys[i].GoneSince, as.Keys[i].GoneRounds = k.GoneSince, k.GoneRounds
+			as.Keys[i].GoneSince, as.Keys[i].GoneRounds, grown = k.GoneSince, k.GoneRounds, true
 		}
 	}
-	if equality.Semantic.DeepEqual(*as, *before) && !equality.Semantic.DeepEqual(*s, *before) {
-		*s, h.counting = *as, true
+	// To compare whole statuses is a good part of a look: it is done only where there is something to keep.
+	if grown && equality.Semantic.DeepEqual(as, *before) {
+		*s, h.counting = as, true
 	}
 }
 
@@ -106,6 +108,9 @@ func (h *hostRun) keepsMuch() bool {
 // onlyPruned says that a status differs from the stored one at most by closed versions that are missing, and
 // those not of a port that has left the spec: its owner is swept for as long as one is remembered.
 func (h *hostRun) onlyPruned(s *v1alpha1.MailServerStatus) bool {
+	if len(s.Versions) >= len(h.previous.Versions) {
+		return false
+	}
 	left := slices.Clone(s.Versions)
 	for _, v := range h.previous.Versions {
 		if len(left) > 0 && equality.Semantic.DeepEqual(v, left[0]) {

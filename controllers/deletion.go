@@ -45,7 +45,7 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 // may harm, and a MailDomain of the same name that is made anew would know nothing of that.
 func (run *domainRun) allRemoved() bool {
 	return !slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
-		if h.notManaged || !h.hasRecords() && !h.mayHaveWritten() {
+		if h.notManaged || !h.hasRecords() && !h.mayHaveWritten() && !h.lost {
 			return false
 		}
 		if !h.decided {

@@ -41,8 +41,10 @@ type hostRun struct {
 	// missing are the names of Certificates that do not exist.
 	missing []string
 	view    hostView
-	// written are the records that status says are ours.
+	// written are the records that status says are ours. lost says that the status is gone: they are then those
+	// of the keys that are known.
 	written []tlsa.Record
+	lost    bool
 	// handedOver says that another MailDomain has taken the host over at a port.
 	handedOver func(port int32) bool
 	facts      rollover.Facts
@@ -177,13 +179,25 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	}
 	f.KeysComplete = f.KeysComplete && len(h.missing) == 0
 	slices.SortFunc(f.Keys, func(a, b rollover.Key) int { return strings.Compare(a.ID, b.ID) })
-	lost := slices.Contains(md.Finalizers, v1alpha1.Finalizer) && len(md.Status.MailServers) == 0
+	if h.lost = slices.Contains(md.Finalizers, v1alpha1.Finalizer) && len(md.Status.MailServers) == 0; h.lost {
+		h.written = recordsOfKeys(f.Keys)
+	}
 	if h.previous != nil && !h.notManaged {
 		f.States = statesOf(h.previous, md.Spec.Rollover.Strategy)
 		f.Unsafe = unsafeOf(h.previous)
 	}
-	f.Owners = ownersOf(h, lost, now)
+	f.Owners = ownersOf(h, h.lost, now)
 	return f, nil
+}
+
+// recordsOfKeys are what is left of the records that are ours when the status is lost: those of the keys that
+// objects still hold. Without them a MailDomain that is being deleted would leave them behind.
+func recordsOfKeys(keys []rollover.Key) []tlsa.Record {
+	var out []tlsa.Record
+	for _, k := range keys {
+		out = append(out, k.Records...)
+	}
+	return tlsa.Normalize(out)
 }
 
 // dnssecFacts says how the chain of trust is of the zones that answers for the host come through: the

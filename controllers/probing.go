@@ -238,11 +238,30 @@ func presentedBy(e endpointProbe, names []string, now time.Time) ([]rollover.Pre
 }
 
 func presentedChain(e endpointProbe, chain []*x509.Certificate, names []string, now time.Time) rollover.Presented {
-	der := derOf(chain) // this outlives the round
-	return rollover.Presented{
-		Address: e.address, Port: e.port, SPKI: spkiOfChain(chain), Serial: serialOf(chain[0]),
-		Matches: func(record tlsa.Record) bool { return tlsa.Matches(record, chainOfDER(der), names, now) },
+	m := &matcher{der: derOf(chain), names: names, now: now, known: map[tlsa.Record]bool{}}
+	return rollover.Presented{Address: e.address, Port: e.port, SPKI: spkiOfChain(chain), Serial: serialOf(chain[0]), Matches: m.matches}
+}
+
+// matcher says which records a presented chain matches. It outlives the round, and is asked for the same few
+// records at each look: what it has found out stays true. It is safe for use by many goroutines.
+type matcher struct {
+	der   [][]byte
+	names []string
+	now   time.Time
+
+	mu    sync.Mutex
+	known map[tlsa.Record]bool
+}
+
+func (m *matcher) matches(r tlsa.Record) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	hit, ok := m.known[r]
+	if !ok {
+		hit = tlsa.Matches(r, chainOfDER(m.der), m.names, m.now)
+		m.known[r] = hit
 	}
+	return hit
 }
 
 // endpoint is one address to connect to for one port of the host.

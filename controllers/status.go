@@ -131,6 +131,9 @@ func ownRecords(h *hostRun) []string {
 	var own []tlsa.Record
 	for _, o := range h.decision.Owners {
 		own = append(own, o.Own...)
+		if h.neverAnswered(o) {
+			own = append(own, h.written...)
+		}
 		for _, v := range o.Versions {
 			for _, r := range v.Records {
 				if slices.Contains(h.written, r) {
@@ -140,6 +143,14 @@ func ownRecords(h *hostRun) []string {
 		}
 	}
 	return presentations(own)
+}
+
+// neverAnswered says that nothing is known of what servers show of an owner, or have shown: what was written may
+// stand there.
+func (h *hostRun) neverAnswered(o rollover.OwnerDecision) bool {
+	seen := h.view.owners[o.Name].last
+	answered := seen != nil && slices.ContainsFunc(seen.Answers, func(a rollover.Answer) bool { return a.Reachable })
+	return len(o.Versions) == 0 && !answered
 }
 
 // endpointStatuses lists what the endpoints presented. The time of a probe changes with what was found

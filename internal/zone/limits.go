@@ -6,20 +6,24 @@ import (
 	"sync"
 )
 
-// maxConnections is how many connections this process holds to one address at a time, over all
-// zones. PowerDNS takes 20 and stalls beyond; BIND drops updates beyond 100 in flight.
+// maxConnections is how many connections are held to one address at a time, over all zones. PowerDNS
+// takes 20 and stalls beyond; BIND drops updates beyond 100 in flight.
 const maxConnections = 16
 
-// connectionLimits counts connections by address.
-type connectionLimits struct {
+// Connections counts the connections to each address that are open, and makes those wait that would be too
+// many. It is safe for use by many goroutines.
+type Connections struct {
 	mu    sync.Mutex
 	slots map[string]chan struct{}
 }
 
-// processLimits is shared by all zones: many zones often have one server.
-var processLimits = &connectionLimits{slots: map[string]chan struct{}{}}
+// NewConnections counts none yet.
+func NewConnections() *Connections { return &Connections{slots: map[string]chan struct{}{}} }
 
-func (l *connectionLimits) slot(address string) chan struct{} {
+// ofProcess is shared by all zones: many zones often have one server.
+var ofProcess = NewConnections()
+
+func (l *Connections) slot(address string) chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, ok := l.slots[address]
@@ -31,7 +35,7 @@ func (l *connectionLimits) slot(address string) chan struct{} {
 }
 
 // acquire waits for a slot. The release may be called more than once.
-func (l *connectionLimits) acquire(ctx context.Context, address string) (release func(), err error) {
+func (l *Connections) acquire(ctx context.Context, address string) (release func(), err error) {
 	s := l.slot(address)
 	select {
 	case s <- struct{}{}:

@@ -41,6 +41,10 @@ type Options struct {
 	// Ceiling of queries a second for each name server, shared by the actors of all zones. Default: none.
 	Ceiling *Ceiling
 
+	// Connections that are open to each address, counted with those of all who share it. Default: those of
+	// the process.
+	Connections *Connections
+
 	// DialTimeout is for connecting to the primary. Default 5s.
 	DialTimeout time.Duration
 	// UpdateTimeout is how long the primary may take over one message. BIND has been seen to stall
@@ -73,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Rand == nil {
 		o.Rand = randomID
+	}
+	if o.Connections == nil {
+		o.Connections = ofProcess
 	}
 	for _, d := range []struct {
 		field *time.Duration

@@ -127,7 +127,7 @@ func (s *session) open(ctx context.Context) error {
 	if s.link != nil {
 		return nil
 	}
-	conn, err := connect(ctx, s.opts.Dial, s.endpoint, s.dialTimeout)
+	conn, err := connect(ctx, s.opts, s.endpoint, s.dialTimeout)
 	if err != nil {
 		return explain(ctx, err)
 	}

@@ -78,17 +78,17 @@ func clientTLS(t *TLSConfig, host string) (*tls.Config, error) {
 	return out, nil
 }
 
-// connect opens a connection. Waiting for one of the process's connections to the address counts
-// against ctx alone, connecting against timeout too.
-func connect(ctx context.Context, dial DialFunc, e endpoint, timeout time.Duration) (net.Conn, error) {
+// connect opens a connection. Waiting until no more than so many are open to the address counts against ctx
+// alone, connecting against timeout too.
+func connect(ctx context.Context, opts Options, e endpoint, timeout time.Duration) (net.Conn, error) {
 	if e.forbidden != "" {
 		return nil, &forbiddenError{e.forbidden}
 	}
-	release, err := processLimits.acquire(ctx, e.address)
+	release, err := opts.Connections.acquire(ctx, e.address)
 	if err != nil {
 		return nil, fmt.Errorf("all %d connections to %s are busy: %w", maxConnections, e.address, err)
 	}
-	conn, err := connectNow(ctx, dial, e, timeout)
+	conn, err := connectNow(ctx, opts.Dial, e, timeout)
 	if err != nil {
 		release()
 		return nil, err

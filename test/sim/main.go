@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ func main() {
 	flag.BoolVar(&o.shrink, "shrink", true, "leave out of a failing history what it fails without")
 	flag.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many histories run at a time")
 	flag.IntVar(&o.most, "failures", 5, "how many failing seeds end the run")
+	flag.StringVar(&o.wire, "wire", "some", "histories with the real zone actors and DNS messages: some (every fourth seed), all or none")
 	only := flag.String("only", "", "families of faults to draw from: "+strings.Join(history.Families(), ", ")+"; - for none (default all)")
 	flag.Func("keep", "the numbers of the faults and renewals that are left in, as the timeline has them", func(text string) error {
 		for number := range strings.SplitSeq(text, ",") {
@@ -38,6 +40,10 @@ func main() {
 		return nil
 	})
 	_ = flag.CommandLine.Parse(os.Args[1:]) // ends the program when it fails
+	if !slices.Contains([]string{"some", "all", "none"}, o.wire) {
+		fmt.Fprintf(os.Stderr, "sim: -wire %q: it is some, all or none\n", o.wire)
+		os.Exit(2)
+	}
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
 		if err := o.checkOnly(); err != nil {
@@ -50,7 +56,7 @@ func main() {
 		os.Exit(2)
 	}
 	start := time.Now()
-	failed := o.run(os.Stdout)
+	_, failed := o.run(os.Stdout)
 	fmt.Printf("took %s\n", time.Since(start).Round(time.Millisecond))
 	if failed > 0 {
 		os.Exit(1)

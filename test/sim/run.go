@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -20,13 +21,15 @@ type options struct {
 	verbose, shrink bool
 	workers, most   int
 	only            []string
+	// wire says which histories have the real zone actors: all, none, or every fourth seed.
+	wire string
 	// keep are the numbers of the faults of each history that are left in; nil leaves all.
 	keep []int
 }
 
 // run runs histories side by side, each by one worker, and reports in the order of their seeds. It returns
-// how many failed.
-func (o options) run(out io.Writer) int {
+// what they have counted, and how many failed.
+func (o options) run(out io.Writer) (sum history.Result, failed int) {
 	debug.SetGCPercent(400) // a history is short and makes much garbage
 	results := make([]chan history.Result, o.histories)
 	seeds := make(chan int)
@@ -53,7 +56,7 @@ func (o options) run(out io.Writer) int {
 		}
 	}()
 	start := time.Now()
-	sum, ran, failed := history.Result{}, 0, 0
+	ran := 0
 	for i := range results {
 		r := <-results[i]
 		results[i] = nil
@@ -74,8 +77,16 @@ func (o options) run(out io.Writer) int {
 	took := time.Since(start)
 	fmt.Fprintf(out, "%s, %d failed: %d renewals (%.0f a second), %d faults, %d checks, %d announced dangers, %d reconciles, %d sweeps, %d updates, %d API writes\n",
 		counted(ran), failed, sum.Rollovers, float64(sum.Rollovers)/took.Seconds(), sum.Faults, sum.Checks, sum.Risked, sum.Reconciles, sum.Sweeps, sum.Updates, sum.Writes)
+	printSeen(out, sum.Seen)
 	wg.Wait()
-	return failed
+	return sum, failed
+}
+
+// printSeen says how often each thing happened, and in how many histories.
+func printSeen(out io.Writer, seen map[string]history.Sighting) {
+	for _, what := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(out, "  %-44s %6d times in %d histories\n", what, seen[what].Times, seen[what].Histories)
+	}
 }
 
 func counted(histories int) string {
@@ -87,6 +98,7 @@ func counted(histories int) string {
 
 func (o options) plan(i int) history.Plan {
 	p := history.NewPlan(o.seed+uint64(i), o.only) //nolint:gosec // positive
+	p.Wire = o.wire == "all" || o.wire != "none" && p.Seed%4 == 3
 	if o.keep != nil {
 		return p.Keep(o.keep)
 	}
@@ -96,6 +108,9 @@ func (o options) plan(i int) history.Plan {
 // report tells of a failing history, and of the least that it fails with.
 func (o options) report(out io.Writer, r history.Result) {
 	command := fmt.Sprintf("go -C test run ./sim -seed %d -v", r.Plan.Seed)
+	if o.wire == "all" || o.wire == "none" {
+		command += " -wire " + o.wire
+	}
 	if o.only != nil {
 		command += " -only " + strings.Join(o.only, ",")
 	}

@@ -7,12 +7,22 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dane-operator/dane-operator/test/sim/history"
 )
 
 // defaultHistories take about a minute on one core.
 const defaultHistories = 40
+
+// seenAlways is what happens in the default histories: a kind of fault that came to nothing would go unnoticed.
+var seenAlways = []string{
+	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed",
+	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "key compromised", "made anew", "our record removed", "parameter sets edited",
+	"process of the older version", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored",
+	"status lost", "status restored", "strategy Follow", "strategy Gate", "strategy Stage", "suspended", "two leaders", "type of key changed",
+	"update ends: Applied", "update ends: Conflict", "update ends: NotStored", "update ends: Unreachable",
+}
 
 // TestNoHistoryBreaksAPromise runs a fixed number of seeds; SIM_HISTORIES runs more.
 func TestNoHistoryBreaksAPromise(t *testing.T) {
@@ -25,8 +35,13 @@ func TestNoHistoryBreaksAPromise(t *testing.T) {
 		o.histories = n
 	}
 	var out bytes.Buffer
-	failed := o.run(&out)
+	sum, failed := o.run(&out)
 	t.Log(out.String())
+	for _, what := range seenAlways {
+		if o.histories >= defaultHistories && failed == 0 && sum.Seen[what].Times == 0 {
+			t.Errorf("not seen to happen: %s", what)
+		}
+	}
 	if failed > 0 {
 		t.Errorf("%d histories broke a promise", failed)
 	}
@@ -35,7 +50,8 @@ func TestNoHistoryBreaksAPromise(t *testing.T) {
 // TestSameSeedSameHistory: a failing seed can be looked at again, line by line.
 func TestSameSeedSameHistory(t *testing.T) {
 	for _, seed := range []uint64{3, 14} {
-		first, again := history.Run(history.NewPlan(seed, nil), true), history.Run(history.NewPlan(seed, nil), true)
+		p := options{seed: seed}.plan(0)
+		first, again := history.Run(p, true), history.Run(p, true)
 		if len(first.Lines) < 100 || first.Rollovers == 0 || first.Faults == 0 {
 			t.Errorf("seed %d: little happens: %d lines, %d rollovers, %d faults", seed, len(first.Lines), first.Rollovers, first.Faults)
 		}
@@ -73,5 +89,23 @@ func TestShrinkFindsTheLeast(t *testing.T) {
 	least := history.Shrink(broken)
 	if n := len(least.Plan.Faults); n > 3 || least.Violation == nil || least.Violation.Promise != broken.Violation.Promise {
 		t.Errorf("%d faults are left, and %v: %v", n, least.Violation, least.Plan.Faults)
+	}
+}
+
+// TestStatusLostWhileDeleting: a MailDomain whose status goes while it is being deleted holds the gate, and itself,
+// until its records are out of DNS and of caches.
+func TestStatusLostWhileDeleting(t *testing.T) {
+	lost := 0
+	for seed := uint64(1); seed <= 12; seed++ {
+		p := options{seed: seed, only: []string{"-"}, wire: "none"}.plan(0)
+		p.Faults = append(p.Faults, history.Fault{At: 15 * time.Minute, Name: "delete-domain", B: 1, Number: 1000}, history.Fault{At: 15*time.Minute + 2*time.Second, Name: "lose-status", Number: 1001})
+		r := history.Run(p, false)
+		lost += r.Seen["status lost during deletion"].Times
+		if r.Violation != nil {
+			t.Errorf("seed %d: %s", seed, r.Violation)
+		}
+	}
+	if lost < 6 {
+		t.Errorf("the status was lost %d times", lost)
 	}
 }

@@ -31,6 +31,7 @@ func (c *apiClient) Get(_ context.Context, name types.NamespacedName, into clien
 		return apierrors.NewNotFound(k.resource(), name.Name)
 	}
 	copyObject(have, into)
+	c.op.seeAsOld(into)
 	return nil
 }
 
@@ -38,7 +39,13 @@ func (c *apiClient) Get(_ context.Context, name types.NamespacedName, into clien
 func (c *apiClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
 	o := client.ListOptions{}
 	o.ApplyOptions(options)
-	fill(into, c.op.view.matching(kindOf(into), o), o.UnsafeDisableDeepCopy != nil && *o.UnsafeDisableDeepCopy)
+	shared := o.UnsafeDisableDeepCopy != nil && *o.UnsafeDisableDeepCopy && !c.op.old
+	fill(into, c.op.view.matching(kindOf(into), o), shared)
+	if list, ok := into.(*v1alpha1.MailDomainList); ok {
+		for i := range list.Items {
+			c.op.seeAsOld(&list.Items[i])
+		}
+	}
 	return nil
 }
 
@@ -89,6 +96,7 @@ type statusWriter struct {
 
 // Update implements client.SubResourceWriter.
 func (w *statusWriter) Update(_ context.Context, o client.Object, _ ...client.SubResourceUpdateOption) error {
+	w.op.seeAsOld(o)
 	return w.op.write("status of "+referenceTo(o).String(), func() error { return w.op.store.update(o, true) })
 }
 
@@ -109,6 +117,7 @@ func (r *liveReader) Get(_ context.Context, name types.NamespacedName, into clie
 		return apierrors.NewNotFound(k.resource(), name.Name)
 	}
 	copyObject(have, into)
+	r.op.seeAsOld(into)
 	return nil
 }
 
@@ -126,6 +135,13 @@ func (r *liveReader) List(_ context.Context, into client.ObjectList, options ...
 	}
 	fill(into, full, false)
 	return nil
+}
+
+// seeAsOld takes out of an object what a process of the older version does not know.
+func (op *operator) seeAsOld(o client.Object) {
+	if md, ok := o.(*v1alpha1.MailDomain); ok && op.old {
+		withoutNewFields(&md.Status)
+	}
 }
 
 func copyObject(from, into client.Object) {

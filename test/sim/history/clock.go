@@ -49,6 +49,8 @@ type timeline struct {
 	queue  eventQueue
 	seq    uint64
 	random *rand.Rand
+	// pass, where it is set, lets time pass until the next event or an instant.
+	pass func(time.Time)
 	// record says that lines are kept.
 	record bool
 	lines  []string
@@ -62,6 +64,9 @@ func (t *timeline) after(d time.Duration, run func()) {
 
 // step lets the next event happen; it says no when there is none until an instant.
 func (t *timeline) step(until time.Time) bool {
+	if t.pass != nil {
+		t.pass(until)
+	}
 	if len(t.queue) == 0 || t.queue[0].at.After(until) {
 		t.now = until
 		return false
@@ -92,17 +97,22 @@ func (t *timeline) chance(percent int) bool { return t.random.IntN(100) < percen
 
 func pick[T any](t *timeline, from ...T) T { return from[t.random.IntN(len(from))] }
 
-// operatorClock is the clock of one operator process. The reconcilers read it and set no timers: what
-// would is not implemented, and ends the history with a panic.
+// operatorClock is the clock of one operator process. The reconcilers read it and set no timers; the zone actors do,
+// in a bubble, where the real clock is a fake. Without one, what sets a timer ends the history with a panic.
 type operatorClock struct {
-	clock.WithTicker
-	of *timeline
+	clock.WithTicker // nil without a bubble
+	of               *timeline
 	// ahead is how far it is from the true time.
 	ahead time.Duration
 }
 
 // Now implements clock.PassiveClock.
-func (c *operatorClock) Now() time.Time { return c.of.now.Add(c.ahead) }
+func (c *operatorClock) Now() time.Time {
+	if c.WithTicker != nil {
+		return bubbleNow().Add(c.ahead)
+	}
+	return c.of.now.Add(c.ahead)
+}
 
 // Since implements clock.PassiveClock.
 func (c *operatorClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }

@@ -7,16 +7,17 @@
 // (as far as the cache shows it), and when one of them wakes another.
 //
 // Simulated are: the API server with resourceVersions, conflicts, live reads, and caches that lag, merge
-// and start from the past (store.go, view.go, client.go); the primary and its secondaries, with the
-// operator's zone client before them (servers.go, zoneclient.go); resolvers (resolvers.go); what
-// cert-manager does (issuer.go); replicas of mail servers and the prober's connections (mail.go); people
-// (people.go); and crashes, second leaders and clocks (operator.go).
+// and start from the past (store.go, view.go, client.go); the primary and its secondaries (servers.go);
+// resolvers (resolvers.go); what cert-manager does (issuer.go); replicas of mail servers and the prober's
+// connections (mail.go); people (people.go, domain.go, strategy.go, secrets.go); and crashes, second leaders,
+// older versions and clocks (operator.go, older.go).
 //
-// The seam to DNS is zone.Client: internal/zone's actor does its work on goroutines and sockets, and is not
-// run here. What it does on the wire is tried by its own tests and by those under test/.
+// There are two seams to DNS. In most histories it is zone.Client (zoneclient.go). In the others (Plan.Wire) the
+// real actors of internal/zone run, and speak DNS messages with the name servers over connections in memory
+// (actorclient.go, wire.go, authority.go), in a bubble of testing/synctest (bubble.go).
 //
-// Nothing here depends on goroutines: all that happens is an event of one queue (clock.go), and what is
-// random comes from the seed. Resolvers are not run one by one: what is kept is, for every answer that a
+// Nothing here depends on goroutines: all that happens is an event of one queue (clock.go), what goroutines of
+// actors bring is put in order first, and what is random comes from the seed. Resolvers are not run one by one: what is kept is, for every answer that a
 // public server ever gave, until when the longest-lived cache may hold it: two TTLs after it was last served
 // (RFC 7671 section 8.1), none shorter than the floor that the DNSZone names. Every cache with another cap,
 // floor or serve-stale within that bound holds a part of it, and a negative answer, from whatever cache,

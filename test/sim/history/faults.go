@@ -49,7 +49,7 @@ func Families() []string {
 var faults []fault
 
 func init() {
-	faults = slices.Concat(apiFaults, dnsFaults, mailFaults, issuerFaults, peopleFaults, operatorFaults)
+	faults = slices.Concat(apiFaults, dnsFaults, mailFaults, issuerFaults, peopleFaults, statusFaults, specFaults, secretFaults, operatorFaults)
 }
 
 // Plan is what happens in a history.
@@ -58,6 +58,8 @@ type Plan struct {
 	Faults []Fault
 	// Length is when the last fault may begin.
 	Length time.Duration
+	// Wire says that the real zone actors run, and speak to name servers by messages.
+	Wire bool
 }
 
 // NewPlan draws the faults of a history. only restricts them to some families; nil allows all.
@@ -74,7 +76,7 @@ func NewPlan(seed uint64, only []string) Plan {
 			total += f.weight
 		}
 	}
-	for range r.IntN(14) {
+	for range r.IntN(18) {
 		if total == 0 {
 			break
 		}
@@ -113,6 +115,7 @@ func (h *History) befall(f Fault) {
 	}
 	h.faults++
 	h.say("FAULT", "%s", f)
+	h.count("fault " + f.Name)
 	h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
 	faults[i].do(h, f)
 }
@@ -150,6 +153,10 @@ var dnsFaults = []fault{
 		s.down = later(s.down, h.now.Add(f.lasts(time.Hour)))
 		s.stuck = later(s.stuck, s.down.Add(-time.Duration(f.A%60)*time.Second))
 	}},
+	{"servfail", "dns", 3, func(h *History, f Fault) {
+		s := h.server(f)
+		s.failing = later(s.failing, h.now.Add(f.lasts(time.Hour)))
+	}},
 	{"tlsa-dropped", "dns", 2, func(h *History, f Fault) { s := h.server(f); s.silent = later(s.silent, h.now.Add(f.lasts(time.Hour))) }},
 	{"other-ttl", "dns", 2, func(h *History, f Fault) { h.server(f).stretch = 1 + f.B%3 }},
 	{"slow-signing", "dns", 2, func(h *History, f Fault) { h.servers.all[0].lag = f.lasts(20 * time.Second) }},
@@ -184,7 +191,7 @@ var issuerFaults = []fault{
 	{"slow-issuer", "issuer", 2, func(h *History, f Fault) { h.issuer(f).slow = f.lasts(30 * time.Minute) }},
 	{"bypass", "issuer", 1, func(h *History, f Fault) {
 		of := h.hosts[f.A%len(h.hosts)]
-		of.issuer.bypass, of.risk = true, true
+		of.issuer.bypass, of.bypassed, of.risk = true, true, true
 	}},
 	// bypass-untold is not drawn: it breaks a promise, for the tests of the simulator itself.
 	{"bypass-untold", "issuer", 0, func(h *History, _ Fault) {
@@ -203,7 +210,8 @@ var operatorFaults = []fault{
 		h.staleStart = f.lasts(10 * time.Minute)
 		h.crashSoon(1, true)
 	}},
-	{"second-leader", "operator", 4, func(h *History, f Fault) { h.secondLeader(f) }},
+	{"older-version", "operator", 3, func(h *History, f Fault) { h.olderVersion(f) }},
+	{"second-leader", "operator", 7, func(h *History, f Fault) { h.secondLeader(f) }},
 	{"clock-back", "operator", 1, func(h *History, f Fault) { h.setClocks(h.clockAhead - f.lasts(time.Hour)) }},
 	{"abandoned", "operator", 1, func(h *History, f Fault) {
 		if f.B%4 == 0 {
@@ -225,6 +233,7 @@ func (h *History) secondLeader(f Fault) {
 	if !first.live {
 		return
 	}
+	h.count("two leaders")
 	h.start(time.Duration(f.A%60) * time.Second)
 	h.after(f.lasts(30*time.Minute), func() {
 		if first.live {

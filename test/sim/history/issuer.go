@@ -30,6 +30,28 @@ type issuer struct {
 	slow     time.Duration
 	// bypass approves the next request whatever gates it.
 	bypass bool
+	// short says that certificates live for hours, ecdsa that keys are of that type.
+	short, ecdsa bool
+}
+
+// shortLife is how long a certificate lives that does not live long.
+const shortLife = 4 * time.Hour
+
+// expires is when a certificate that is issued now ends.
+func (i *issuer) expires() time.Time {
+	if !i.short {
+		return forever
+	}
+	return i.h.now.Add(shortLife).Truncate(time.Hour)
+}
+
+// freshKey is a new key of the type that is asked for.
+func (i *issuer) freshKey() *key {
+	number := i.h.newKey()
+	if i.ecdsa {
+		number = -number
+	}
+	return pool.key(number)
 }
 
 func (i *issuer) nextSecret() string { return i.name + "-next" }
@@ -91,9 +113,9 @@ func (i *issuer) makeKey() {
 		return
 	}
 	i.h.store.remove(requests, i.h.named(i.requestName(revisionOf(crt)+1)))
-	k := pool.key(i.h.newKey())
-	if crt.Spec.PrivateKey.RotationPolicy == cmapi.RotationPolicyNever {
-		k = i.keyInUse()
+	k := i.keyInUse()
+	if k == nil || crt.Spec.PrivateKey.RotationPolicy != cmapi.RotationPolicyNever || k.ecdsa() != i.ecdsa {
+		k = i.freshKey()
 	}
 	name := i.nextSecret()
 	secret := &corev1.Secret{ObjectMeta: i.owned(name), Data: map[string][]byte{corev1.TLSPrivateKeyKey: []byte(k.pem)}}
@@ -103,9 +125,20 @@ func (i *issuer) makeKey() {
 	_ = i.h.store.create(secret)
 }
 
+// keyInUse is the key in the Certificate's Secret; nil without one.
 func (i *issuer) keyInUse() *key {
-	secret := i.h.store.get(secrets, i.h.named(i.certificate().Spec.SecretName)).(*corev1.Secret)
+	secret, ok := i.h.store.get(secrets, i.h.named(i.certificate().Spec.SecretName)).(*corev1.Secret)
+	if !ok {
+		return nil
+	}
 	return pool.ofPEM(secret.Data[corev1.TLSPrivateKeyKey])
+}
+
+// replaceLost renews when the Secret is gone.
+func (i *issuer) replaceLost() {
+	if i.keyInUse() == nil {
+		i.renew()
+	}
 }
 
 func (i *issuer) owned(name string) metav1.ObjectMeta {
@@ -190,6 +223,9 @@ func (i *issuer) approve(cr *cmapi.CertificateRequest) {
 	}
 	i.h.say(i.name, "request %s is approved by cert-manager", cr.Name)
 	i.bypass = false
+	if cr.Annotations[v1alpha1.GateAnnotation] != "" {
+		i.h.count("approved past the gate")
+	}
 	i.conclude(cr, cmapi.CertificateRequestConditionApproved, cmmeta.ConditionTrue, "cert-manager.io", nil)
 }
 
@@ -212,7 +248,7 @@ func (i *issuer) sign(cr *cmapi.CertificateRequest) {
 		return
 	}
 	i.edition++
-	made := pool.issue(k, i.authority, i.edition%10)
+	made := pool.issue(k, i.authority, i.edition%10, i.expires())
 	i.h.say(i.name, "request %s is signed", cr.Name)
 	i.conclude(cr, cmapi.CertificateRequestConditionReady, cmmeta.ConditionTrue, cmapi.CertificateRequestReasonIssued, []byte(made.pem))
 }
@@ -242,7 +278,7 @@ func (i *issuer) complete(cr *cmapi.CertificateRequest) {
 	if !issuing(crt) || cr.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] != strconv.Itoa(revisionOf(crt)+1) || i.nextKey() != made.key {
 		return
 	}
-	edit(i.h.store, secrets, i.h.named(crt.Spec.SecretName), func(s *corev1.Secret) { s.Data = secretData(made) })
+	i.putSecret(made)
 	i.edit(func(crt *cmapi.Certificate) {
 		revision := revisionOf(crt) + 1
 		crt.Status.Revision, crt.Status.NextPrivateKeySecretName, crt.Status.Conditions = &revision, nil, nil
@@ -252,6 +288,17 @@ func (i *issuer) complete(cr *cmapi.CertificateRequest) {
 	i.h.store.remove(requests, i.h.named(i.requestName(revisionOf(crt)-1)))
 	i.h.rollovers++
 	i.h.say(i.name, "certificate with key %s is in the Secret", made.key.digest[:6])
+}
+
+// putSecret writes a certificate and its key into the Certificate's Secret.
+func (i *issuer) putSecret(made *issued) {
+	name := i.h.named(i.certificate().Spec.SecretName)
+	if edit(i.h.store, secrets, name, func(s *corev1.Secret) { s.Data = secretData(made) }) {
+		return
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace, Name: name.Name}, Type: corev1.SecretTypeTLS, Data: secretData(made)}
+	secret.Annotations = map[string]string{cmapi.CertificateNameKey: i.name}
+	_ = i.h.store.create(secret)
 }
 
 func secretData(made *issued) map[string][]byte {

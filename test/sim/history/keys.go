@@ -1,7 +1,11 @@
 package history
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -18,7 +22,8 @@ import (
 )
 
 // This file makes keys and certificates. All histories share them: a key is known by its number, is the
-// same in every run, and is made once. They are Ed25519 keys, since those follow from a seed.
+// same in every run, and is made once. They are Ed25519 keys, or P-256 for a number below zero: those follow from
+// a seed.
 
 // key is a private key with what is made of it.
 type key struct {
@@ -27,8 +32,10 @@ type key struct {
 	spki   []byte
 	digest string // SHA-256 of spki, hex
 	csr    []byte
-	public ed25519.PublicKey
+	public crypto.PublicKey
 }
+
+func (k *key) ecdsa() bool { return k.number < 0 }
 
 // issued is a certificate with its chain.
 type issued struct {
@@ -39,6 +46,15 @@ type issued struct {
 	// matches are the records that it matches, of every kind that this operator publishes.
 	matches map[tlsa.Record]bool
 }
+
+// certificateID tells certificates apart: edition those of one key by one issuer, expires is in Unix seconds.
+type certificateID struct {
+	key, issuer, edition int
+	expires              int64
+}
+
+// forever is when a certificate ends that does not matter for that.
+var forever = begin.AddDate(10, 0, 0)
 
 // authority is an intermediate.
 type authority struct {
@@ -52,12 +68,12 @@ type keyPool struct {
 	mu          sync.Mutex
 	keys        map[int]*key
 	byPEM       map[string]*key
-	certs       map[[3]int]*issued
+	certs       map[certificateID]*issued
 	byCert      map[string]*issued
 	authorities map[int]*authority
 }
 
-var pool = &keyPool{keys: map[int]*key{}, byPEM: map[string]*key{}, certs: map[[3]int]*issued{}, byCert: map[string]*issued{}, authorities: map[int]*authority{}}
+var pool = &keyPool{keys: map[int]*key{}, byPEM: map[string]*key{}, certs: map[certificateID]*issued{}, byCert: map[string]*issued{}, authorities: map[int]*authority{}}
 
 func seedOf(kind string, number int) []byte {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", kind, number))
@@ -78,16 +94,25 @@ func (p *keyPool) key(number int) *key {
 	if k, ok := p.keys[number]; ok {
 		return k
 	}
-	private := ed25519.NewKeyFromSeed(seedOf("key", number))
-	k := &key{number: number, public: private.Public().(ed25519.PublicKey)}
+	private := privateKey(number)
+	k := &key{number: number, public: private.Public()}
 	k.pem = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(private))}))
 	k.spki = must(x509.MarshalPKIXPublicKey(private.Public()))
 	sum := sha256.Sum256(k.spki)
 	k.digest = hex.EncodeToString(sum[:])
-	request := must(x509.CreateCertificateRequest(nil, &x509.CertificateRequest{DNSNames: hostNames}, private))
+	// The signature of a P-256 key is another in each run; nothing is made of it.
+	request := must(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: hostNames}, private))
 	k.csr = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})
 	p.keys[number], p.byPEM[k.pem] = k, k
 	return k
+}
+
+func privateKey(number int) crypto.Signer {
+	seed := seedOf("key", number)
+	if number >= 0 {
+		return ed25519.NewKeyFromSeed(seed)
+	}
+	return must(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed))
 }
 
 // ofPEM returns the key that a Secret holds; nil when it is none of the pool.
@@ -105,16 +130,16 @@ func (p *keyPool) ofCert(text []byte) *issued {
 }
 
 // issue returns a certificate of a key by an intermediate; of one key there may be several.
-func (p *keyPool) issue(k *key, issuer, edition int) *issued {
+func (p *keyPool) issue(k *key, issuer, edition int, expires time.Time) *issued {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	id := [3]int{k.number, issuer, edition}
+	id := certificateID{k.number, issuer, edition, expires.Unix()}
 	if c, ok := p.certs[id]; ok {
 		return c
 	}
 	by := p.authority(issuer)
-	serial := big.NewInt(int64(k.number)*1000 + int64(issuer)*10 + int64(edition) + 1)
-	der := must(x509.CreateCertificate(nil, template(serial, "", false), by.cert, k.public, by.private))
+	serial := new(big.Int).SetBytes(seedOf(fmt.Sprintf("serial %+v", id), 0)[:8])
+	der := must(x509.CreateCertificate(nil, template(serial, "", expires), by.cert, k.public, by.private))
 	leaf := must(tlsa.ParseCertificate(der))
 	c := &issued{key: k, issuer: issuer, chain: []*x509.Certificate{leaf, by.cert}}
 	c.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})) + string(by.pem)
@@ -128,19 +153,21 @@ func (p *keyPool) authority(number int) *authority {
 		return a
 	}
 	private := ed25519.NewKeyFromSeed(seedOf("authority", number))
-	t := template(big.NewInt(int64(number)+1), fmt.Sprintf("Authority %d", number), true)
+	t := template(big.NewInt(int64(number)+1), fmt.Sprintf("Authority %d", number), time.Time{})
 	der := must(x509.CreateCertificate(nil, t, t, private.Public(), private))
 	a := &authority{private: private, cert: must(tlsa.ParseCertificate(der)), pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 	p.authorities[number] = a
 	return a
 }
 
-func template(serial *big.Int, name string, authority bool) *x509.Certificate {
+// template is that of an authority without an end.
+func template(serial *big.Int, name string, expires time.Time) *x509.Certificate {
 	t := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: begin.Add(-time.Hour), NotAfter: begin.AddDate(10, 0, 0),
-		BasicConstraintsValid: true, IsCA: authority,
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: begin.Add(-time.Hour), NotAfter: expires,
+		BasicConstraintsValid: true, IsCA: expires.IsZero(),
 	}
-	if authority {
+	if t.IsCA {
+		t.NotAfter = forever
 		t.KeyUsage = x509.KeyUsageCertSign
 	} else {
 		t.DNSNames = hostNames

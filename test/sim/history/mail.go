@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -23,6 +24,7 @@ type replica struct {
 
 // host is an MX host with its Certificate.
 type host struct {
+	of                       *mailDomain
 	name, owner, certificate string
 	// mounted is the Secret that its replicas read.
 	mounted  string
@@ -31,8 +33,18 @@ type host struct {
 	// created are the records that the operator has put into DNS, lost those that it may not know to be its
 	// own, because its status was lost while they stood.
 	created, lost map[tlsa.Record]bool
-	// risk says that something was done for which senders may fail, if the status says so.
-	risk bool
+	// presented are the chains that some replica has presented.
+	presented map[*issued]bool
+	// rotation is what its Certificate says when nobody changes strategies.
+	rotation cmapi.PrivateKeyRotationPolicy
+	// risk says that something was done for which senders may fail, if the status says so; riskUntil is until when
+	// what was done goes on to be one. bypassed says that a request is approved past the gate, sooner or later.
+	risk, bypassed bool
+	riskUntil      time.Time
+	// announced is the danger that the status tells of, in one word; announcedAt is when it last did, as far as it
+	// has changed.
+	announced   string
+	announcedAt time.Time
 }
 
 func (h *History) hostNamed(name string) *host {
@@ -89,6 +101,7 @@ func (h *History) load(of *host, r *replica) {
 		return
 	}
 	r.chain = chain
+	of.presented[chain] = true
 	h.say(r.addr, "%s presents key %s of authority %d", of.name, chain.key.digest[:6], chain.issuer)
 	h.chainAppeared(of, r)
 }
@@ -97,24 +110,31 @@ func (h *History) named(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
-// prober connects to replicas.
-type prober struct{ h *History }
+// prober connects to replicas for one process.
+type prober struct{ *operator }
 
-// Probe implements probe.Prober. It may be called from several goroutines, and only reads.
+// Probe implements probe.Prober. It may be called from several goroutines, and changes nothing but what is noted of
+// the endpoint.
 func (p *prober) Probe(_ context.Context, t probe.Target) probe.Result {
-	result := probe.Result{Target: t, Start: p.h.now, End: p.h.now}
-	for _, r := range p.h.hostNamed(t.Host).replicas {
+	now := p.clock.Now()
+	result := probe.Result{Target: t, Start: now, End: now}
+	for _, r := range p.hostNamed(t.Host).replicas {
 		if r.addr != t.Addr.Addr().String() {
 			continue
 		}
 		switch {
-		case p.h.now.Before(r.down) || r.chain == nil:
+		case now.Add(-p.clock.ahead).Before(r.down) || r.chain == nil:
 			result.Outcome, result.Message = probe.Unreachable, "connection refused"
-		case t.KeyType != probe.AnyKey:
+		case t.KeyType == probe.RSA, t.KeyType == probe.ECDSA && !r.chain.key.ecdsa():
 			result.Outcome, result.Message = probe.NoSuchKeyType, "no such certificate"
 		default:
 			result.Outcome, result.Chain = probe.Presented, append(result.Chain, r.chain.chain...)
 		}
+	}
+	if t.KeyType == probe.AnyKey {
+		p.probing.Lock()
+		defer p.probing.Unlock()
+		p.unreached[t.Addr.Addr().String()] = result.Outcome != probe.Presented
 	}
 	return result
 }

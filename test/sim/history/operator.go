@@ -2,6 +2,8 @@ package history
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -9,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -43,7 +46,46 @@ type operator struct {
 	losingDone bool
 	// unread says that a read failed in the reconcile under way.
 	unread bool
-	lag    time.Duration
+	// darkened says by owner whether the primary did not answer in the newest sweep; unreached by host and address
+	// what was not reached by the newest probes.
+	darkened  map[string]bool
+	probing   sync.Mutex
+	unreached map[string]bool
+	// old says that it is of an older version.
+	old bool
+	lag time.Duration
+
+	// With the real zone actors: those of the process, and their connections. severed says that it has none
+	// any more; asked is what it could not read when it last asked for an update of an owner.
+	actors      []*zone.Actor
+	connecting  sync.Mutex
+	connections []*connection
+	severed     bool
+	asked       map[string]blindness
+}
+
+// blindness is what it could not read of late.
+func (op *operator) blindness(owner string) blindness {
+	op.probing.Lock()
+	defer op.probing.Unlock()
+	of := op.hostOf(owner)
+	b := blindness{objects: op.unread, primary: op.darkened[owner], endpoint: op.unreached[of.name]}
+	for _, r := range of.replicas {
+		b.endpoint = b.endpoint || op.unreached[r.addr]
+	}
+	return b
+}
+
+// swept notes whether the primary could be read.
+func (op *operator) swept(owner string, s zone.Sweep) {
+	op.darkened[owner] = !slices.ContainsFunc(s.Answers, func(a zone.Answer) bool { return a.Primary && a.Reachable })
+}
+
+// lookedUp notes whether all addresses of a host are known.
+func (op *operator) lookedUp(host string, all bool) {
+	op.probing.Lock()
+	defer op.probing.Unlock()
+	op.unreached[host] = !all
 }
 
 // crash is what a dying process panics with.
@@ -53,20 +95,26 @@ type crash struct{}
 func (h *History) start(behind time.Duration) *operator {
 	h.processes++
 	op := &operator{
-		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{},
+		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{}, darkened: map[string]bool{}, unreached: map[string]bool{}, old: h.older, asked: map[string]blindness{},
 		view: newView(h.store, behind), clock: &operatorClock{of: &h.timeline, ahead: h.clockAhead}, lag: h.between(0, 500*time.Millisecond),
+	}
+	if h.wire != nil {
+		op.clock.WithTicker = clock.RealClock{}
 	}
 	op.parts = controllers.Assemble(controllers.Surroundings{
 		Client: &apiClient{op: op}, Live: &liveReader{op: op}, Events: recorder{op},
-		WakeDomain:  func(n types.NamespacedName) { op.enqueue(task{domains, n}, time.Millisecond) },
-		WakeZone:    func(n types.NamespacedName) { op.enqueue(task{zones, n}, time.Millisecond) },
-		WakeRequest: func(n types.NamespacedName) { op.enqueue(task{requests, n}, time.Millisecond) },
+		WakeDomain:  func(n types.NamespacedName) { op.wake(task{domains, n}) },
+		WakeZone:    func(n types.NamespacedName) { op.wake(task{zones, n}) },
+		WakeRequest: func(n types.NamespacedName) { op.wake(task{requests, n}) },
 	}, controllers.Options{
-		Clock: op.clock, Prober: &prober{op.History}, UnknownHistory: unknownHistory, Workers: 1, ParallelProbes: 4,
-		NewZoneClient: func(c zone.Config) zone.Client { return &zoneClient{op: op, config: c} },
+		Clock: op.clock, Prober: &prober{op}, UnknownHistory: unknownHistory, Workers: 1, ParallelProbes: 4,
+		NewZoneClient: op.newZoneClient,
 		Random:        &keyReader{next: h.newKey},
-		Beside:        func(f func()) { op.later(op.between(20*time.Millisecond, 2*time.Second), f) },
+		Beside:        op.beside,
 	})
+	if op.old {
+		h.count("process of the older version")
+	}
 	h.operators = append(h.operators, op)
 	h.say(op.name, "starts, with a cache of %s ago", behind)
 	for _, k := range []kind{domains, zones, requests} {
@@ -78,6 +126,26 @@ func (h *History) start(behind time.Duration) *operator {
 		op.catchUp(k)
 	}
 	return op
+}
+
+// beside runs a round of probes. With the real zone actors it waits for one of them.
+func (op *operator) beside(round func()) {
+	op.later(op.between(20*time.Millisecond, 2*time.Second), func() {
+		if op.wire == nil {
+			round()
+			return
+		}
+		go round()
+	})
+}
+
+// wake is what parts of the process wake each other with.
+func (op *operator) wake(t task) {
+	if op.wire == nil {
+		op.enqueue(t, time.Millisecond)
+		return
+	}
+	op.wire.wake(awakening{op, t})
 }
 
 // later runs something in the process, unless it has died by then.
@@ -106,6 +174,10 @@ func (op *operator) guarded(f func()) {
 func (op *operator) die(how string) {
 	op.live = false
 	op.say(op.name, "%s", how)
+	if op.wire != nil {
+		// What it was about to send may still get out.
+		op.after(op.between(0, 500*time.Millisecond), op.sever)
+	}
 }
 
 // replace starts another process where none is running, unless there shall be none.
@@ -231,6 +303,7 @@ func (op *operator) effect(what string, do func() error) error {
 	} else {
 		op.say(op.name, "%s", what)
 	}
+	op.effectMade()
 	if op.crashIn > 0 {
 		if op.crashIn--; op.crashIn == 0 {
 			op.say(op.name, "dies after it")

@@ -64,7 +64,11 @@ func (h *History) check(of *host, r *replica, v *held) {
 		h.risked++
 		return
 	}
-	if of.risk {
+	if of.of.unguarded {
+		h.risked++
+		return
+	}
+	if of.risk || h.now.Before(of.riskUntil) {
 		h.risked++
 		h.expectAnnouncement(of, r.chain, v)
 		return
@@ -108,24 +112,29 @@ func agile(records []tlsa.Record) []tlsa.Record {
 // announceWithin is how soon a danger has to be told of that the operator could not keep off: L3.
 const announceWithin = 10 * time.Minute
 
-// expectAnnouncement wants the status to tell of a danger that lasts.
+// expectAnnouncement wants the status to tell of a danger that lasts. It may have done so by then: the operator
+// counts with one TTL for what it tells of, and with two before it hands a key out.
 func (h *History) expectAnnouncement(of *host, chain *issued, v *held) {
+	began := h.now
 	h.after(announceWithin, func() {
 		lasts := (v.serving > 0 || !h.now.After(v.until)) && slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.chain == chain })
-		if lasts && h.calm() && !h.announced(of) {
+		if lasts && h.calm(of.of) && !h.announced(of) && of.announcedAt.Before(began) {
 			h.fail("L3", "%s: senders that hold %s fail at key %s, and the status does not say so", of.name, v.answer, chain.key.digest[:6])
 		}
 	})
 }
 
 // calm says that nothing has kept the operator from looking for long enough.
-func (h *History) calm() bool {
-	return h.running() && h.now.After(h.troubled.Add(announceWithin)) && !h.suspended
+func (h *History) calm(d *mailDomain) bool {
+	return h.running() && h.now.After(h.troubled.Add(announceWithin)) && !d.disturbed() && !d.unguarded
 }
 
 // announced says whether the status tells of a danger at a host.
 func (h *History) announced(of *host) bool {
-	md := h.domain()
+	md := h.object(of.of)
+	if md == nil {
+		return true // there is nobody to say it
+	}
 	if c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverSafe); c == nil || c.Status != metav1.ConditionTrue {
 		return true
 	}
@@ -140,8 +149,8 @@ func (h *History) announced(of *host) bool {
 // maxRecords is Microsoft's limit.
 const maxRecords = 12
 
-// judgeUpdate checks what the operator does to the records of an owner.
-func (h *History) judgeUpdate(change zone.Change, unread bool) {
+// judgeUpdate checks what the operator does to the records of an owner. unread says what it could not read.
+func (h *History) judgeUpdate(change zone.Change, unread blindness) {
 	of := h.hostOf(change.Owner)
 	before := h.servers.stored[change.Owner].records
 	removes := false
@@ -162,10 +171,38 @@ func (h *History) judgeUpdate(change zone.Change, unread bool) {
 			of.created[r] = true
 		}
 	}
-	if removes && unread {
-		h.fail("S5", "records of %s are removed by a reconcile that could not read everything", of.name)
+	if removes && !of.leaves() {
+		h.judgeRemoval(of, before, change.Want, unread)
 	}
 	if len(change.Want) > maxRecords {
 		h.fail("S7", "%d records are written at %s", len(change.Want), of.owner)
 	}
+}
+
+// blindness is what a process could not read when it asked for an update: objects of the API server in the same
+// reconcile, the primary in its newest sweep of the owner, an endpoint in its newest probes of the host.
+type blindness struct{ objects, primary, endpoint bool }
+
+// judgeRemoval checks that nothing is taken out while something cannot be read. What endpoints present matters where
+// all records go that some endpoint was matched by.
+func (h *History) judgeRemoval(of *host, before, after []tlsa.Record, unread blindness) {
+	switch {
+	case unread.objects:
+		h.fail("S5", "records of %s are removed by a reconcile that could not read everything", of.name)
+	case unread.primary:
+		h.fail("S5", "records of %s are removed although the primary did not answer when it was last asked", of.name)
+	case unread.endpoint:
+		for chain := range of.presented {
+			matched := func(r tlsa.Record) bool { return chain.matches[r] }
+			if slices.ContainsFunc(before, matched) && !slices.ContainsFunc(after, matched) {
+				h.fail("S5", "the records of a key of %s are removed although not every endpoint could be probed", of.name)
+				return
+			}
+		}
+	}
+}
+
+// leaves says whether a person has the host's records taken out.
+func (of *host) leaves() bool {
+	return of.of.deleted != nil || of.of.away != nil && of.of.away.Hostname == of.name
 }

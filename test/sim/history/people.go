@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
@@ -14,59 +16,86 @@ var peopleFaults = []fault{
 	{"add-foreign", "people", 2, func(h *History, f Fault) { h.addForeign(f) }},
 	{"remove-ours", "people", 2, func(h *History, f Fault) { h.removeOurs(f) }},
 	{"edit-ttl", "people", 2, func(h *History, f Fault) {
-		h.editSpec(func(s *v1alpha1.MailDomainSpec) { s.TLSA.TTL = []int32{30, 60, 120, 300, 600}[f.A%5] })
+		h.editSpec(h.target(f), func(s *v1alpha1.MailDomainSpec) { s.TLSA.TTL = []int32{30, 60, 120, 300, 600}[f.B%5] })
 	}},
-	{"edit-parameters", "people", 2, func(h *History, f Fault) {
-		// Where the status was lost before, records of a set that leaves may be foreign and stay, and a new key
-		// that has no record of that set waits for ever; where foreign records stand, a set may not get in for
-		// them (docs/reliability.md, open points).
-		if h.statusLost || h.foreign {
-			return
-		}
-		h.editedSets = true
-		h.editSpec(func(s *v1alpha1.MailDomainSpec) { s.TLSA.Parameters = parameterSets[f.A%len(parameterSets)] })
-	}},
+	{"edit-parameters", "people", 2, func(h *History, f Fault) { h.editParameters(f) }},
 	{"edit-safety", "people", 2, func(h *History, f Fault) {
-		h.editSpec(func(s *v1alpha1.MailDomainSpec) {
+		h.editSpec(h.target(f), func(s *v1alpha1.MailDomainSpec) {
 			s.Rollover.PublishSafety = []v1alpha1.Duration{"0s", "1m", "5m"}[f.A%3]
 			s.Rollover.RetireSafety = []v1alpha1.Duration{"0s", "2m", "10m"}[f.B%3]
 		})
 	}},
 	{"edit-standby", "people", 1, func(h *History, f Fault) {
-		h.editSpec(func(s *v1alpha1.MailDomainSpec) {
-			s.Rollover.StandbyKey = []v1alpha1.StandbyKeyMode{v1alpha1.StandbyEnabled, v1alpha1.StandbyDisabled}[f.A%2]
+		d := h.target(f)
+		if d.otherKeys() { // see edit-key-type
+			return
+		}
+		h.editSpec(d, func(s *v1alpha1.MailDomainSpec) {
+			s.Rollover.StandbyKey = []v1alpha1.StandbyKeyMode{v1alpha1.StandbyEnabled, v1alpha1.StandbyDisabled}[f.B%2]
+		})
+	}},
+	{"edit-propagation", "people", 1, func(h *History, f Fault) {
+		edit(h.store, zones, h.named(zoneName), func(z *v1alpha1.DNSZone) {
+			p := &z.Spec.Propagation
+			p.Sweeps, p.Interval, p.Delay = int32(1+f.A%3), []v1alpha1.Duration{"10s", "30s", "2m"}[f.B%3], []v1alpha1.Duration{"0s", "30s"}[f.A%2] //nolint:gosec // small
 		})
 	}},
 	{"suspend", "people", 2, func(h *History, f Fault) {
-		h.suspend(true)
-		h.after(f.lasts(time.Hour), func() { h.suspend(false) })
-	}},
-	{"lose-status", "people", 2, func(h *History, _ Fault) {
-		if !h.editedSets { // see edit-parameters
-			h.loseStatus()
+		d := h.target(f)
+		if d.disturbed() {
+			return
 		}
+		h.count("suspended")
+		h.suspend(d, true)
+		h.after(f.lasts(time.Hour), func() { h.suspend(d, false) })
 	}},
-	{"restore-status", "people", 2, func(h *History, f Fault) { h.restoreStatus(f) }},
+	{"compromise", "people", 1, func(h *History, f Fault) { h.compromise(f) }},
 }
 
-func (h *History) editSpec(how func(*v1alpha1.MailDomainSpec)) {
-	edit(h.store, domains, h.named(domainName), func(md *v1alpha1.MailDomain) { how(&md.Spec) })
+// statusFaults are what people, and backups, do to the status. Of one that a host is leaving the status is left
+// alone, and of one that is being deleted while records of former keys stand: what those are is then known from
+// nowhere else (docs/reliability.md, open points).
+var statusFaults = []fault{
+	{"lose-status", "status", 2, func(h *History, f Fault) { h.loseStatus(h.target(f)) }},
+	{"lose-status-at-write", "status", 3, func(h *History, f Fault) { h.statusGoesIn = 1 + f.A%8 }},
+	{"restore-status", "status", 2, func(h *History, f Fault) { h.restoreStatus(f) }},
 }
 
-func (h *History) suspend(yes bool) {
-	h.suspended = yes
+var specFaults = []fault{
+	{"delete-domain", "objects", 3, func(h *History, f Fault) { h.deleteDomain(f) }},
+	{"host-leaves", "objects", 3, func(h *History, f Fault) { h.hostLeaves(f) }},
+	{"change-strategy", "objects", 4, func(h *History, f Fault) { h.changeStrategy(f) }},
+}
+
+func (h *History) suspend(d *mailDomain, yes bool) {
+	d.suspended = yes
 	h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
-	h.say("people", "suspend: %t", yes)
-	h.editSpec(func(s *v1alpha1.MailDomainSpec) { s.Suspend = yes })
+	h.say("people", "%s, suspend: %t", d.name, yes)
+	h.editSpec(d, func(s *v1alpha1.MailDomainSpec) { s.Suspend = yes })
+}
+
+// editParameters changes the parameter sets. Where the status was lost before, records of a set that leaves may be
+// foreign and stay, and a new key that has no record of that set waits for ever; where foreign records stand, a set
+// may not get in for them (docs/reliability.md, open points).
+func (h *History) editParameters(f Fault) {
+	d := h.target(f)
+	if d.foreignAmong() || d.disturbed() {
+		return
+	}
+	d.editedSets = true
+	h.count("parameter sets edited")
+	sets := d.parameterSets()
+	h.editSpec(d, func(s *v1alpha1.MailDomainSpec) { s.TLSA.Parameters = sets[f.B%len(sets)] })
 }
 
 // addForeign puts the record of somebody else's key beside ours.
 func (h *History) addForeign(f Fault) {
 	of := h.hosts[f.A%len(h.hosts)]
-	if n := len(h.servers.stored[of.owner].records); n == 0 || n > 5 || h.editedSets { // see edit-parameters
+	if n := len(h.servers.stored[of.owner].records); n == 0 || n > 5 || of.of.editedSets || of.of.deleted != nil || of.of.away != nil { // see edit-parameters
 		return
 	}
-	h.foreign = true
+	of.of.foreign = true
+	h.count("foreign record")
 	digest := fmt.Sprintf("ee%062x", f.B)
 	h.servers.edit(of.owner, func(have []tlsa.Record) []tlsa.Record {
 		return append(have, tlsa.Record{Parameters: tlsa.Parameters{Usage: 3, Selector: 1, MatchingType: 1}, Data: digest})
@@ -79,6 +108,7 @@ func (h *History) removeOurs(f Fault) {
 	if len(h.servers.stored[of.owner].records) == 0 {
 		return
 	}
+	h.count("our record removed")
 	h.servers.edit(of.owner, func(have []tlsa.Record) []tlsa.Record {
 		if f.B%3 == 0 {
 			return nil
@@ -88,17 +118,58 @@ func (h *History) removeOurs(f Fault) {
 	}, true)
 }
 
+// compromise lists the key in use as given up. It stands in the spec for ever.
+func (h *History) compromise(f Fault) {
+	of := h.hosts[f.A%len(h.hosts)]
+	made := h.mountedBy(of)
+	if made == nil || of.of.disturbed() {
+		return
+	}
+	h.count("key compromised")
+	h.say("people", "%s: key %s is compromised", of.name, made.key.digest[:6])
+	h.editSpec(of.of, func(s *v1alpha1.MailDomainSpec) {
+		s.Rollover.CompromisedKeys = append(s.Rollover.CompromisedKeys, v1alpha1.SPKIDigest(made.key.digest))
+	})
+}
+
 // loseStatus deletes the status.
-func (h *History) loseStatus() {
-	h.forget()
-	edit(h.store, domains, h.named(domainName), func(md *v1alpha1.MailDomain) { md.Status = v1alpha1.MailDomainStatus{} })
+func (h *History) loseStatus(d *mailDomain) {
+	if d.editedSets || d.away != nil || h.object(d) == nil || d.deleted != nil && !h.allOfKnownKeys(d) { // see edit-parameters
+		return
+	}
+	h.count("status lost")
+	if d.deleted != nil {
+		h.count("status lost during deletion")
+	}
+	h.forget(d)
+	edit(h.store, domains, h.named(d.name), func(md *v1alpha1.MailDomain) { md.Status = v1alpha1.MailDomainStatus{} })
+}
+
+// allOfKnownKeys says whether every record in DNS is of a key that an object holds.
+func (h *History) allOfKnownKeys(d *mailDomain) bool {
+	for _, of := range d.hosts {
+		known := func(r tlsa.Record) bool {
+			mounted, own := h.mountedBy(of), h.issuedTo(of.ownSecret())
+			standby, ok := h.store.get(secrets, h.named(of.standbySecret())).(*corev1.Secret)
+			return mounted != nil && mounted.matches[r] || own != nil && own.matches[r] ||
+				ok && r.Data == pool.ofPEM(standby.Data[corev1.TLSPrivateKeyKey]).digest
+		}
+		shown := slices.Clone(h.servers.stored[of.owner].records)
+		for _, s := range h.servers.all {
+			shown = append(shown, s.serves[of.owner].records...)
+		}
+		if slices.ContainsFunc(shown, func(r tlsa.Record) bool { return !known(r) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // forget notes that the operator's memory is lost: what stands in DNS, and is not wanted any more, is foreign to
 // it from then on.
-func (h *History) forget() {
-	h.statusLost = true
-	for _, of := range h.hosts {
+func (h *History) forget(d *mailDomain) {
+	d.statusLost = true
+	for _, of := range d.hosts {
 		for _, s := range h.servers.all {
 			for _, r := range s.serves[of.owner].records {
 				of.lost[r] = true
@@ -112,14 +183,21 @@ func (h *History) forget() {
 
 // restoreStatus puts back the status as it is now after a while, as a restored backup does.
 func (h *History) restoreStatus(f Fault) {
-	kept := h.domain().Status.DeepCopy()
+	d := h.target(f)
+	md := h.object(d)
+	if md == nil {
+		return
+	}
+	kept, uid := md.Status.DeepCopy(), md.UID
 	h.after(f.lasts(2*time.Hour), func() {
-		if h.editedSets { // see edit-parameters
+		now := h.object(d)
+		if d.editedSets || d.deleted != nil || d.away != nil || now == nil || now.UID != uid { // see edit-parameters
 			return
 		}
-		h.forget()
+		h.count("status restored")
+		h.forget(d)
 		h.say("people", "the status of earlier is put back")
 		h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
-		edit(h.store, domains, h.named(domainName), func(md *v1alpha1.MailDomain) { md.Status = *kept })
+		edit(h.store, domains, h.named(d.name), func(md *v1alpha1.MailDomain) { md.Status = *kept })
 	})
 }

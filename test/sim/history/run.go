@@ -19,7 +19,12 @@ type Result struct {
 	// Rollovers counts the certificates that went into a Secret, Checks the pairs of an answer that may be
 	// cached and a chain that is presented, Risked those among them that failed and had to be announced.
 	Rollovers, Checks, Risked, Updates, Writes, Reconciles, Sweeps, Faults int
+	// Seen is what happened, by a few words each.
+	Seen map[string]Sighting
 }
+
+// Sighting is how often something happened, and in how many histories.
+type Sighting struct{ Times, Histories int }
 
 // settle is how long the system has to come to rest once nothing disturbs it any more: longer than all waits
 // of one rollover with the largest of the times that histories draw, one after the other.
@@ -27,7 +32,17 @@ const settle = 4 * time.Hour
 
 // Run makes a history.
 func Run(p Plan, record bool) Result {
-	h := newHistory(p.Seed, record)
+	if !p.Wire {
+		return run(p, record)
+	}
+	var r Result
+	inBubble(func() { r = run(p, record) })
+	return r
+}
+
+func run(p Plan, record bool) Result {
+	h := newHistory(p.Seed, record, p.Wire)
+	defer h.severAll()
 	h.length = p.Length
 	for _, each := range h.hosts {
 		each.mountFirst(h)
@@ -42,9 +57,22 @@ func Run(p Plan, record bool) Result {
 	if h.violation == nil && !h.abandoned {
 		h.mustBeQuiet()
 	}
+	seen := map[string]Sighting{}
+	for what, n := range h.seen {
+		seen[what] = Sighting{n, 1}
+	}
 	return Result{
-		Plan: p, Violation: h.violation, Lines: h.lines, Rollovers: h.rollovers, Checks: h.checks, Risked: h.risked,
+		Seen: seen, Plan: p, Violation: h.violation, Lines: h.lines, Rollovers: h.rollovers, Checks: h.checks, Risked: h.risked,
 		Updates: h.updates, Writes: h.writes, Reconciles: h.reconciles, Sweeps: h.sweeps, Faults: h.faults,
+	}
+}
+
+// severAll ends what the processes still do.
+func (h *History) severAll() {
+	for _, op := range h.operators {
+		if h.wire != nil {
+			op.sever()
+		}
 	}
 }
 
@@ -88,20 +116,25 @@ func (of *host) mountFirst(h *History) {
 // calmDown ends all faults.
 func (h *History) calmDown() {
 	h.say("world", "all faults end")
+	h.calmed, h.older, h.statusGoesIn = true, false, 0
 	h.apiAway, h.unsigned, h.servers.ignoring = time.Time{}, time.Time{}, time.Time{}
 	h.losingUpdates, h.losingReplies, h.staleStart = 0, 0, 0
 	h.loseWrites(0, false)
 	for _, s := range h.servers.all {
-		s.down, s.stuck, s.silent, s.stretch = time.Time{}, time.Time{}, time.Time{}, 1
+		s.down, s.stuck, s.silent, s.failing, s.stretch = time.Time{}, time.Time{}, time.Time{}, time.Time{}, 1
 		s.lag = min(s.lag, 20*time.Second)
 		h.after(time.Second, func() { h.servers.transfer(s) })
 	}
-	if h.suspended {
-		h.suspend(false)
+	for _, d := range h.domains {
+		if d.suspended {
+			h.suspend(d, false)
+		}
+		h.comeBack(d)
 	}
 	h.setClocks(0)
 	for _, of := range h.hosts {
 		of.issuer.refusals, of.issuer.slow = 0, time.Minute
+		of.issuer.soon(of.issuer.replaceLost)
 		for _, r := range of.replicas {
 			r.down, r.deaf = time.Time{}, false
 			h.after(time.Minute, func() { h.load(of, r) })
@@ -110,18 +143,32 @@ func (h *History) calmDown() {
 	for _, op := range h.operators {
 		op.crashIn = 0
 		op.view.stalled = [kinds]time.Time{}
+		if op.old && op.live {
+			op.die("is replaced by the newer version")
+			h.after(time.Second, op.replace)
+		}
 	}
 }
 
 // mustHaveConverged checks that what stands is what a fresh deployment would give (L1), and that what is
 // old has gone (L2).
 func (h *History) mustHaveConverged() {
-	md := h.domain()
+	for _, d := range h.domains {
+		if h.object(d) == nil || d.deleted != nil {
+			h.fail("L1", "MailDomain %s was deleted, and is not gone", d.name)
+			return
+		}
+		h.mustBeDone(d)
+	}
+}
+
+func (h *History) mustBeDone(d *mailDomain) {
+	md := h.object(d)
 	var params []tlsa.Parameters
 	for _, text := range md.Spec.TLSA.Parameters {
 		params = append(params, must(tlsa.ParseParameters(string(text))))
 	}
-	for _, of := range h.hosts {
+	for _, of := range d.hosts {
 		secret, ok := h.store.get(secrets, h.named(of.mounted)).(*corev1.Secret)
 		if !ok {
 			h.fail("L1", "%s: Secret %s was never written", of.name, of.mounted)
@@ -146,11 +193,11 @@ func waiting(md *v1alpha1.MailDomain) string {
 
 // standbyRecords are those of the standby key, if the spec wants one.
 func (h *History) standbyRecords(of *host, current *issued, params []tlsa.Parameters) []tlsa.Record {
-	md := h.domain()
+	md := h.object(of.of)
 	if md.Spec.Rollover.Strategy != v1alpha1.StrategyGate || md.Spec.Rollover.StandbyKey == v1alpha1.StandbyDisabled {
 		return nil
 	}
-	secret, ok := h.store.get(secrets, h.named(of.certificate+"-dane-standby")).(*corev1.Secret)
+	secret, ok := h.store.get(secrets, h.named(of.standbySecret())).(*corev1.Secret)
 	if !ok {
 		h.fail("L1", "%s has no standby key", of.name)
 		return nil
@@ -160,7 +207,7 @@ func (h *History) standbyRecords(of *host, current *issued, params []tlsa.Parame
 		h.fail("L1", "%s: the standby key is in use, and no new one was made", of.name)
 	}
 	var out []tlsa.Record
-	for _, r := range pool.issue(k, current.issuer, 0).recordsOf(params) {
+	for _, r := range pool.issue(k, current.issuer, 0, forever).recordsOf(params) {
 		// Records of the standby key's certificate cannot be known before there is one.
 		if r.Usage == tlsa.UsageDANETA || r.Selector == tlsa.SelectorSPKI {
 			out = append(out, r)
@@ -171,7 +218,7 @@ func (h *History) standbyRecords(of *host, current *issued, params []tlsa.Parame
 
 // mustShow checks what all servers give for a host.
 func (h *History) mustShow(of *host, want []tlsa.Record, ttl time.Duration) {
-	md := h.domain()
+	md := h.object(of.of)
 	for _, s := range h.servers.all {
 		have := s.serves[of.owner]
 		foreign := slices.ContainsFunc(have.records, func(r tlsa.Record) bool { return !of.created[r] || of.lost[r] })

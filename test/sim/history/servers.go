@@ -37,9 +37,9 @@ type server struct {
 	serves     map[string]answer
 	// lag is how long a transfer takes; of the primary, how long it takes to sign.
 	lag time.Duration
-	// Until when: down for the operator (senders may still reach it), without transfers, and silent when
-	// asked for TLSA.
-	down, stuck, silent time.Time
+	// Until when: down for the operator (senders may still reach it), without transfers, silent when asked for
+	// TLSA, and answering SERVFAIL.
+	down, stuck, silent, failing time.Time
 	// stretch is what it multiplies TTLs with.
 	stretch int
 }

@@ -12,6 +12,13 @@ func (r *Result) Add(o Result) {
 	r.Reconciles += o.Reconciles
 	r.Sweeps += o.Sweeps
 	r.Faults += o.Faults
+	for what, n := range o.Seen {
+		s := r.Seen[what]
+		if r.Seen == nil {
+			r.Seen = map[string]Sighting{}
+		}
+		r.Seen[what] = Sighting{Times: s.Times + n.Times, Histories: s.Histories + n.Histories}
+	}
 }
 
 // Shrink leaves out of a failing history what it breaks the same promise without: halves first, then

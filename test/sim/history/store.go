@@ -149,6 +149,14 @@ func (s *store) update(o client.Object, status bool) error {
 		made = withStatus(made, have.DeepCopyObject().(client.Object))
 		made.SetUID(have.GetUID())
 	}
+	made.SetResourceVersion(have.GetResourceVersion())
+	if reflect.DeepEqual(have, made) {
+		return nil // nothing is new, and nobody is told of it
+	}
+	if made.GetDeletionTimestamp() != nil && len(made.GetFinalizers()) == 0 {
+		s.note(of, nil)
+		return nil
+	}
 	s.note(of, made)
 	if s.time.record {
 		s.time.say(of.String(), "%s", difference(have, made))
@@ -176,6 +184,23 @@ func (s *store) remove(k kind, name types.NamespacedName) {
 	if s.objects[reference{k, name}] != nil {
 		s.note(reference{k, name}, nil)
 	}
+}
+
+// delete is what people do: an object with a finalizer stays until that is gone.
+func (s *store) delete(k kind, name types.NamespacedName) {
+	have := s.get(k, name)
+	if have == nil || have.GetDeletionTimestamp() != nil {
+		return
+	}
+	if len(have.GetFinalizers()) == 0 {
+		s.remove(k, name)
+		return
+	}
+	made := have.DeepCopyObject().(client.Object)
+	now := metav1.NewTime(s.time.now)
+	made.SetDeletionTimestamp(&now)
+	made.SetGeneration(made.GetGeneration() + 1)
+	s.note(reference{k, name}, made)
 }
 
 // edit changes an object as somebody does who always reads the newest first. It reports whether it exists.

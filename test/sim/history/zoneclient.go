@@ -33,7 +33,7 @@ const giveUp = 5 * time.Second
 // Publish implements zone.Client. The message is under way whatever becomes of the process.
 func (c *zoneClient) Publish(change zone.Change, done func(zone.Result)) {
 	op := c.op
-	unread := op.unread
+	unread := op.blindness(change.Owner)
 	_ = op.effect("update "+answer{records: change.Want, ttl: change.TTL}.String(), func() error {
 		op.after(op.between(time.Millisecond, 200*time.Millisecond), func() {
 			wait, result := op.servers.update(change, unread)
@@ -51,13 +51,15 @@ func (c *zoneClient) Publish(change zone.Change, done func(zone.Result)) {
 }
 
 // update is what the primary makes of a change, and how long it is until the client knows.
-func (n *nameservers) update(change zone.Change, unread bool) (time.Duration, zone.Result) {
+func (n *nameservers) update(change zone.Change, unread blindness) (time.Duration, zone.Result) {
 	h := n.h
 	have := n.stored[change.Owner]
 	failed := zone.Result{Class: zone.Unreachable, Message: "the primary did not answer", Retryable: true}
 	switch {
 	case h.now.Before(n.all[0].down):
 		return giveUp, failed
+	case h.now.Before(n.all[0].failing):
+		return 10 * time.Millisecond, zone.Result{Class: zone.ServerFailure, Message: "the primary answered SERVFAIL", Retryable: true}
 	case h.losingUpdates > 0:
 		h.losingUpdates--
 		return giveUp, failed
@@ -91,6 +93,7 @@ func (c *zoneClient) Sweep(owner string, done func(zone.Sweep)) {
 		for _, each := range op.servers.all {
 			s.Answers = append(s.Answers, op.servers.ask(each, owner, op.clock.Now()))
 		}
+		op.swept(owner, s)
 		done(s)
 	})
 }
@@ -101,7 +104,11 @@ func (c *zoneClient) SweepLater(owner string, done func(zone.Sweep)) { c.Sweep(o
 // ask is what a server says of an owner. Its signatures are good for more than a week.
 func (n *nameservers) ask(s *server, owner string, now time.Time) zone.Answer {
 	a := zone.Answer{Name: s.name, Address: s.addr, Primary: s == n.all[0]}
-	if n.h.now.Before(s.down) || n.h.now.Before(s.silent) {
+	switch {
+	case n.h.now.Before(s.failing):
+		a.Message = "it answers SERVFAIL"
+		return a
+	case n.h.now.Before(s.down) || n.h.now.Before(s.silent):
 		a.Message = "no answer"
 		return a
 	}
@@ -119,13 +126,14 @@ func (n *nameservers) ask(s *server, owner string, now time.Time) zone.Answer {
 func (c *zoneClient) Addresses(host string, done func(zone.Address)) {
 	a := zone.Address{Complete: true, Signed: !c.op.now.Before(c.op.unsigned)}
 	for _, s := range c.op.servers.all {
-		if s.public && c.op.now.Before(s.down) {
+		if s.public && (c.op.now.Before(s.down) || c.op.now.Before(s.failing)) {
 			a.Complete, a.Message = false, s.name+" did not answer"
 		}
 	}
 	if !a.Signed {
 		a.Message = "the answers are not signed"
 	}
+	c.op.lookedUp(host, a.Complete && a.Signed)
 	for _, r := range c.op.hostNamed(host).replicas {
 		a.Addrs = append(a.Addrs, netip.MustParseAddr(r.addr))
 	}
@@ -142,7 +150,7 @@ func (c *zoneClient) Check(done func(zone.Health)) {
 			health.DNSSEC.State, health.DNSSEC.Message = dnssec.Bogus, "signatures are missing"
 		}
 		for _, s := range op.servers.all {
-			up := !op.now.Before(s.down)
+			up := !op.now.Before(s.down) && !op.now.Before(s.failing)
 			if s == op.servers.all[0] && !up {
 				health.PrimaryAccepts = zone.Result{Class: zone.Unreachable, Message: "no answer", Retryable: true}
 			}

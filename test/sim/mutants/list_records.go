@@ -1,0 +1,121 @@
+package main
+
+// ofRemoval break what the records of an old key wait for, and what is told.
+var ofRemoval = []mutant{
+	{
+		name: "no evidence", file: "internal/rollover/retire.go",
+		old: "} else if t.GoneRounds < max(p.Sweeps, 1) {", new: "} else if t.GoneRounds < 0 {",
+		why: "an endpoint that has not loaded the new key still presents the old one",
+	},
+	{
+		name: "gone at once", file: "internal/rollover/retire.go",
+		old: "safety := max(2*r.longestTTL(), p.RetireSafety)", new: "safety := time.Duration(0)",
+		why:  "an endpoint behind a load balancer may be missed by a few probes",
+		test: rule("Trap"),
+	},
+	{
+		name: "unread is gone", file: "internal/rollover/retire.go",
+		old: "case !r.f.KeysComplete:", new: "case false:",
+		why:  "what could not be read may name the key that is served",
+		test: rule("Trap"),
+	},
+	{
+		name: "the last look is left out", file: "internal/rollover/retire.go",
+		old: "case r.f.LastRound == nil || !r.allKnown(*r.f.LastRound):", new: "case false:",
+		why:  "an endpoint that cannot be reached any more may present the key",
+		test: rule("Traps|Silence|Silent"),
+	},
+	{
+		name: "the only key goes", file: "internal/rollover/retire.go",
+		old: "case !slices.ContainsFunc(r.keys, func(o tracked) bool { return o.Role == roleCurrent && !o.compromised(p) }):", new: "case false:",
+		why:  "no record is left that matches anything",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "the sets of a key that went are forgotten", file: "internal/rollover/retire.go",
+		old: "t.gone, t.Records = true, r.lastWitness(&t)", new: "t.gone, t.Records = true, nil",
+		why:  "caches hold answers of a set that no key is known to have",
+		test: rule("."),
+	},
+	{
+		name: "rounds with gaps count", file: "internal/rollover/keys.go",
+		old: "known := r.knowsAll(ports)", new: "known := r.knowsAll(ports) || true",
+		why:  "an endpoint that could not be reached may present the key",
+		test: rule("Traps|Silence|Invariant"),
+	},
+	{
+		name: "what was deployed is forgotten", file: "internal/rollover/keys.go",
+		old: "t.Deployed = t.Deployed || t.stage == StageDeployed || t.presented", new: "t.Deployed = t.stage == StageDeployed || t.presented",
+		why:  "an endpoint may present the key again, when it was cut off for a while",
+		test: rule("Traps|State|Invariant"),
+	},
+	{
+		name: "a key without an object goes", file: "internal/rollover/keys.go",
+		old: `return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended`, new: `return t.stage == "" && f.KeysComplete && !f.Policy.Suspended`,
+		why:  "servers present a key after its Secret is gone",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "unread keys go", file: "internal/rollover/keys.go",
+		old: `return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended`, new: `return t.stage == "" && !t.Deployed && !f.Policy.Suspended`,
+		why:  "what could not be read may name the key",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "sets of before are forgotten", file: "internal/rollover/keys.go",
+		old: "t.Records = tlsa.Normalize(append(formerRecords(t.KeyState, *held), held.Records...))", new: "t.Records = tlsa.Normalize(held.Records)",
+		why:  "caches hold records of a set that has left the policy",
+		test: rule("Former|Traps"),
+	},
+	{
+		name: "dangers are not told", file: "internal/rollover/unsafe.go",
+		old: "\t\t\tdanger = true\n", new: "\t\t\tdanger = false\n",
+		why:  "nobody knows that senders fail",
+		test: rule("Announced|Traps"),
+	},
+}
+
+// ofPublication break what is written.
+var ofPublication = []mutant{
+	{
+		name: "foreign records are ours", file: "internal/rollover/publish.go",
+		old: "		if !r.foreignMayGo(o) {\n", new: "		if false {\n",
+		why: "another cluster's records are taken out",
+	},
+	{
+		name: "the first publication waits for nothing", file: "internal/rollover/publish.go",
+		old: "return r.firstPublicationBlocked(o)", new: `return WaitNone, ""`,
+		why:  "a record that nobody matches is an outage",
+		test: rule("Traps"),
+	},
+	{
+		name: "a worse set is written", file: "internal/rollover/publish.go",
+		old: "return r.worseBlocked(o)", new: `return WaitNone, ""`,
+		why:  "a chain that is presented matches what stands, and not what is written",
+		test: rule("Traps|Sets|Former"),
+	},
+	{
+		name: "thirteen records", file: "internal/rollover/publish.go",
+		old: "case len(o.Records) > MaxRecords:", new: "case false:",
+		why:  "large senders fail beyond twelve",
+		test: rule("Traps"),
+	},
+	{
+		name: "what is about to be written is not noted", file: "internal/rollover/publish.go",
+		old: "\to.Write = true\n\tr.plan(o)\n", new: "\to.Write = true\n",
+		why:  "the update may be carried out although nobody hears of it",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "an old sweep is written after", file: "internal/rollover/publish.go",
+		old: "if !o.primaryKnown || !r.fresh(o) {", new: "if !o.primaryKnown {",
+		why:  "it tells of what stood a while ago",
+		test: rule("Traps|Silent|Invariant"),
+	},
+	{
+		name: "a set that a key lacks gets in", file: "internal/rollover/parameters.go",
+		old: "if t := &r.keys[i]; t.mayBePresented() && !hasSet(t.Records, p) {", new: "if t := &r.keys[i]; false && !hasSet(t.Records, p) {",
+		why:  "a sender that knows the set alone fails at that key",
+		test: rule("Traps|Sets|Invariant"),
+	},
+}

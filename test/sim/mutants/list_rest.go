@@ -1,0 +1,218 @@
+package main
+
+// ofReconcilers break what is read, stored and carried out.
+var ofReconcilers = []mutant{
+	{
+		name: "the cache's word", file: "controllers/gather.go",
+		old: "if err := r.decide(run, h); err != nil || !h.dropsKeys() {", new: "if err := r.decide(run, h); true {",
+		why:  "a cache that lags does not show a request, and its key's records go",
+		test: control("TestCacheThatLagsDropsNoKey"),
+	},
+	{
+		name: "the shortest hop", file: "controllers/following.go",
+		old: "max(a.CacheTTL, link.CacheTTL), max(a.AliasTTL, link.CacheTTL)", new: "min(a.CacheTTL, link.CacheTTL), max(a.AliasTTL, link.CacheTTL)",
+		why:  "each hop of an answer is cached on its own, the longest counts",
+		test: control("TestAliasesAreFollowedAsASenderDoes"),
+	},
+	{
+		name: "conflicts are success", file: "controllers/maildomain_controller.go",
+		old: "return false, client.IgnoreNotFound(ignoreConflict(err))\n	}\n	logDecision", new: "return true, nil\n	}\n	logDecision",
+		why:  "what is written to DNS must stand in the status first",
+		test: control("Status|Store|Conflict|Lost"),
+	},
+	{
+		name: "an old sweep after an update", file: "controllers/observer.go",
+		old: "	w.stale = true\n", new: "",
+		why:  "what was seen before an update says nothing of what stands after it",
+		test: control("Publish|Observer|Stale|Sweep"),
+	},
+	{
+		name: "the standby key is never replaced", file: "controllers/act.go",
+		old: `if standby == "" || inUse || compromised[standby] || !fits {`, new: `if standby == "" || compromised[standby] || !fits {`,
+		why: "after a rollover there is no next key",
+	},
+	{
+		name: "the newest object is not looked for", file: "controllers/maildomain_controller.go",
+		old: "return live.ResourceVersion == md.ResourceVersion, nil", new: "return true, nil",
+		why:  "a decision that rests on an old object is carried out",
+		test: control("."),
+	},
+	{
+		name: "an old decision opens the gate", file: "controllers/gate_controller.go",
+		old: "if live.ResourceVersion != d.resourceVersion {", new: "if false {",
+		why:  "the spec, or what another leader knows, says otherwise by now",
+		test: control("Gate|Shared|Decision"),
+	},
+	{
+		name: "no finalizer", file: "controllers/maildomain_controller.go",
+		old: "if r.needsFinalizer(run) {", new: "if false {",
+		why:  "the records stay when the MailDomain is deleted, and a lost status is taken for a first look",
+		test: control("."),
+	},
+	{
+		name: "gone before caches forget", file: "controllers/deletion.go",
+		old: "return !h.takenOut() || !h.decision.Untrusted", new: "return !h.takenOut()",
+		why:  "nobody holds new keys back while caches hold records",
+		test: control("Delet"),
+	},
+	{
+		name: "the gate goes before the records", file: "controllers/act.go",
+		old: "if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.removing }) {", new: "if false {",
+		why:  "the keys of a host that leaves roll while its records are cached",
+		test: control("."),
+	},
+	{
+		name: "status is rounded down", file: "controllers/state.go",
+		old: "\tif whole.Before(t) {\n", new: "\tif false {\n",
+		why:  "a wait ends before it is over",
+		test: control("Status|Count|Restart"),
+	},
+	{
+		name: "when a version was last served is not kept", file: "controllers/state.go",
+		old: "\t\tout.LastSeen = statusTime(v.LastSeen)\n", new: "",
+		why:  "waits of before a restart are over at once",
+		test: control("."),
+	},
+	{
+		name: "everything is copied", file: "controllers/stage.go",
+		old: "if id, ok := c.issuedKey(); ok && slices.Contains(h.decision.Deploy, id) {", new: "if _, ok := c.issuedKey(); ok {",
+		why:  "servers get a key that caches do not know",
+		test: control("Shared|Serving"),
+	},
+	{
+		name: "a refusal is final", file: "controllers/owners.go",
+		old: "if o.failures == 0 || o.publishing || o.doubt || o.result.Retryable {", new: "if o.failures == 0 || o.publishing {",
+		why:  "what failed in doubt may stand",
+		test: control("Refused"),
+	},
+	{
+		name: "silent endpoints are known", file: "controllers/probing.go",
+		old: "\t\t\tcomplete, unknown = false, r.Message\n", new: "\t\t\tunknown = r.Message\n",
+		why:  "an endpoint that could not be reached may present any key",
+		test: control("Presented|Endpoints|Round"),
+	},
+	{
+		name: "addresses need not be all", file: "controllers/probing.go",
+		old: "\tcase !a.Complete:\n", new: "\tcase false:\n",
+		why:  "an address that only a silent server knows is not probed",
+		test: control("Round|Addresses"),
+	},
+	{
+		name: "an old version is put back", file: "controllers/carry.go",
+		old: "\t\t} else if v.Open {\n\t\t\treturn false\n\t\t}\n", new: "\t\t}\n",
+		why:  "what is served now is not noted",
+		test: control("Carry|Restart|Count"),
+	},
+}
+
+// ofWire break what is said to name servers and heard from them, and how chains are matched.
+var ofWire = []mutant{
+	{
+		name: "no prerequisites", file: "internal/zone/message.go",
+		old: "\t} else {\n\t\tm.Used(expect)\n\t}\n", new: "\t}\n",
+		why:  "two leaders, or a person, write over each other",
+		wire: true,
+		test: zoned("Wire|Publish|Prerequisite"),
+	},
+	{
+		name: "what stands is left", file: "internal/zone/message.go",
+		old: "\tm.RemoveRRset(rrset)\n", new: "",
+		why:  "records of old keys stay, and Knot keeps the old TTL",
+		wire: true,
+		test: zoned("Wire|Publish"),
+	},
+	{
+		name: "NOERROR is success", file: "internal/zone/writer.go",
+		old: "\t\tw.acknowledged = append(w.acknowledged, members...)\n", new: "\t\tw.finish(members, o)\n",
+		why:  "servers say it to updates that they ignore",
+		wire: true,
+		test: zoned("Fault|Publish"),
+	},
+	{
+		name: "one server is skipped", file: "internal/zone/servers.go",
+		old: "for _, addr := range cfg.Static {", new: "for _, addr := range cfg.Static[:min(1, len(cfg.Static))] {",
+		why:  "senders ask any of them",
+		wire: true,
+		test: zoned("Sweep"),
+	},
+	{
+		name: "an old record is remembered", file: "internal/zone/memory.go",
+		old: "return s, ok && t.records == m.digest(c.Expect) && !s.shows(c)", new: "return s, ok",
+		why:  "what was seen is not what the change expects",
+		wire: true,
+		test: zoned("Memory|ChangeAfter"),
+	},
+	{
+		name: "the TTL of the signature is forgotten", file: "internal/zone/answer.go",
+		old: "r.cacheTTL = max(r.cacheTTL, seconds(sig.OrigTtl))", new: "r.cacheTTL = max(r.cacheTTL, 0*seconds(sig.OrigTtl))",
+		why:  "a secondary counts the TTL down, and the signature tells what it was",
+		wire: true,
+		test: zoned("TTL"),
+	},
+	{
+		name: "denials are not cached", file: "internal/zone/answer.go",
+		old: "\t\t\t\tr.ttl = max(r.ttl, seconds(min(soa.Hdr.Ttl, soa.Minttl)))\n", new: "\t\t\t\t_ = soa\n",
+		why:  "the SOA says for how long they are",
+		wire: true,
+		test: zoned("Denial"),
+	},
+	{
+		name: "bad signatures are good", file: "internal/zone/sweep.go",
+		old: "\texpires, err := validate(keys, got, dns.TypeTLSA, now)\n\tif err != nil {", new: "\texpires, err := validate(keys, got, dns.TypeTLSA, now)\n\tif err != nil && false {",
+		why:  "anybody may have sent the answer",
+		wire: true,
+		test: zoned("Signatures|OneServer"),
+	},
+	{
+		name: "a server without authority counts", file: "internal/zone/answer.go",
+		old: "\tif !m.Authoritative {\n", new: "\tif false {\n",
+		why:  "a lame server answers from a cache",
+		wire: true,
+		test: zoned("OneServer"),
+	},
+	{
+		name: "an update is sent twice", file: "internal/zone/writer.go",
+		old: "r := w.session.askAnew(ctx, updateMessage(w.who.zone, steps))", new: "r := w.session.askAll(ctx, []*dns.Msg{updateMessage(w.who.zone, steps)})[0]",
+		why:  "it may have been carried out, and somebody has changed the records since",
+		wire: true,
+		test: zoned("."),
+	},
+	{
+		name: "doubt is failure", file: "internal/zone/writer.go",
+		old: "\tleft := w.settle(ctx, members, o)\n\tif o.splittable", new: "\tleft := members\n\tif o.splittable",
+		why:  "an update that was not answered may have been carried out",
+		wire: true,
+		test: zoned("Doubt|Fault"),
+	},
+	{
+		name: "another TTL is the same", file: "internal/zone/primary.go",
+		old: "return slices.Equal(s.records, c.Want) && s.ttl == c.TTL.Truncate(time.Second)", new: "return slices.Equal(s.records, c.Want)",
+		why:  "what caches are told stays as it was",
+		wire: true,
+		test: zoned("Publish|Fault"),
+	},
+	{
+		name: "a leaf is an anchor", file: "internal/tlsa/associate.go",
+		old: "if !c.Equal(chain[0]) && isCA(c) && b.issued(c, chain[0]) {", new: "if b.issued(c, chain[0]) {",
+		why:  "senders do not take it for one",
+		test: matched("."),
+	},
+	{
+		name: "weaker digests count", file: "internal/tlsa/usable.go",
+		old: "\t\t\tc.Reason = ReasonIgnoredWeakerDigest\n", new: "",
+		why:  "senders set them aside (RFC 7671 section 9)",
+		test: matched("."),
+	},
+	{
+		name: "anchors never expire", file: "internal/tlsa/path.go",
+		old: "\tcase b.at.After(c.NotAfter):\n", new: "\tcase false:\n",
+		why:  "senders refuse a chain that has expired with usage 2",
+		test: matched("."),
+	},
+	{
+		name: "any name will do", file: "internal/tlsa/path.go",
+		old: "if !nameMatches(path[0], b.names) {", new: "if false {",
+		why:  "senders compare the name with usage 2",
+		test: matched("."),
+	},
+}

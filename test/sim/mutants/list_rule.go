@@ -1,0 +1,176 @@
+package main
+
+// ofVersions break what is remembered of answers that caches may hold.
+var ofVersions = []mutant{
+	{
+		name: "one TTL", file: "internal/rollover/versions.go",
+		old: "return max(2*p.ttl(v), p.ttl(v)+p.PublishSafety)", new: "return max(p.ttl(v), p.PublishSafety)",
+		why: "a cache behind a cache holds an answer for two TTLs",
+	},
+	{
+		name: "the primary's word", file: "internal/rollover/versions.go",
+		old: `if !a.Reachable || a.Ignored || a.Alias != "" {`, new: `if !a.Reachable || a.Ignored || a.Alias != "" || !a.Primary {`,
+		why: "secondaries still show what the primary has replaced",
+	},
+	{
+		name: "the old TTL is forgotten", file: "internal/rollover/versions.go",
+		old: "return !v.Unknown && v.TTL == a.CacheTTL && slices.Equal(v.Records, a.Records)", new: "return !v.Unknown && slices.Equal(v.Records, a.Records)",
+		why:  "who cached an answer before its TTL changed keeps it for the TTL it had",
+		test: rule("Trap"),
+	},
+	{
+		name: "silence is absence", file: "internal/rollover/versions.go",
+		old: "return !a.Ignored && (!a.Reachable || p.DNSSECRequired && !a.Signed)", new: "return !a.Ignored && a.Reachable && p.DNSSECRequired && !a.Signed",
+		why:  "a server that does not answer may still serve the old records to senders",
+		test: rule("Trap"),
+	},
+	{
+		name: "history begins with the operator", file: "internal/rollover/versions.go",
+		old: "return []Version{{Owner: o.Name, Unknown: true, FirstSeen: s.End, LastSeen: s.End}}", new: "return nil",
+		why:  "caches hold what stood before the first look, or before the status was lost",
+		test: rule("Trap"),
+	},
+	{
+		name: "at rest nothing is remembered", file: "internal/rollover/versions.go",
+		old: "if len(sweeps) == 0 && o.Last != nil && !remembers(versions, *o.Last) {", new: "if false {",
+		why:  "a status that is deleted while nothing moves takes with it what stands in DNS",
+		test: rule("WhileAtRest"),
+	},
+	{
+		name: "what was planned never was", file: "internal/rollover/versions.go",
+		old: "if o.Refused {", new: "if true {",
+		why:  "an update that was sent, and not answered, may stand",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "an outage is no matter", file: "internal/rollover/versions.go",
+		old: "versions = restartSoak(versions, s, p)", new: "_ = restartSoak",
+		why:  "resolvers serve what is stale while no server answers (RFC 8767)",
+		test: rule("Traps"),
+	},
+	{
+		name: "one sweep is proof", file: "internal/rollover/versions.go",
+		old: "if v.AbsentSweeps >= max(p.Sweeps, 1) {", new: "if v.AbsentSweeps >= 1 {",
+		why:  "behind one address there are several servers",
+		test: rule("Traps"),
+	},
+	{
+		name: "sweeps that began before count", file: "internal/rollover/versions.go",
+		old: "if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].FirstSeen) {", new: "if versions[i].Open && !seen[i] {",
+		why:  "a server that was asked before the update says nothing of what came after",
+		wire: true,
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "the delay is forgotten", file: "internal/rollover/versions.go",
+		old: "v.AbsentSince.Add(p.Delay)", new: "v.AbsentSince",
+		why:  "anycast servers that are not asked serve it for longer",
+		test: rule("Traps"),
+	},
+	{
+		name: "caches have no floor", file: "internal/rollover/versions.go",
+		old: "func (p Policy) ttl(v Version) time.Duration { return max(v.TTL, p.TTLFloor) }", new: "func (p Policy) ttl(v Version) time.Duration { return v.TTL }",
+		why:  "some caches keep everything for a while, whatever its TTL",
+		test: rule("Traps"),
+	},
+	{
+		name: "what is not known harms nobody", file: "internal/rollover/versions.go",
+		old: "\tif v.Unknown {\n\t\treturn true\n\t}\n\tif len(v.Records)", new: "\tif v.Unknown {\n\t\treturn false\n\t}\n\tif len(v.Records)",
+		why:  "what stood before the first look may lack the key",
+		test: rule("Traps|Lost"),
+	},
+	{
+		name: "one combination is enough", file: "internal/rollover/versions.go",
+		old: "\t\tif !has {\n\t\t\treturn true\n", new: "\t\tif !has {\n\t\t\treturn false\n",
+		why:  "a sender may know one combination alone (RFC 7671 section 8)",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "no digest agility", file: "internal/rollover/versions.go",
+		old: "setsOursAside := strong && accounted(w) && hasSet(v.Records, w)", new: "setsOursAside := strong && accounted(w) && false",
+		why:  "somebody else's SHA-512 sets our SHA-256 aside (RFC 7671 section 9)",
+		test: rule("Agility|Traps"),
+	},
+	{
+		name: "closed versions are forgotten", file: "internal/rollover/versions.go",
+		old: "return !v.Open && !now.Before(v.LastSeen.Add(p.soak(v)))", new: "return !v.Open",
+		why:  "caches hold what servers do not show any more",
+		test: rule("Traps"),
+	},
+	{
+		name: "unsigned answers prove absence", file: "internal/rollover/versions.go",
+		old: "(!a.Reachable || p.DNSSECRequired && !a.Signed)", new: "!a.Reachable",
+		why:  "anybody may have sent an answer without a signature",
+		test: rule("Traps|Silence"),
+	},
+}
+
+// ofDeployment break what a new key waits for.
+var ofDeployment = []mutant{
+	{
+		name: "before green", file: "internal/rollover/deploy.go",
+		old: "		case !o.InSync:\n", new: "		case false:\n",
+		why:  "a server that was not asked yet, or differs, gives answers without the key",
+		test: rule("Trap"),
+	},
+	{
+		name: "deployed while suspended", file: "internal/rollover/deploy.go",
+		old: "\tcase p.Suspended:\n\t\treturn WaitSuspended, \"suspended: \" + key", new: "\tcase false:\n\t\treturn WaitSuspended, \"suspended: \" + key",
+		why:  "a person has asked for nothing to happen",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "compromised keys are deployed", file: "internal/rollover/deploy.go",
+		old: "case t.compromised(p):", new: "case false:",
+		why:  "somebody else has the key",
+		test: rule("Traps"),
+	},
+	{
+		name: "an update that is due is not waited for", file: "internal/rollover/deploy.go",
+		old: "case o.Write || r.changeWanted(o):", new: "case false:",
+		why:  "the key's records are not there yet",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "what is served is not waited for", file: "internal/rollover/deploy.go",
+		old: "\t\t\tif v.Open {\n\t\t\t\treturn time.Time{}, false\n\t\t\t}\n\t\t\tat = later", new: "\t\t\tif v.Open {\n\t\t\t\tcontinue\n\t\t\t}\n\t\t\tat = later",
+		why:  "a server still gives answers without the key",
+		test: rule("Traps"),
+	},
+	{
+		name: "the last of the waits instead of the longest", file: "internal/rollover/deploy.go",
+		old: "at = later(at, v.LastSeen.Add(r.f.Policy.soak(v)))", new: "at = v.LastSeen.Add(r.f.Policy.soak(v))",
+		why:  "an older version with a longer TTL is cached for longer",
+		test: rule("Traps|Invariant"),
+	},
+	{
+		name: "an old sweep opens", file: "internal/rollover/deploy.go",
+		old: "if !r.fresh(o) || !allReachable(*o.last) {", new: "if o.last == nil {",
+		why:  "a server may show something else by now",
+		test: rule("Traps|Silent"),
+	},
+	{
+		name: "the zone need not be Secure", file: "internal/rollover/deploy.go",
+		old: "case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:", new: "case false:",
+		why:  "senders that cannot validate do not find the key",
+		test: rule("Traps"),
+	},
+	{
+		name: "changes of the keys of the zone are no matter", file: "internal/rollover/deploy.go",
+		old: "case r.f.DNSSEC.KeysChanging:", new: "case false:",
+		why:  "a resolver may not be able to validate the new records",
+		test: rule("Traps"),
+	},
+	{
+		name: "signatures that run out are no matter", file: "internal/rollover/deploy.go",
+		old: "if a.SignatureExpires.Sub(r.now) < r.signatureLife(a) {", new: "if false {",
+		why:  "the records are of no use once their signatures have run out",
+		test: rule("Traps"),
+	},
+	{
+		name: "Hold proceeds", file: "internal/rollover/deploy.go",
+		old: "if !p.Proceed || t.stage == StageStandby {", new: "if t.stage == StageStandby {",
+		why:  "DANE senders ignore expiry, and the user has chosen to wait",
+		test: rule("Traps"),
+	},
+}
