@@ -10,7 +10,7 @@ cache  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dane-operator
 tool   := go tool -modfile=hack/tools/go.mod
 gen    := $(tool) controller-gen
 lint   := $(cache)/bin/golangci-lint-$(shell sed -n 's|.*golangci-lint/v2 v\([0-9.]*\).*|\1|p' hack/tools/go.mod | head -1)
-FUZZTIME ?= 1m
+FUZZTIME ?= 1h
 
 help: ## List every target.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -52,7 +52,7 @@ $(lint):
 deps: ## Install the daemons that the tests start (Debian, as root); elsewhere say what is missing.
 	@hack/deps.sh
 
-test: deps check-generated vet lint test-unit test-cluster bench-smoke ## Run every test (Debian, as root).
+test: deps check-generated vet lint test-unit fuzz-smoke test-cluster bench-smoke ## Run every test (Debian, as root).
 
 corpora := $(or $(DANE_TEST_CORPORA),../shared/corpora)
 
@@ -95,8 +95,11 @@ sim: ## Run SIM simulated histories of the whole system (1000); SIM_FLAGS="-seed
 mutants: ## Break the product in many ways, and see that the simulator or a test notices each (an hour).
 	go -C test run ./sim/mutants
 
-fuzz: ## Run every fuzz target for FUZZTIME (1m).
+fuzz: ## Run every fuzz target for FUZZTIME (1h).
 	@hack/fuzz.sh $(FUZZTIME)
+
+fuzz-smoke: ## Run every fuzz target for a second.
+	@hack/fuzz.sh 1s
 
 bench: ## Run the Go benchmarks; the programs under hack/bench stand in docs/performance.md.
 	go test -run '^$$' -bench . -benchmem ./internal/...
@@ -116,4 +119,4 @@ conformance: ## Compare with the corpora of other implementations, and write the
 clean: ## Remove what was built here.
 	rm -rf bin dist
 
-.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall sim mutants fuzz bench bench-smoke conformance clean
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall sim mutants fuzz fuzz-smoke bench bench-smoke conformance clean

@@ -306,7 +306,7 @@ func (r *MailDomainReconciler) standbyKey(ctx context.Context, crt *cmapi.Certif
 		return nil, err
 	}
 	text := secret.Data[corev1.TLSPrivateKeyKey]
-	if spki, err := spkiOfPrivateKey(text); err != nil || tlsa.SPKISHA256(spki) != standby {
+	if spki, err := tlsa.SPKIFromPrivateKey(text); err != nil || tlsa.SPKISHA256(spki) != standby {
 		return nil, nil //nolint:nilerr // see above
 	}
 	return text, nil

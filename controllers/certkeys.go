@@ -226,7 +226,7 @@ func (r keyReader) readStandby(ctx context.Context, b *keyBuilder) {
 		return
 	}
 	b.facts.standby = secret
-	spki, err := spkiOfPrivateKey(secret.Data[corev1.TLSPrivateKeyKey])
+	spki, err := tlsa.SPKIFromPrivateKey(secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
 		b.problem("the key in standby Secret %s cannot be read: %v", secret.Name, err)
 		return

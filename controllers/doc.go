@@ -11,18 +11,17 @@ package controllers
 // The rights of the operator. Rights on Secrets are needed for TSIG keys, for standby keys (Gate)
 // and for serving Secrets (Stage).
 //
-// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=maildomains,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=maildomains/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=maildomains/finalizers,verbs=update
+// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=maildomains,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=maildomains/status,verbs=update
 // +kubebuilder:rbac:groups=mail.dane-operator.io,resources=dnszones,verbs=get;list;watch
-// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=dnszones/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=mail.dane-operator.io,resources=dnszones/status,verbs=update
 // +kubebuilder:rbac:groups=cert-manager.io,resources=certificates,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=cert-manager.io,resources=certificates/status,verbs=update;patch
+// +kubebuilder:rbac:groups=cert-manager.io,resources=certificates/status,verbs=update
 // +kubebuilder:rbac:groups=cert-manager.io,resources=certificaterequests,verbs=get;list;watch
-// +kubebuilder:rbac:groups=cert-manager.io,resources=certificaterequests/status,verbs=update;patch
+// +kubebuilder:rbac:groups=cert-manager.io,resources=certificaterequests/status,verbs=update
 // +kubebuilder:rbac:groups=cert-manager.io,resources=signers,verbs=approve
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch
-// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
-// +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=services,verbs=list;watch
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

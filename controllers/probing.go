@@ -183,12 +183,23 @@ func (p *proberPool) round(job probeJob) (rollover.ProbeRound, []endpointProbe) 
 	return round, probes
 }
 
-// connect probes all endpoints side by side.
+const (
+	// maxAddresses is how many addresses of a host name are connected to. Whoever writes the zone of a host
+	// decides how many there are, and thousands fit into an answer.
+	maxAddresses = 64
+	// maxAtOnce is how many endpoints of a host are connected to at once.
+	maxAtOnce = 32
+)
+
+// connect probes all endpoints side by side, some at a time.
 func (p *proberPool) connect(job probeJob, list endpointList) []endpointProbe {
 	probes := make([]endpointProbe, len(list.endpoints))
+	places := make(chan struct{}, maxAtOnce)
 	var wg sync.WaitGroup
 	for i, e := range list.endpoints {
+		places <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-places }()
 			probes[i] = endpointProbe{address: e.addr.Addr().String(), port: e.port}
 			for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
 				target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, KeyType: keyType, Proxy: proxyOf(job.server.Probe), Trusted: list.trusted}
@@ -296,7 +307,7 @@ func (p *proberPool) endpoints(job probeJob) endpointList {
 	job.zone.Addresses(job.server.Hostname, func(a zone.Address) { answer <- a })
 	select {
 	case a := <-answer:
-		list := endpointList{endpoints: hostEndpoints(job.server, a.Addrs)}
+		list := endpointList{endpoints: hostEndpoints(job.server, a.Addrs[:min(len(a.Addrs), maxAddresses)])}
 		if message := addressGap(job, a); message != "" {
 			list.gaps = []gap{{message: message}}
 		}
@@ -313,6 +324,8 @@ func addressGap(job probeJob, a zone.Address) string {
 	switch {
 	case len(a.Addrs) == 0:
 		return cmp.Or(a.Message, host+" has no address records")
+	case len(a.Addrs) > maxAddresses:
+		return fmt.Sprintf("%s has more than %d addresses, and no more are connected to: what the others present is not known", host, maxAddresses)
 	case !a.Complete:
 		return fmt.Sprintf("the addresses of %s may not be all: %s", host, a.Message)
 	case job.dnssec && !a.Signed:

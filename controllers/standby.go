@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 
@@ -24,35 +23,6 @@ import (
 // standbySecretName is where the standby key of a Certificate is kept. The name is fixed, so that
 // two operators, or one that was killed, can never make two keys.
 func standbySecretName(certificate string) string { return certificate + "-dane-standby" }
-
-// errNoKey says that there is no private key in a Secret.
-var errNoKey = errors.New("it holds no PKCS#8 private key")
-
-// parsePrivateKey reads a PKCS#8 key. The error never quotes the input.
-func parsePrivateKey(text []byte) (crypto.Signer, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, errNoKey
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errNoKey
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, errNoKey
-	}
-	return signer, nil
-}
-
-// spkiOfPrivateKey returns the public half (SPKI, DER) of a PKCS#8 key.
-func spkiOfPrivateKey(text []byte) ([]byte, error) {
-	key, err := parsePrivateKey(text)
-	if err != nil {
-		return nil, err
-	}
-	return x509.MarshalPKIXPublicKey(key.Public())
-}
 
 // newPrivateKey makes a key as spec.privateKey of the Certificate asks for, with cert-manager's
 // defaults (RSA 2048, P-256).

@@ -171,6 +171,32 @@ func TestAlteredAnswers(t *testing.T) {
 	}
 }
 
+// TestTheADBitIsNobodysWord: that a server says it has validated an answer makes it no better.
+func TestTheADBitIsNobodysWord(t *testing.T) {
+	w := newFixedWorld(t)
+	q := fuzzQuestions[0]
+	for _, lie := range []bool{false, true} {
+		m := w.honest(t, 0)
+		m.AuthenticatedData = true
+		if lie {
+			for _, rr := range m.Answer {
+				if a, ok := rr.(*dns.A); ok {
+					a.A = []byte{192, 0, 2, 66}
+				}
+			}
+		}
+		octets, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range w.ask(t, octets, q.name, q.qtype) {
+			if (r.State == Secure) == lie {
+				t.Errorf("with a lie in it: %t; it is %s (%v)", lie, r.State, r.Cause)
+			}
+		}
+	}
+}
+
 // FuzzLookup feeds a Validator with octets from the network. It must come to an end, and believe what is true.
 func FuzzLookup(f *testing.F) {
 	w := newFixedWorld(f)

@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -189,5 +190,41 @@ func FuzzParseDS(f *testing.F) {
 		if err != nil || !dns.IsDuplicate(ds, again) {
 			t.Errorf("%q reads as %v, and that as %v (%v)", text, ds, again, err)
 		}
+	})
+}
+
+// FuzzParseAnchors feeds it with files. What is read is written and read back as the same, and what is refused is
+// refused with the line.
+func FuzzParseAnchors(f *testing.F) {
+	const hex = "9c7f6fd8d2f3a0a2b2b5b7d0a4b9a0c1d2e3f405162738495a6b7c8d9e0f1a2b"
+	for _, text := range []string{
+		"; the root\n. IN DS 20326 8 2 " + hex + " ; old\n\n# ours\nexample.test. 3600 DS 12345 13 2 " + hex + "\r\n",
+		". DS 1 8 2 " + hex[:32] + " " + hex[32:], ". DS 1 8 2 " + hex[:60], "12345 13 2 " + hex, ". DS 70000 8 2 " + hex, ". DS 1 8 9 " + hex,
+		"DS DS DS", "IN DS 1 1 1 1", strings.Repeat("x", 70_000), "\x00", "",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		anchors, err := ParseAnchors(bytes.NewReader(text))
+		if err != nil {
+			if anchors != nil {
+				t.Error("there are anchors beside the error")
+			}
+			return
+		}
+		var again strings.Builder
+		for _, ds := range anchors {
+			again.WriteString(ds.Hdr.Name + " DS " + PresentDS(ds) + "\n")
+		}
+		back, err := ParseAnchors(strings.NewReader(again.String()))
+		if err != nil || len(back) != len(anchors) {
+			t.Fatalf("%q does not read back: %v", again.String(), err)
+		}
+		for i, ds := range anchors {
+			if !dns.IsDuplicate(ds, back[i]) {
+				t.Errorf("%v reads back as %v", ds, back[i])
+			}
+		}
+		WithRoot(anchors)
 	})
 }

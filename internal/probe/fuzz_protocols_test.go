@@ -54,3 +54,26 @@ func fuzzBegin(f *testing.F, protocol Protocol, keyword string) {
 		}
 	})
 }
+
+// FuzzLeave checks what a server can do within TLS, when its chain is known and the farewell is said.
+func FuzzLeave(f *testing.F) {
+	for i, protocol := range leaving {
+		w := usualWords(protocol)
+		f.Add(byte(i), []byte(w.secure+w.greeting+w.answers["a3 LOGOUT"]+w.answers["LOGOUT"]+w.answers["QUIT"]), false)
+		for _, text := range banners {
+			f.Add(byte(i), []byte(text), true)
+		}
+	}
+	f.Add(byte(0), bytes.Repeat([]byte("250-x\r\n"), maxLines+1), true)
+	f.Add(byte(3), []byte("{16384}\r\n"), true)
+	f.Fuzz(func(t *testing.T, which byte, says []byte, endless bool) {
+		conn := &stream{says: says, endless: endless}
+		dialogues[leaving[int(which)%len(leaving)]].leave(newTalk(conn), "dane-operator.invalid")
+		if conn.read > maxBytes {
+			t.Errorf("%d octets were read", conn.read)
+		}
+	})
+}
+
+// leaving are the protocols in an order, for the fuzzer.
+var leaving = []Protocol{SMTP, SMTPS, IMAP, IMAPS, POP3, POP3S, ManageSieve}

@@ -1,6 +1,7 @@
 package tlsa
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -15,6 +16,8 @@ import (
 const (
 	maxChain = 16
 	maxDER   = 64 << 10
+	// maxKeyDER is room for a private RSA key of 16384 bits.
+	maxKeyDER = 16 << 10
 )
 
 var (
@@ -22,6 +25,8 @@ var (
 	ErrNoIssuer = errors.New("the chain holds no certificate of its issuer, which usage 2 needs (RFC 7672 section 3.1.2)")
 	// ErrPEM says that text holds no usable PEM block.
 	ErrPEM = errors.New("no usable PEM block")
+	// ErrNoKey says that text holds no private key. It quotes nothing of it.
+	ErrNoKey = errors.New("it holds no PKCS#8 private key")
 )
 
 // ParseChain reads a PEM chain, leaf first.
@@ -58,10 +63,34 @@ func SPKIFromCSR(text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
+	if oversized(request.PublicKey) {
+		return nil, fmt.Errorf("certificate request: its RSA key has more than %d bits", maxRSA)
+	}
 	if err := request.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
 	return request.RawSubjectPublicKeyInfo, nil
+}
+
+// SPKIFromPrivateKey returns the public half (SPKI, DER) of a PKCS#8 key in PEM.
+func SPKIFromPrivateKey(text []byte) ([]byte, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || len(block.Bytes) > maxKeyDER {
+		return nil, ErrNoKey
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, ErrNoKey
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, ErrNoKey
+	}
+	spki, err := x509.MarshalPKIXPublicKey(signer.Public())
+	if err != nil {
+		return nil, ErrNoKey
+	}
+	return spki, nil
 }
 
 // SPKISHA256 names a key: the SHA-256 of its SPKI (DER) in lower-case hex.
@@ -110,7 +139,7 @@ func Associations(chain []*x509.Certificate, params []Parameters) ([]Record, err
 func issuerOf(chain []*x509.Certificate) *x509.Certificate {
 	b := newBuilder(chain, nil, time.Time{})
 	for _, c := range b.chain[1:] {
-		if !c.Equal(chain[0]) && isCA(c) && b.issued(c, chain[0]) {
+		if !c.Equal(chain[0]) && b.isCA(c) && b.issued(c, chain[0]) {
 			return c
 		}
 	}

@@ -8,10 +8,6 @@ import (
 	"time"
 )
 
-// maxSteps bounds the certificates that are put on top of a path for one record, since a server decides
-// what it presents: sixteen certificates of one name and key would have more paths than anybody can try.
-const maxSteps = 256
-
 // builder builds chains from one presented chain. It is not x509.Certificate.Verify since that refuses
 // what mail senders accept: common names instead of DNS-IDs, SHA-1 signatures, trust anchors that are
 // bare keys.
@@ -19,15 +15,11 @@ type builder struct {
 	chain []*x509.Certificate
 	names []string
 	at    time.Time
-	// signed remembers which signatures are good; each is checked once, however many records there are.
-	signed map[[2]*x509.Certificate]bool
+	memory
 }
 
 func newBuilder(chain []*x509.Certificate, names []string, at time.Time) *builder {
-	return &builder{
-		chain: chain[:min(len(chain), maxChain)], names: names, at: at,
-		signed: map[[2]*x509.Certificate]bool{},
-	}
+	return &builder{chain: chain[:min(len(chain), maxChain)], names: names, at: at, memory: newMemory()}
 }
 
 // search is the search for a path from the leaf to the trust anchor that one record names.
@@ -36,7 +28,8 @@ type search struct {
 	record *candidate
 	// issuers are what a path may be made of above the leaf.
 	issuers []*x509.Certificate
-	steps   int
+	// left is how many certificates may still be put on top of a path.
+	left int
 	// failed says why a path to the trust anchor was not good: the one that came furthest, of several.
 	failed problem
 }
@@ -52,7 +45,7 @@ type problem struct {
 // 0, the record supplies itself (RFC 7672 section 3.1.2, RFC 7671 section 5.2). The leaf is never its own
 // trust anchor.
 func (b *builder) anchored(c *candidate) {
-	s := &search{builder: b, record: c, issuers: slices.Clone(b.chain[1:])}
+	s := &search{builder: b, record: c, issuers: slices.Clone(b.chain[1:]), left: min(maxSteps, maxStepsInAll-b.steps)}
 	if c.anchor != nil {
 		s.issuers = append(s.issuers, c.anchor)
 	}
@@ -72,15 +65,16 @@ func (b *builder) anchored(c *candidate) {
 func (s *search) climb(path []*x509.Certificate) int {
 	top := path[len(path)-1]
 	for _, issuer := range s.issuers {
-		if s.steps >= maxSteps {
+		if s.left <= 0 {
 			return 0
 		}
 		if onPath(path, issuer) || !s.issued(issuer, top) {
 			continue
 		}
+		s.left--
 		s.steps++
 		longer := append(slices.Clone(path), issuer)
-		if s.record.matches(issuer) {
+		if s.is(issuer) {
 			if s.good(longer) {
 				return len(longer) - 1
 			}
@@ -100,6 +94,9 @@ func (s *search) climb(path []*x509.Certificate) int {
 // CA and the other expired, the expired one is what a person wants to hear of.
 var progress = map[Reason]int{ReasonChainInvalid: 1, ReasonNotYetValid: 2, ReasonExpired: 3, ReasonNameMismatch: 4}
 
+// is says whether a certificate is the trust anchor that the record names.
+func (s *search) is(c *x509.Certificate) bool { return s.matches(s.record, c) }
+
 // good checks a path and remembers what came furthest of those that are not good.
 func (s *search) good(path []*x509.Certificate) bool {
 	p := s.check(path)
@@ -112,25 +109,13 @@ func (s *search) good(path []*x509.Certificate) bool {
 // signedByKey says whether the bare key that a 2 1 0 record supplies signed a certificate. The key of the
 // leaf itself does not count: it would make a leaf its own trust anchor.
 func (s *search) signedByKey(c *x509.Certificate) bool {
-	return s.record.key != nil && !s.record.matches(s.chain[0]) && s.verifies(s.record.key, c)
+	return s.record.key != nil && !s.is(s.chain[0]) && s.verifies(s.record.key, c)
 }
 
 // issued says whether a certificate is the issuer of another: by name and by signature. Key identifiers
 // are not asked: they are hints, and wrong ones are about.
 func (b *builder) issued(issuer, subject *x509.Certificate) bool {
-	return sameName(issuer, subject) && b.verifies(issuer, subject)
-}
-
-// verifies checks a signature, once for each pair.
-func (b *builder) verifies(issuer, subject *x509.Certificate) bool {
-	pair := [2]*x509.Certificate{issuer, subject}
-	good, known := b.signed[pair]
-	if !known {
-		// CheckSignature takes SHA-1 where CheckSignatureFrom does not. Neither takes MD5.
-		good = issuer.CheckSignature(subject.SignatureAlgorithm, subject.RawTBSCertificate, subject.Signature) == nil
-		b.signed[pair] = good
-	}
-	return good
+	return b.sameName(issuer, subject) && b.verifies(issuer, subject)
 }
 
 // sameName says whether the issuer name of a certificate is the subject of another, in the same bytes or
@@ -147,9 +132,9 @@ func onPath(path []*x509.Certificate, c *x509.Certificate) bool {
 // notReached says why no path led to the trust anchor.
 func (s *search) notReached() problem {
 	switch {
-	case slices.ContainsFunc(s.chain[1:], s.record.matches) && !s.record.matches(s.chain[0]):
+	case slices.ContainsFunc(s.chain[1:], s.is) && !s.is(s.chain[0]):
 		return problem{ReasonChainInvalid, "the trust anchor is presented and did not issue the certificate"}
-	case s.record.matches(s.chain[0]):
+	case s.is(s.chain[0]):
 		return problem{reason: ReasonTrustAnchorIsLeaf}
 	case s.record.Record.MatchingType != MatchingFull && !s.complete():
 		return problem{reason: ReasonTrustAnchorNotInHandshake}
@@ -160,17 +145,19 @@ func (s *search) notReached() problem {
 
 // complete says whether the presented chain goes up to a certificate that signed itself, so that no
 // trust anchor can be missing.
-func (s *search) complete() bool {
-	path := []*x509.Certificate{s.chain[0]}
+func (b *builder) complete() bool { return once(&b.whole, b.findRoot) }
+
+func (b *builder) findRoot() bool {
+	path := []*x509.Certificate{b.chain[0]}
 	for {
 		top := path[len(path)-1]
-		if s.issued(top, top) {
+		if b.issued(top, top) {
 			return true
 		}
-		i := slices.IndexFunc(s.chain, func(c *x509.Certificate) bool { return !onPath(path, c) && s.issued(c, top) })
+		i := slices.IndexFunc(b.chain, func(c *x509.Certificate) bool { return !onPath(path, c) && b.issued(c, top) })
 		if i < 0 {
 			return false
 		}
-		path = append(path, s.chain[i])
+		path = append(path, b.chain[i])
 	}
 }

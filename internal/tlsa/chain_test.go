@@ -163,7 +163,7 @@ func TestWorkIsBounded(t *testing.T) {
 	leaf := issue(t, self, "leaf", forHost())
 	b := newBuilder(chainOf(append([]*node{leaf}, twins...)...), []string{host}, now)
 	stranger := issue(t, nil, "stranger", asCA())
-	s := &search{builder: b, issuers: b.chain[1:]}
+	s := &search{builder: b, issuers: b.chain[1:], left: maxSteps}
 	c := newCandidate(recordOf(t, "2 0 1", stranger))
 	s.record = &c
 	if depth := s.climb(b.chain[:1]); depth != 0 || s.steps != maxSteps {
@@ -305,7 +305,7 @@ func TestIsCA(t *testing.T) {
 		"version 1, of its own name":   {x509.Certificate{Version: 1, Subject: name, Issuer: name}, true},
 		"version 1, of another's name": {x509.Certificate{Version: 1, RawSubject: []byte{1}, Subject: name}, false},
 	} {
-		if got := isCA(&tc.certificate); got != tc.want {
+		if got := newBuilder(nil, nil, now).isCA(&tc.certificate); got != tc.want {
 			t.Errorf("%s: got %v", reason, got)
 		}
 	}

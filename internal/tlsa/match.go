@@ -48,7 +48,7 @@ func (b *builder) decide(c *candidate) {
 		c.Reason = ReasonNotPresented
 	case c.Record.Usage == UsageDANETA:
 		b.anchored(c)
-	case c.matches(b.chain[0]):
+	case b.matches(c, b.chain[0]):
 		c.Reason, c.Depth = ReasonMatched, 0
 	default:
 		c.Reason = ReasonMismatch

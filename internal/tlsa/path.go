@@ -16,11 +16,11 @@ func (b *builder) check(path []*x509.Certificate) problem {
 		if p := b.checkTime(c); p.reason != "" {
 			return p
 		}
-		if detail := checkCertificate(path, depth); detail != "" {
-			return problem{ReasonChainInvalid, fmt.Sprintf("%s %s", describe(c), detail)}
+		if detail := b.checkCertificate(path, depth); detail != "" {
+			return problem{ReasonChainInvalid, fmt.Sprintf("%s %s", b.describe(c), detail)}
 		}
 	}
-	if !nameMatches(path[0], b.names) {
+	if !once(&b.forHost, func() bool { return nameMatches(path[0], b.names) }) {
 		return problem{ReasonNameMismatch, fmt.Sprintf("it is for %s and not for %s",
 			listed(presentedNames(path[0])), listed(b.names))}
 	}
@@ -31,16 +31,16 @@ func (b *builder) check(path []*x509.Certificate) problem {
 func (b *builder) checkTime(c *x509.Certificate) problem {
 	switch {
 	case b.at.After(c.NotAfter):
-		return problem{ReasonExpired, fmt.Sprintf("%s expired %s", describe(c), c.NotAfter.UTC().Format(time.RFC3339))}
+		return problem{ReasonExpired, fmt.Sprintf("%s expired %s", b.describe(c), c.NotAfter.UTC().Format(time.RFC3339))}
 	case b.at.Before(c.NotBefore):
-		return problem{ReasonNotYetValid, fmt.Sprintf("%s is valid from %s", describe(c), c.NotBefore.UTC().Format(time.RFC3339))}
+		return problem{ReasonNotYetValid, fmt.Sprintf("%s is valid from %s", b.describe(c), c.NotBefore.UTC().Format(time.RFC3339))}
 	default:
 		return problem{}
 	}
 }
 
 // checkCertificate says why a certificate may not stand where it stands, in words; empty when it may.
-func checkCertificate(path []*x509.Certificate, depth int) string {
+func (b *builder) checkCertificate(path []*x509.Certificate, depth int) string {
 	c := path[depth]
 	switch {
 	case len(c.UnhandledCriticalExtensions) > 0:
@@ -53,24 +53,22 @@ func checkCertificate(path []*x509.Certificate, depth int) string {
 		}
 		return ""
 	default:
-		return checkIssuer(path, depth)
+		return b.checkIssuer(path, depth)
 	}
 }
 
 // checkIssuer says why a certificate may not be above the others, in words; empty when it may.
-func checkIssuer(path []*x509.Certificate, depth int) string {
+func (b *builder) checkIssuer(path []*x509.Certificate, depth int) string {
 	c := path[depth]
 	switch {
-	case !isCA(c):
+	case !b.isCA(c):
 		return "is no CA certificate"
 	case !keyUsage(c, x509.KeyUsageCertSign):
 		return "may not sign certificates (key usage)"
-	case tooLong(path, depth):
+	case b.tooLong(path, depth):
 		return fmt.Sprintf("allows only %d CA certificates below it", c.MaxPathLen)
-	case !permits(c, path[0]):
-		return "does not permit the server's names (name constraints)"
 	default:
-		return ""
+		return recall(b.constraints, c, func() string { return constrained(c, path[0]) })
 	}
 }
 
@@ -91,24 +89,36 @@ func keyUsage(c *x509.Certificate, bits x509.KeyUsage) bool {
 }
 
 // isCA says whether a certificate is one of a CA. Old roots of version 1 cannot say it of themselves.
-func isCA(c *x509.Certificate) bool {
-	return c.BasicConstraintsValid && c.IsCA || c.Version == 1 && sameName(c, c)
+func (b *builder) isCA(c *x509.Certificate) bool {
+	return c.BasicConstraintsValid && c.IsCA || c.Version == 1 && b.sameName(c, c)
 }
 
 // tooLong says whether there are more CA certificates below one than it allows. Those that carry their
 // issuer's name do not count (RFC 5280 section 4.2.1.9).
-func tooLong(path []*x509.Certificate, depth int) bool {
+func (b *builder) tooLong(path []*x509.Certificate, depth int) bool {
 	c := path[depth]
 	if c.MaxPathLen < 0 || c.MaxPathLen == 0 && !c.MaxPathLenZero {
 		return false
 	}
 	below := 0
 	for _, ca := range path[1:depth] {
-		if !sameName(ca, ca) {
+		if !b.sameName(ca, ca) {
 			below++
 		}
 	}
 	return below > c.MaxPathLen
+}
+
+// constrained says how a CA does not permit the names of a leaf, in words; empty when it does.
+func constrained(ca, leaf *x509.Certificate) string {
+	switch {
+	case comparisons(ca, leaf) > maxComparisons:
+		return "has more name constraints than are compared with the server's names"
+	case !permits(ca, leaf):
+		return "does not permit the server's names (name constraints)"
+	default:
+		return ""
+	}
 }
 
 // permits checks the host names and addresses of a leaf against the name constraints of a CA. A leaf
@@ -133,6 +143,12 @@ func permits(ca, leaf *x509.Certificate) bool {
 	return true
 }
 
+// comparisons is how often a name is compared with a constraint.
+func comparisons(ca, leaf *x509.Certificate) int {
+	names := len(presentedNames(leaf)) * (len(ca.ExcludedDNSDomains) + len(ca.PermittedDNSDomains))
+	return names + len(leaf.IPAddresses)*(len(ca.ExcludedIPRanges)+len(ca.PermittedIPRanges))
+}
+
 // inDomain says whether a name is in the subtree of a name constraint: the domain and all below it, or
 // only what is below it when the constraint starts with a dot.
 func inDomain(name, domain string) bool {
@@ -141,12 +157,6 @@ func inDomain(name, domain string) bool {
 		return strings.HasSuffix(name, "."+below)
 	}
 	return domain == "" || name == domain || strings.HasSuffix(name, "."+domain)
-}
-
-// describe names a certificate for people. A server chooses what its certificates say, so it is quoted
-// and cut.
-func describe(c *x509.Certificate) string {
-	return quoted(c.Subject.String())
 }
 
 // listed names hosts for people.

@@ -1,7 +1,6 @@
 package tlsa
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -91,21 +90,6 @@ func (c *candidate) readFull() {
 		return
 	}
 	c.anchor = certificate
-}
-
-// matches says whether the data is that of a certificate.
-func (c *candidate) matches(certificate *x509.Certificate) bool {
-	part := selected(c.Record.Selector, certificate)
-	switch c.Record.MatchingType {
-	case MatchingSHA256:
-		sum := sha256.Sum256(part)
-		return bytes.Equal(sum[:], c.data)
-	case MatchingSHA512:
-		sum := sha512.Sum512(part)
-		return bytes.Equal(sum[:], c.data)
-	default:
-		return bytes.Equal(part, c.data)
-	}
 }
 
 // ignoreWeaker sets aside each SHA-256 that has a usable SHA-512 of the same usage and selector beside it

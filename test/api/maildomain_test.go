@@ -47,6 +47,7 @@ func TestMailDomainNames(t *testing.T) {
 		{"upper case would make two hosts of one", host("MX1.example.com"), "spec.mailServers[0].hostname", wantHost},
 		{"a trailing dot would make two hosts of one", host("mx1.example.com."), "spec.mailServers[0].hostname", "without a trailing dot, such as mx1.example.com"},
 		{"an MX record cannot name an address", host("192.0.2.1"), "spec.mailServers[0].hostname", wantHost},
+		{"a wildcard would be every host's", host("*.example.com"), "spec.mailServers[0].hostname", wantHost},
 		{"a host has a domain", host("localhost"), "spec.mailServers[0].hostname", wantHost},
 		{"a host of two letters has no dot in it", host("ab"), "spec.mailServers[0].hostname", "at least 3 chars"},
 		{"_25._tcp. has to fit before it", host(strings.Repeat(label63[:60]+".", 4) + "com"), "spec.mailServers[0].hostname", "240"},

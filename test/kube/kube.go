@@ -46,6 +46,8 @@ type Options struct {
 	Progress func(string)
 	// WithoutCRDs leaves our CRDs and cert-manager's out.
 	WithoutCRDs bool
+	// Audit is the name of a user whose requests are written down; see Audited. Default: nobody's are.
+	Audit string
 }
 
 // Cluster is a running API server.
@@ -83,7 +85,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.cleanUp())
 	}
-	if err := c.start(ctx, assets, !o.WithoutCRDs); err != nil {
+	if err := c.start(ctx, assets, o); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
@@ -111,7 +113,7 @@ func newCluster(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, assets string, withCRDs bool) error {
+func (c *Cluster) start(ctx context.Context, assets string, o Options) error {
 	c.progress("starting etcd and kube-apiserver (about 5 s)")
 	existing := false
 	c.env = &envtest.Environment{
@@ -121,6 +123,11 @@ func (c *Cluster) start(ctx context.Context, assets string, withCRDs bool) error
 	}
 	if err := c.logControlPlane(); err != nil {
 		return err
+	}
+	if o.Audit != "" {
+		if err := c.audit(o.Audit, c.env.ControlPlane.GetAPIServer()); err != nil {
+			return err
+		}
 	}
 	if _, err := c.env.Start(); err != nil {
 		return fmt.Errorf("start the API server; what it said last:\n%s: %w", tail(c.apiServerLog(), 15), err)
@@ -134,7 +141,7 @@ func (c *Cluster) start(ctx context.Context, assets string, withCRDs bool) error
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	if withCRDs {
+	if !o.WithoutCRDs {
 		return c.installCRDs(ctx)
 	}
 	return nil

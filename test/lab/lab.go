@@ -60,11 +60,18 @@ type Options struct {
 	Progress    func(string)
 	// Dir for logs and kubeconfigs; default a temporary one.
 	Dir string
+	// Installed starts the operator with what config/ renders, and has its requests written down; see
+	// kube.Cluster.Audited.
+	Installed bool
 }
 
 // Start brings the cluster, cert-manager and the operator up.
 func Start(ctx context.Context, o Options) (*Lab, error) {
-	cluster, err := kube.Start(ctx, kube.Options{Progress: o.Progress, Dir: o.Dir})
+	options := kube.Options{Progress: o.Progress, Dir: o.Dir}
+	if o.Installed {
+		options.Audit = operator.Name
+	}
+	cluster, err := kube.Start(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +93,11 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	}
 	o.Operator.Progress = o.Progress
 	o.Operator.Args = append(OperatorArgs(), o.Operator.Args...)
-	l.Operator, err = operator.Start(ctx, l.Cluster, o.Operator)
+	start := operator.Start
+	if o.Installed {
+		start = operator.StartInstalled
+	}
+	l.Operator, err = start(ctx, l.Cluster, o.Operator)
 	return err
 }
 

@@ -118,6 +118,22 @@ func (z *Zone) put(rr dns.RR) {
 	}
 }
 
+// Records are those of the zone now, in presentation form and sorted, without those that are made as it answers.
+func (z *Zone) Records() []string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	var out []string
+	for _, types := range z.data {
+		for _, set := range types {
+			for _, rr := range set {
+				out = append(out, rr.String())
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // DS is the trust anchor of the zone: RDATA in presentation form.
 func (z *Zone) DS() string {
 	ds := z.key.ToDS(dns.SHA256)

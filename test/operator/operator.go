@@ -69,6 +69,28 @@ func Start(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, erro
 	return c.StartProcess(program, path, arguments(user, o), o.Env)
 }
 
+// Installed is what config/ gives to the operator: its account, its rights and the policy.
+var Installed = []string{
+	"config/default/namespace.yaml", "config/rbac/service_account.yaml", "config/rbac/role.yaml", "config/rbac/role_binding.yaml",
+	"config/rbac/leader_election_role.yaml", "config/policy/gate.yaml",
+}
+
+// StartInstalled starts the operator as config/ installs it: it elects a leader, and has the rights that the
+// bindings of config/ give to its account, and no others.
+func StartInstalled(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, error) {
+	root, err := kube.Root()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := Build(ctx, root, c.Dir); err != nil {
+		return nil, err
+	}
+	if err := apply(ctx, c, Installed...); err != nil {
+		return nil, err
+	}
+	return Replica(ctx, c, program, o)
+}
+
 func arguments(user *kube.User, o Options) []string {
 	return append([]string{"--kubeconfig", user.Kubeconfig, "--health-probe-bind-address", "0", "-v", "1"}, o.Args...)
 }
