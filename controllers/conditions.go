@@ -299,6 +299,9 @@ func progressFinding(_ *domainRun, h *hostRun) finding {
 	if len(h.decision.Waits) > 0 {
 		w := h.decision.Waits[0]
 		reason, message = cmp.Or(progressReasons[w.Code], reason), w.Message
+		if problem := updateProblem(h); problem != "" && w.Code == rollover.WaitUpdate {
+			message += ": " + problem
+		}
 	}
 	return finding{metav1.ConditionTrue, reason, message}
 }

@@ -86,3 +86,30 @@ func TestDeletingSaysWhatHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestProgressSaysWhyAnUpdateFailed: a primary that fails in the middle of a rollover is named with what is wrong.
+func TestProgressSaysWhyAnUpdateFailed(t *testing.T) {
+	const owner = "_25._tcp.mx1.example.com."
+	failed := map[string]ownerObservation{owner: {failures: 1, result: zone.Result{Class: zone.ServerFailure, Message: "192.0.2.53:53 answered SERVFAIL"}}}
+	for _, row := range []struct {
+		reason string
+		wait   rollover.WaitCode
+		owners map[string]ownerObservation
+		want   string
+	}{
+		{"the update that is waited for failed", rollover.WaitUpdate, failed, "waits: 192.0.2.53:53 answered SERVFAIL"},
+		{"something else is waited for", rollover.WaitCaches, failed, "waits"},
+		{"the update is on its way", rollover.WaitUpdate, nil, "waits"},
+	} {
+		h := &hostRun{server: v1alpha1.MailServer{Hostname: "mx1.example.com"}, decided: true}
+		h.facts.Keys = []rollover.Key{{ID: "new", Stage: rollover.StageRequested}}
+		h.decision = rollover.Decision{
+			Published: true, Owners: []rollover.OwnerDecision{{Name: owner, Write: true}},
+			Waits: []rollover.Wait{{Code: row.wait, Message: "waits"}},
+		}
+		h.view.owners = row.owners
+		if f := progressFinding(nil, h); f.message != row.want {
+			t.Errorf("%s: %q, want %q", row.reason, f.message, row.want)
+		}
+	}
+}

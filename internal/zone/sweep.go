@@ -102,7 +102,7 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 		// Where it leads out of the zone, readAnswer says so by its error.
 		got, a.Alias = got.firstAlias(), got.alias
 	case err != nil:
-		a.Message = err.Error()
+		a.Message = k.uselessText(cfg, owner, r.msg, err)
 		return got
 	}
 	now := k.opts.Clock.Now()
@@ -120,4 +120,16 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 	}
 	a.Signed, a.SignatureExpires = true, expires
 	return got
+}
+
+// uselessText says why an answer is of no use. NOTAUTH to a signed question tells of the key or of the clocks (RFC
+// 8945 section 5.2), and what to do is the same as with an update.
+func (k *knowledge) uselessText(cfg Config, owner string, m *dns.Msg, err error) string {
+	t := m.IsTsig()
+	if m.Rcode != dns.RcodeNotAuth || t == nil || t.Error == dns.RcodeSuccess {
+		return err.Error()
+	}
+	about := whoOf(cfg)
+	about.owner = owner
+	return classifyNotAuth(about, m, k.opts.Clock.Now()).message
 }

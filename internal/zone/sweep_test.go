@@ -240,3 +240,27 @@ func TestSignedReadOfAHiddenPrimary(t *testing.T) {
 		t.Error("with views, the key chooses what is seen: questions to the update server are to be signed")
 	}
 }
+
+// A hidden primary that refuses the signature of a question says why, before any update is tried.
+func TestHiddenPrimaryThatRefusesTheSignature(t *testing.T) {
+	for _, c := range []struct {
+		why   string
+		fault fault
+		want  string
+	}{
+		{"the clocks differ", replyBadTime, "10 minutes ahead of"},
+		{"the server has another secret", replyBadSig, "BADSIG"},
+		{"the server does not know the key", replyBadKey, "BADKEY"},
+		{"nothing is said of the signature", replyNotAuth, "NOTAUTH to a query"},
+	} {
+		t.Run(c.why, func(t *testing.T) {
+			s := newFakeServer(t)
+			s.misbehave = toQueries(c.fault)
+			s.startTCP()
+			a := sweepOf(t, startActor(t, testConfig(s), quick()), ownerName(1)).Answers[0]
+			if a.Reachable || !strings.Contains(a.Message, c.want) {
+				t.Errorf("%+v, want it to say %q", a, c.want)
+			}
+		})
+	}
+}
