@@ -72,14 +72,14 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
-// crowd is a prober that counts how many endpoints are connected to at once.
-type crowd struct {
+// throng is a prober that counts how many endpoints are connected to at once.
+type throng struct {
 	mu             sync.Mutex
 	now, most, all int
 	arrived, goOn  chan struct{}
 }
 
-func (c *crowd) Probe(_ context.Context, target probe.Target) probe.Result {
+func (c *throng) Probe(_ context.Context, target probe.Target) probe.Result {
 	c.mu.Lock()
 	c.now++
 	c.all++
@@ -103,7 +103,7 @@ func TestManyAddresses(t *testing.T) {
 	server := host("mx1.example.com", 25, "crt")
 	server.Ports = append(server.Ports, server.Ports[0])
 	server.Ports[1].Port = 465
-	c := &crowd{arrived: make(chan struct{}), goOn: make(chan struct{})}
+	c := &throng{arrived: make(chan struct{}), goOn: make(chan struct{})}
 	pool := testPool(t)
 	pool.prober = c
 	unknown := make(chan string, 1)
