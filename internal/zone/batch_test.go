@@ -237,6 +237,7 @@ func TestGroupCommit(t *testing.T) {
 	for i := 1; i <= 30; i++ {
 		a.Publish(first(i), func(r Result) { results <- r })
 	}
+	awaitReady(t, a, s, 30)
 	close(s.gate)
 	for range 31 {
 		if r := wait(t, results); r.Class != Applied {
@@ -246,6 +247,18 @@ func TestGroupCommit(t *testing.T) {
 	sent := s.sent()
 	if len(sent) != 2 || rrsetsIn(sent[1]) != 30 || s.most.Load() != 1 {
 		t.Errorf("%d messages, the last of %d RRsets, %d at once", len(sent), rrsetsIn(sent[len(sent)-1]), s.most.Load())
+	}
+}
+
+// awaitReady waits until the owners of so many changes have been looked at, while one message is in flight.
+func awaitReady(t *testing.T, a *Actor, server *fakeServer, want int) {
+	t.Helper()
+	for ready := 0; ready != want; {
+		is := make(chan int)
+		a.post(func(s *state) { is <- len(s.publishing.ready) })
+		if ready = <-is; server.inFlight.Load() != 1 {
+			t.Fatalf("%d messages are in flight", server.inFlight.Load())
+		}
 	}
 }
 
@@ -264,13 +277,7 @@ func TestNextMessageIsReadyAndWaits(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	for ready := 0; ready != 1; {
-		is := make(chan int)
-		a.post(func(s *state) { is <- len(s.publishing.ready) })
-		if ready = <-is; s.inFlight.Load() != 1 {
-			t.Fatalf("%d messages are in flight", s.inFlight.Load())
-		}
-	}
+	awaitReady(t, a, s, 1)
 	close(s.gate)
 	for range 2 {
 		if r := wait(t, results); r.Class != Applied {
