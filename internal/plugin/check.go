@@ -111,7 +111,7 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
 			return out, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
 		}
 	}
-	// Whoever calls may ask from here whom he likes: no policy of ours stands between.
+	// Whoever calls may ask and connect from here to whom he likes: no policy of ours stands between.
 	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	out.Resolver = resolve.Validator(resolve.Options{Servers: o.resolvers, Anchors: anchors, Now: k.now, Allowed: anywhere})
 	if !o.noConnect {
@@ -119,7 +119,7 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
 		if helo == "" {
 			helo, _ = os.Hostname() // without one the prober takes its own
 		}
-		out.Prober = probe.New(probe.Options{Clock: clock.RealClock{}, HELO: helo})
+		out.Prober = probe.New(probe.Options{Clock: clock.RealClock{}, HELO: helo, AllowCIDRs: anywhere})
 	}
 	return out, nil
 }

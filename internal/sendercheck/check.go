@@ -5,6 +5,7 @@ package sendercheck
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,9 +96,16 @@ func (l *looking) judge(host, base string, names []string, found []senderview.Re
 	for _, r := range recordsOf(found) {
 		l.records[key] = append(l.records[key], r.String())
 	}
-	usable, endpoints := Judge(l.probe(host, base), int32(l.port), names, found, l.Now())
+	probed := l.probe(host, base)
+	usable, endpoints := Judge(probed, int32(l.port), names, found, l.Now())
 	for _, e := range endpoints {
 		l.endpoints[key] = append(l.endpoints[key], EndpointReport{Address: e.Address, Presented: e.Presented, Reason: e.Reason})
+	}
+	for _, p := range probed {
+		// Nothing is known of what may not be connected to: that is said, and changes no verdict.
+		if at := slices.IndexFunc(p.Results, func(r probe.Result) bool { return r.Outcome == probe.Forbidden }); at >= 0 {
+			l.endpoints[key] = append(l.endpoints[key], EndpointReport{Address: p.Address, Presented: "NotConnected", Reason: p.Results[at].Message})
+		}
 	}
 	return usable, endpoints
 }
@@ -121,9 +129,8 @@ func (l *looking) probe(host, base string) []Probed {
 func (l *looking) probeAddress(base string, addr netip.Addr) Probed {
 	p := Probed{Address: addr.String(), Port: int32(l.port)}
 	for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
-		// Whoever calls may connect from here to wherever he likes: no policy of ours stands between.
 		result := l.Prober.Probe(l.ctx, probe.Target{
-			Host: base, Addr: netip.AddrPortFrom(addr, l.port), Protocol: probe.SMTP, KeyType: keyType, Trusted: true,
+			Host: base, Addr: netip.AddrPortFrom(addr, l.port), Protocol: probe.SMTP, KeyType: keyType,
 		})
 		p.Results = append(p.Results, result)
 		if result.Outcome == probe.Unreachable || result.Outcome == probe.Forbidden {

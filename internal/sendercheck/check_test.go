@@ -94,6 +94,15 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckSaysWhatItDidNotConnectTo: what is not known is not hidden by a good verdict.
+func TestCheckSaysWhatItDidNotConnectTo(t *testing.T) {
+	prober := &dialled{outcome: map[string]probe.Outcome{"192.0.2.1": probe.Forbidden, "2001:db8::1": probe.Forbidden}}
+	report := sendercheck.Checker{Resolver: example, Prober: prober, Now: time.Now}.Check(t.Context(), "example.com", 25)
+	if got := report.Hosts[0].Endpoints; len(got) != 2 || got[0].Presented != "NotConnected" || got[0].Reason != "as told" {
+		t.Errorf("endpoints %+v", got)
+	}
+}
+
 // TestCheckWithoutConnecting supposes that servers present what they should.
 func TestCheckWithoutConnecting(t *testing.T) {
 	report := sendercheck.Checker{Resolver: example, Now: time.Now}.Check(t.Context(), "example.com", 25)

@@ -3,18 +3,23 @@
 package senders
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/plugin"
 	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/lab"
 	"github.com/dane-operator/dane-operator/test/mail"
@@ -34,8 +39,9 @@ const (
 type world struct {
 	*testing.T
 	*lab.Lab
-	zone *servers.Primary
-	port int32
+	zone     *servers.Primary
+	resolver string
+	port     int32
 }
 
 func start(t *testing.T) *world {
@@ -54,10 +60,11 @@ func start(t *testing.T) *world {
 		Stubs: []servers.Stub{servers.StubOf(w.zone), below, {Zone: broken.Zone, Servers: servers.StubOf(broken).Servers}},
 		Extra: []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1"},
 	})
+	w.resolver = unbound.Addr.String()
 	var err error
 	w.Lab, err = lab.Start(t.Context(), lab.Options{
 		Namespace: "mail", Progress: func(line string) { t.Log(line) },
-		Operator: operator.Options{Args: []string{"--resolvers", unbound.Addr.String()}},
+		Operator: operator.Options{Args: []string{"--resolvers", w.resolver}},
 	})
 	w.must(err)
 	t.Cleanup(func() {
@@ -148,7 +155,33 @@ func TestSenderViews(t *testing.T) {
 	w.ready("broken", metav1.ConditionFalse, v1alpha1.ReasonUndeliverable, "the MX lookup of broken.lab.test is bogus")
 	w.wait("mistaken", v1alpha1.SenderUndeliverable, "matches no TLSA record")
 	w.ready("mistaken", metav1.ConditionFalse, v1alpha1.ReasonMismatch, mistaken)
+	w.checks()
 	w.writesNothing()
+}
+
+// checks wants kubectl dane check, which connects by itself and asks no cluster, to come to the same verdicts.
+func (w *world) checks() {
+	w.Helper()
+	anchors := filepath.Join(w.TempDir(), "anchors.ds")
+	w.must(os.WriteFile(anchors, []byte(apex+". IN DS "+w.zone.DS+"\n"), 0o600))
+	for domain, want := range map[string]struct {
+		code    int
+		verdict v1alpha1.SenderVerdict
+		says    string
+	}{
+		apex:               {0, v1alpha1.SenderDANE, "senders authenticate " + mx},
+		"plain." + apex:    {2, v1alpha1.SenderOpportunistic, "the MX lookup of plain.lab.test is insecure"},
+		"broken." + apex:   {3, v1alpha1.SenderUndeliverable, "the MX lookup of broken.lab.test is bogus"},
+		"mistaken." + apex: {3, v1alpha1.SenderUndeliverable, "matches no TLSA record"},
+	} {
+		var out bytes.Buffer
+		cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, time.Now)
+		cmd.SetArgs([]string{"check", domain, "--resolvers", w.resolver, "--trust-anchors", anchors, "--port", fmt.Sprint(w.port)})
+		err := cmd.ExecuteContext(w.Context())
+		if code := plugin.ExitCode(err); code != want.code || !strings.Contains(out.String(), domain+": "+string(want.verdict)) || !strings.Contains(out.String(), want.says) {
+			w.Errorf("check %s: exit code %d, %v, want %d and %s: %s\n%s", domain, code, err, want.code, want.verdict, want.says, &out)
+		}
+	}
 }
 
 // writesNothing wants all MailDomains to stay as they are while they are looked at again and again, as soon
