@@ -5,7 +5,8 @@ var ofRemoval = []mutant{
 	{
 		name: "no evidence", file: "internal/rollover/retire.go",
 		old: "} else if t.GoneRounds < max(p.Sweeps, 1) {", new: "} else if t.GoneRounds < 0 {",
-		why: "an endpoint that has not loaded the new key still presents the old one",
+		why:  "an endpoint that has not loaded the new key still presents the old one",
+		test: rule("Traps"),
 	},
 	{
 		name: "gone at once", file: "internal/rollover/retire.go",
@@ -29,7 +30,7 @@ var ofRemoval = []mutant{
 		name: "the only key goes", file: "internal/rollover/retire.go",
 		old: "case !slices.ContainsFunc(r.keys, func(o tracked) bool { return o.Role == roleCurrent && !o.compromised(p) }):", new: "case false:",
 		why:  "no record is left that matches anything",
-		test: rule("Traps|Invariant"),
+		test: rule("OnlyKey"),
 	},
 	{
 		name: "the sets of a key that went are forgotten", file: "internal/rollover/retire.go",
@@ -41,25 +42,25 @@ var ofRemoval = []mutant{
 		name: "rounds with gaps count", file: "internal/rollover/keys.go",
 		old: "known := r.knowsAll(ports)", new: "known := r.knowsAll(ports) || true",
 		why:  "an endpoint that could not be reached may present the key",
-		test: rule("Traps|Silence|Invariant"),
+		test: rule("Gaps"),
 	},
 	{
 		name: "what was deployed is forgotten", file: "internal/rollover/keys.go",
 		old: "t.Deployed = t.Deployed || t.stage == StageDeployed || t.presented", new: "t.Deployed = t.stage == StageDeployed || t.presented",
 		why:  "an endpoint may present the key again, when it was cut off for a while",
-		test: rule("Traps|State|Invariant"),
+		test: rule("Traps|State"),
 	},
 	{
 		name: "a key without an object goes", file: "internal/rollover/keys.go",
 		old: `return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended`, new: `return t.stage == "" && f.KeysComplete && !f.Policy.Suspended`,
 		why:  "servers present a key after its Secret is gone",
-		test: rule("Traps|Invariant"),
+		test: rule("Traps"),
 	},
 	{
 		name: "unread keys go", file: "internal/rollover/keys.go",
 		old: `return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended`, new: `return t.stage == "" && !t.Deployed && !f.Policy.Suspended`,
 		why:  "what could not be read may name the key",
-		test: rule("Traps|Invariant"),
+		test: rule("Forgettable"),
 	},
 	{
 		name: "sets of before are forgotten", file: "internal/rollover/keys.go",
@@ -80,7 +81,8 @@ var ofPublication = []mutant{
 	{
 		name: "foreign records are ours", file: "internal/rollover/publish.go",
 		old: "		if !r.foreignMayGo(o) {\n", new: "		if false {\n",
-		why: "another cluster's records are taken out",
+		why:  "another cluster's records are taken out",
+		test: rule("ForeignIsWritten"),
 	},
 	{
 		name: "the first publication waits for nothing", file: "internal/rollover/publish.go",
@@ -92,7 +94,7 @@ var ofPublication = []mutant{
 		name: "a worse set is written", file: "internal/rollover/publish.go",
 		old: "return r.worseBlocked(o)", new: `return WaitNone, ""`,
 		why:  "a chain that is presented matches what stands, and not what is written",
-		test: rule("Traps|Sets|Former"),
+		test: rule("Worse"),
 	},
 	{
 		name: "thirteen records", file: "internal/rollover/publish.go",
@@ -104,18 +106,18 @@ var ofPublication = []mutant{
 		name: "what is about to be written is not noted", file: "internal/rollover/publish.go",
 		old: "\to.Write = true\n\tr.plan(o)\n", new: "\to.Write = true\n",
 		why:  "the update may be carried out although nobody hears of it",
-		test: rule("Traps|Invariant"),
+		test: rule("PlannedIsNoted"),
 	},
 	{
 		name: "an old sweep is written after", file: "internal/rollover/publish.go",
 		old: "if !o.primaryKnown || !r.fresh(o) {", new: "if !o.primaryKnown {",
 		why:  "it tells of what stood a while ago",
-		test: rule("Traps|Silent|Invariant"),
+		test: rule("OldSweep"),
 	},
 	{
 		name: "a set that a key lacks gets in", file: "internal/rollover/parameters.go",
 		old: "if t := &r.keys[i]; t.mayBePresented() && !hasSet(t.Records, p) {", new: "if t := &r.keys[i]; false && !hasSet(t.Records, p) {",
 		why:  "a sender that knows the set alone fails at that key",
-		test: rule("Traps|Sets|Invariant"),
+		test: rule("SetWaits"),
 	},
 }

@@ -18,10 +18,11 @@ import (
 func main() {
 	histories := flag.Int("histories", 60, "how many histories each mutant runs")
 	only := flag.String("run", "", "try the mutants alone whose name has this in it")
+	from := flag.Int("from", 1, "begin with the mutant of this number, to go on with a run that was broken off")
 	by := flag.String("by", "both", "who is to notice: sim, tests, or both, the second if the first does not")
 	root := flag.String("root", "..", "the repository")
 	flag.Parse()
-	survivors, err := tryAll(*root, *only, judges{histories: *histories, sim: *by != "tests", tests: *by != "sim"})
+	survivors, err := tryAll(*root, *only, *from, judges{histories: *histories, sim: *by != "tests", tests: *by != "sim"})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -31,23 +32,26 @@ func main() {
 	}
 }
 
-func tryAll(root, only string, by judges) (survivors int, err error) {
+func tryAll(root, only string, from int, by judges) (survivors int, err error) {
 	dir, err := os.MkdirTemp("", "dane-mutants-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	tried, start := 0, time.Now()
-	bySim := 0
-	for _, m := range mutants {
-		if !strings.Contains(m.name, only) {
+	bySim, broken := 0, 0
+	for i, m := range mutants {
+		if i+1 < from || !strings.Contains(m.name, only) {
 			continue
 		}
 		tried++
 		began := time.Now()
 		v, err := by.try(root, dir, m)
 		if err != nil {
-			return 0, fmt.Errorf("mutant %q: %w", m.name, err)
+			// The others are tried all the same.
+			fmt.Printf("%2d %-48s       NOT TRIED: %v\n", i+1, m.name, err)
+			broken++
+			continue
 		}
 		if v.bySim {
 			bySim++
@@ -56,8 +60,11 @@ func tryAll(root, only string, by judges) (survivors int, err error) {
 			survivors++
 			v.killer = "SURVIVED: " + m.why
 		}
-		fmt.Printf("%-48s %3.0fs  %s\n", m.name, time.Since(began).Seconds(), v.killer)
+		fmt.Printf("%2d %-48s %3.0fs  %s\n", i+1, m.name, time.Since(began).Seconds(), v.killer)
 	}
 	fmt.Printf("%d mutants, %d killed (%d by the simulator), %d survived; took %s\n", tried, tried-survivors, bySim, survivors, time.Since(start).Round(time.Second))
+	if broken > 0 {
+		return survivors, fmt.Errorf("%d mutants could not be tried", broken)
+	}
 	return survivors, nil
 }

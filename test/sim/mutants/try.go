@@ -89,7 +89,7 @@ func (m mutant) simulate(root, dir, overlay string, histories int) (string, erro
 
 // named says how the named test has noticed.
 func (m mutant) named(root, overlay string) (string, error) {
-	out, err := command(root, "go", slices.Concat([]string{"test", "-overlay", overlay, "-count=1"}, m.test)...)
+	out, err := command(root, "go", slices.Concat([]string{"test", "-overlay", overlay, "-count=1", "-vet=off", "-ldflags=-s -w"}, m.test)...)
 	if err == nil {
 		if strings.Contains(out, "no tests to run") {
 			return "", fmt.Errorf("its test does not exist: %s", out)

@@ -1,0 +1,98 @@
+package rollover
+
+import (
+	"testing"
+	"time"
+)
+
+// TestDeadlineReached: a new key is handed out early only where the user has said so, and never a standby key.
+func TestDeadlineReached(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name    string
+		proceed bool
+		stage   KeyStage
+		left    time.Duration
+		want    bool
+	}{
+		{"the user wants to proceed", true, StageRequested, time.Hour, true},
+		{"the user wants to hold: senders ignore expiry (RFC 7671 section 5.1)", false, StageRequested, time.Hour, false},
+		{"even after it has expired", false, StageIssued, -time.Hour, false},
+		{"there is time left", true, StageRequested, 3 * time.Hour, false},
+		{"a standby key has no certificate to hand out", true, StageStandby, time.Hour, false},
+	} {
+		r := &run{now: now, f: Facts{Policy: Policy{Proceed: c.proceed, DeadlineBefore: 2 * time.Hour}}}
+		r.keys = []tracked{{KeyState: KeyState{Certificate: "crt", NotAfter: now.Add(c.left)}, stage: StageDeployed}}
+		if got := r.deadlineReached(&tracked{KeyState: KeyState{Certificate: "crt"}, stage: c.stage}); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// TestOnlyKeyStays: the records of an old key go only when another is there that servers may present.
+func TestOnlyKeyStays(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		other KeyState
+		want  bool
+	}{
+		{"another key is deployed", KeyState{SPKI: "b", Role: roleCurrent}, true},
+		{"the other one is not deployed yet", KeyState{SPKI: "b", Role: roleNext}, false},
+		{"the other one is compromised, and about to go too", KeyState{SPKI: "lost", Role: roleCurrent}, false},
+	} {
+		old := tracked{KeyState: KeyState{SPKI: "a", Role: rolePrevious}}
+		r := &run{f: Facts{KeysComplete: true, Policy: Policy{ProbeDisabled: true, Compromised: map[string]bool{"lost": true}}}}
+		r.keys = []tracked{old, {KeyState: c.other}}
+		if got := r.removalAllowed(&old); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
+
+// TestRoundsWithGaps: a round proves that nobody presents a key only when every endpoint of the port told what it
+// presents; one that does not breaks the row.
+func TestRoundsWithGaps(t *testing.T) {
+	complete := ProbeRound{Complete: true, Presented: []Presented{{Port: 25, SPKI: "b"}}}
+	gap := ProbeRound{Presented: []Presented{{Port: 25, SPKI: "b"}, {Port: 25, Unreachable: true}}}
+	elsewhere := ProbeRound{Presented: []Presented{{Port: 25, SPKI: "b"}, {Port: 465, Unreachable: true}}}
+	presented := ProbeRound{Complete: true, Presented: []Presented{{Port: 25, SPKI: "a"}}}
+	for _, c := range []struct {
+		name   string
+		rounds []ProbeRound
+		want   int
+	}{
+		{"two in a row", []ProbeRound{complete, complete}, 2},
+		{"a gap counts for nothing", []ProbeRound{gap, gap}, 0},
+		{"a gap breaks the row", []ProbeRound{complete, gap, complete}, 1},
+		{"a gap at a port without records is none", []ProbeRound{complete, elsewhere}, 2},
+		{"the key came back", []ProbeRound{complete, complete, presented}, 0},
+	} {
+		k := tracked{KeyState: KeyState{ID: "a", SPKI: "a"}}
+		k.countRounds(Facts{Rounds: c.rounds, Policy: Policy{Sweeps: 3}}, []int32{25})
+		if k.GoneRounds != c.want {
+			t.Errorf("%s: %d rounds, want %d", c.name, k.GoneRounds, c.want)
+		}
+	}
+}
+
+// TestForgettable: a key that no object holds is forgotten only when it was never handed out, and every object
+// could be read.
+func TestForgettable(t *testing.T) {
+	all := Facts{KeysComplete: true}
+	for _, c := range []struct {
+		name string
+		f    Facts
+		t    tracked
+		want bool
+	}{
+		{"a request that was thrown away", all, tracked{}, true},
+		{"an object that could not be read may hold it", Facts{}, tracked{}, false},
+		{"some object holds it", all, tracked{stage: StageRequested}, false},
+		{"servers have it", all, tracked{KeyState: KeyState{Deployed: true}}, false},
+		{"nothing shall change now", Facts{KeysComplete: true, Policy: Policy{Suspended: true}}, tracked{}, false},
+	} {
+		if got := forgettable(c.f, c.t); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+}
