@@ -11,7 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -243,7 +243,7 @@ func parseServerAddress(text string) (netip.AddrPort, error) {
 
 // secretValue reads one key of a Secret of the zone's namespace, live.
 func (r *DNSZoneReconciler) secretValue(ctx context.Context, namespace, name, key, field string) ([]byte, error) {
-	if wrong := path.IsValidPathSegmentName(name); len(wrong) > 0 {
+	if wrong := content.IsPathSegmentName(name); len(wrong) > 0 {
 		return nil, &configError{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("%s: %q is no name of a Secret: it %s", field, name, strings.Join(wrong, ", "))}
 	}
 	secret := &corev1.Secret{}

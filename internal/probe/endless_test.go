@@ -28,7 +28,7 @@ func (c counted) Read(b []byte) (int, error) {
 func flood(p *peer, text string) {
 	chunk := bytes.Repeat([]byte(text), 1+1<<14/len(text))
 	for {
-		if _, err := p.Conn.Write(chunk); err != nil {
+		if _, err := p.Write(chunk); err != nil {
 			return
 		}
 	}
@@ -37,7 +37,7 @@ func flood(p *peer, text string) {
 // drip says one octet after the other, and is never done.
 func drip(p *peer, text string) {
 	for i := 0; ; i++ {
-		if _, err := p.Conn.Write([]byte{text[i%len(text)]}); err != nil {
+		if _, err := p.Write([]byte{text[i%len(text)]}); err != nil {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)

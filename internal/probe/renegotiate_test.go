@@ -61,7 +61,7 @@ func askAnew(p *peer, keyLog string, sent []byte) {
 	aead := must(cipher.NewGCM(must(aes.NewCipher(block[16:32]))))
 	salt := block[36:40]
 	for seq := uint64(1); ; seq++ {
-		if _, err := p.Conn.Write(sealed(aead, salt, seq, []byte{0, 0, 0, 0})); err != nil {
+		if _, err := p.Write(sealed(aead, salt, seq, []byte{0, 0, 0, 0})); err != nil {
 			return
 		}
 	}

@@ -149,7 +149,7 @@ func (r *reading) follow(qtype uint16, m *dns.Msg) error {
 func (r *reading) step(m *dns.Msg) (string, hop) {
 	for _, rr := range m.Answer {
 		d, ok := rr.(*dns.DNAME)
-		if !ok {
+		if !ok || d.Hdr.Class != dns.ClassINET {
 			continue
 		}
 		owner := dns.CanonicalName(d.Hdr.Name)
