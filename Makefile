@@ -73,6 +73,21 @@ test-matrix: deps ## Run every end-to-end case on every make of name server (an 
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		DANE_TEST_MATRIX=full go -C test test -count=1 -parallel 4 -timeout 120m -v ./e2e
 
+faults: deps ## Try every fault between the operator and a name server, and an API server away for a minute (half an hour).
+	@hack/envtest.sh cert-manager >/dev/null
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		DANE_TEST_FAULTS=full go -C test test -count=1 -parallel 4 -timeout 120m -v ./e2e \
+		-run '^(TestFaultsOnTheWire|TestFrozenZone|TestFullDisk|TestAPIServerAway)$$'
+
+crash: deps ## Kill the operator before and after every single effect, one a renewal, with each strategy (half an hour).
+	@hack/envtest.sh cert-manager >/dev/null
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		DANE_TEST_FAULTS=full go -C test test -count=1 -parallel 5 -timeout 180m -v ./e2e -run '^TestKilledAtEffects$$'
+
+herd: deps ## Take the primary of 1,000 MailDomains away for ten minutes, and bring it back (half an hour).
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		go -C hack/bench run ./scale -domains 1000 -zones 10 -quick -rest 10s -outage 10m -until outage
+
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
 	@echo "compiling the demo (a minute the first time)"
 	@go -C test build -o ../bin/demo ./demo
@@ -108,7 +123,7 @@ bench-smoke: deps ## Run each program under hack/bench once, small: that it work
 	go -C hack/bench run ./publish -owners 100 -rounds 1
 	go -C hack/bench run ./single -changes 5
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
-		go -C hack/bench run ./scale -domains 20 -zones 2 -quick -rest 5s -interval 1s -ttl 2s -publish-safety 3s -retire-safety 3s
+		go -C hack/bench run ./scale -domains 20 -zones 2 -quick -rest 5s -outage 5s -interval 1s -ttl 2s -publish-safety 3s -retire-safety 3s
 
 conformance: ## Compare with the corpora of other implementations, and write the tables of docs/conformance.md.
 	go test ./internal/tlsa -count=1 -run 'Postfix|GnuTLS' -v -update
@@ -119,4 +134,4 @@ conformance: ## Compare with the corpora of other implementations, and write the
 clean: ## Remove what was built here.
 	rm -rf bin dist
 
-.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall sim mutants fuzz fuzz-smoke bench bench-smoke conformance clean
+.PHONY: help build generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall sim mutants faults crash herd fuzz fuzz-smoke bench bench-smoke conformance clean

@@ -69,6 +69,8 @@ type Cluster struct {
 
 	mu       sync.Mutex
 	children []*Process
+	// apiServer is kube-apiserver once it was killed and started again.
+	apiServer *Process
 }
 
 // startTimeout is for machines that are busy building at the same time.

@@ -52,7 +52,7 @@ func Start(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, erro
 	if err != nil {
 		return nil, err
 	}
-	user, err := c.AddUser(Name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	user, err := User(c)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func arguments(user *kube.User, o Options) []string {
 // Replicas elect a leader among them, as those of a Deployment do; the one of Start knows nothing of
 // that, and must not run meanwhile. A leader that is gone is succeeded after Lease.
 func Replica(ctx context.Context, c *kube.Cluster, name string, o Options) (*kube.Process, error) {
-	user, err := c.AddUser(Name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	user, err := User(c)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +114,18 @@ func Replica(ctx context.Context, c *kube.Cluster, name string, o Options) (*kub
 		"--leader-election-renew-deadline", (Lease * 2 / 3).String(), "--leader-election-retry-period", (Lease / 8).String(),
 	}, o.Args...)
 	return c.StartProcess(name, filepath.Join(c.Dir, program), arguments(user, o), o.Env)
+}
+
+// User is the one that Start gives the operator's rights.
+func User(c *kube.Cluster) (*kube.User, error) {
+	return c.AddUser(Name, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+}
+
+// Beside starts one more operator beside the one of Start, which has built it and given it its rights. It
+// reaches the API server by a kubeconfig. It asks nobody whether it leads: it needs namespaces of its own, unless
+// it is to meet another one.
+func Beside(c *kube.Cluster, name, kubeconfig string, o Options) (*kube.Process, error) {
+	return c.StartProcess(name, filepath.Join(c.Dir, program), arguments(&kube.User{Kubeconfig: kubeconfig}, o), o.Env)
 }
 
 // Lease is how long a leader among replicas has the lease for.

@@ -101,6 +101,9 @@ func (b *bind) zoneStatement(p *Primary) string {
 			policy = fmt.Sprintf("max-zone-ttl %d;", p.options.MaxZoneTTL)
 		}
 	}
+	if p.options.Journal != "" {
+		policy += fmt.Sprintf("\n  journal %q;", filepath.Join(p.options.Journal, "zone.jnl"))
+	}
 	grants := p.options.Grants
 	if len(grants) == 0 {
 		grants = []string{fmt.Sprintf("grant %s wildcard *.%s TLSA;", updateKeyName, p.Zone)}

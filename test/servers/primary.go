@@ -73,6 +73,9 @@ type Options struct {
 	TLSCert, TLSKey, TLSClientCA string
 	// UpdateQuota is how many updates BIND works on at a time; default 100, which is BIND's own.
 	UpdateQuota int
+	// Journal is a folder for the journal of the zone, which BIND writes each update into before it serves it;
+	// default beside the zone.
+	Journal string
 }
 
 // Rolling says how a server rolls its key signing key. Everything else in its policy is as short as the
@@ -133,8 +136,8 @@ var programs = map[Make]string{BIND: "named", Knot: "knotd", PowerDNS: "pdns_ser
 // updates of TLSA records by TSIG key and of nothing else.
 func StartPrimary(t testing.TB, m Make, o Options) *Primary {
 	t.Helper()
-	if m != BIND && (o.MaxZoneTTL != 0 || o.InlineSigning || o.TLSCert != "" || o.UpdateQuota != 0) {
-		t.Fatalf("%s knows no MaxZoneTTL, InlineSigning, TLSCert or UpdateQuota: they are for BIND", m)
+	if m != BIND && (o.MaxZoneTTL != 0 || o.InlineSigning || o.TLSCert != "" || o.UpdateQuota != 0 || o.Journal != "") {
+		t.Fatalf("%s knows no MaxZoneTTL, InlineSigning, TLSCert, UpdateQuota or Journal: they are for BIND", m)
 	}
 	o = o.withDefaults()
 	d := newDaemon(t, string(m)+" primary", programs[m], o.Address)

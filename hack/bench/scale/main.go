@@ -26,7 +26,7 @@ import (
 type flags struct {
 	domains, zones, held                       int
 	ttl, publishSafety, retireSafety, interval time.Duration
-	stagger, rest, patience                    time.Duration
+	stagger, rest, patience, outage            time.Duration
 	json, quick                                bool
 	growth, csv, plot, profiles, dir           string
 	operatorArgs, until, memory                string
@@ -54,10 +54,11 @@ func parse() flags {
 	flag.DurationVar(&f.interval, "interval", 10*time.Second, "spec.propagation.interval of the zones")
 	flag.DurationVar(&f.stagger, "stagger", 500*time.Millisecond, "between two renewals of hosts that wait: with 0 all instants fall together, and what is measured is how fast the API server writes")
 	flag.DurationVar(&f.rest, "rest", time.Minute, "how long to look on at rest")
+	flag.DurationVar(&f.outage, "outage", 0, "after the rest, take the name servers away for so long and renew every certificate meanwhile; 0 leaves it out")
 	flag.DurationVar(&f.patience, "patience", 40*time.Minute, "how long a phase may take before the run is given up")
 	flag.StringVar(&f.memory, "memory", "460MiB", "GOMEMLIMIT of the operator: what it chooses in the container of config/ and of the chart, with 512 MiB")
 	flag.BoolVar(&f.json, "json", false, "print JSON instead of a table")
-	flag.StringVar(&f.until, "until", "", "`PHASE` to end after: cold start, rest, restart or switch of waiting rollovers; default all")
+	flag.StringVar(&f.until, "until", "", "`PHASE` to end after: cold start, rest, outage, restart or switch of waiting rollovers; default all")
 	flag.BoolVar(&f.quick, "quick", false, "do not wait, before the rest, until the DNSZones tell of the newest serials, up to five minutes: the restart then writes those")
 	flag.StringVar(&f.growth, "growth", "", "run with each of these `NUMBERS` of MailDomains, a hundred to a zone, and at least ten zones")
 	flag.StringVar(&f.csv, "csv", "", "`FILE` that the figures are added to, a line a run")

@@ -62,7 +62,7 @@ func (w *world) createZones(ctx context.Context) error {
 			Spec: v1alpha1.DNSZoneSpec{
 				Zone: name,
 				Update: v1alpha1.UpdateSpec{
-					Nameserver: w.bind.addresses[0], TSIGKeyName: tsigName,
+					Nameserver: w.nameservers()[0], TSIGKeyName: tsigName,
 					TSIGSecretSecretRef: &v1alpha1.SecretKeyReference{Name: secret.Name, Key: "secret"},
 				},
 				Nameservers: v1alpha1.NameserversSpec{Discovery: v1alpha1.DiscoveryStatic},
@@ -70,7 +70,7 @@ func (w *world) createZones(ctx context.Context) error {
 				DNSSEC:      v1alpha1.ZoneDNSSECSpec{TrustAnchors: []v1alpha1.TrustAnchor{v1alpha1.TrustAnchor(w.bind.ds[name])}},
 			},
 		}
-		for _, a := range w.bind.addresses {
+		for _, a := range w.nameservers() {
 			zone.Spec.Nameservers.Addresses = append(zone.Spec.Nameservers.Addresses, v1alpha1.ServerAddress(a))
 		}
 		if err := w.Client.Create(ctx, zone); err != nil {

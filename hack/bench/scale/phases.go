@@ -32,6 +32,15 @@ type result struct {
 	RestQueriesMost   float64          `json:"restQueriesPerSecondMax"`
 	RestServerQueries int64            `json:"restQueries"`
 
+	OutageSeconds   float64 `json:"outageSeconds,omitempty"`
+	OutageAskedMean float64 `json:"outageAskedPerSecondMean,omitempty"`
+	OutageAskedMost float64 `json:"outageAskedPerSecondMax,omitempty"`
+	OutageWrites    int64   `json:"outageAPIWrites,omitempty"`
+	OutageEvents    int64   `json:"outageEvents,omitempty"`
+	ReturnAskedMost float64 `json:"returnAskedPerSecondMax,omitempty"`
+	ReturnSettled   float64 `json:"returnSettledSeconds,omitempty"`
+	ReturnEvents    int64   `json:"returnEvents,omitempty"`
+
 	RestartReady        float64          `json:"restartReadySeconds"`
 	RestartSwept        float64          `json:"restartSweptSeconds"`
 	RestartProbed       float64          `json:"restartProbedSeconds"`
@@ -60,9 +69,12 @@ func measure(ctx context.Context, w *world) (*result, error) {
 		name string
 		run  func(context.Context, *world, *result) error
 	}{
-		{"cold start", coldStart}, {"rest", atRest}, {"restart", restart},
+		{"cold start", coldStart}, {"rest", atRest}, {"outage", outage}, {"restart", restart},
 		{"switch of waiting rollovers", switches}, {"mass renewal", massRenewal},
 	} {
+		if phase.name == "outage" && w.flags.outage == 0 {
+			continue
+		}
 		w.say("phase: %s", phase.name)
 		if err := phase.run(ctx, w, r); err != nil {
 			return r, fmt.Errorf("%s: %w", phase.name, err)

@@ -11,17 +11,20 @@ import (
 
 	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/operator"
+	"github.com/dane-operator/dane-operator/test/wire"
 )
 
 // world is everything that runs: the API server, BIND, the mail servers, the operator, and what this
 // program knows of its hosts.
 type world struct {
 	*kube.Cluster
-	flags    flags
-	hosts    []*host
-	ca       *authority
-	bind     *bind
-	mail     *mailServers
+	flags flags
+	hosts []*host
+	ca    *authority
+	bind  *bind
+	mail  *mailServers
+	// proxies are in front of BIND where it is taken away.
+	proxies  []*wire.DNS
 	player   *player
 	operator *kube.Process
 	// metrics and pprof are where the operator serves them (host:port).
@@ -60,6 +63,9 @@ func (w *world) start(ctx context.Context) error {
 	}
 	w.say("starting BIND with %d zones and %d hosts", w.flags.zones, w.flags.domains)
 	if w.bind, err = startBIND(filepath.Join(w.Dir, "bind"), zoneNames(w.flags.zones), w.hosts); err != nil {
+		return err
+	}
+	if err := w.startProxies(); err != nil {
 		return err
 	}
 	if err := w.EnsureNamespace(ctx, namespace); err != nil {
@@ -110,6 +116,9 @@ func (w *world) stop() error {
 	var errs []error
 	if w.Cluster != nil {
 		errs = append(errs, w.Stop())
+	}
+	for _, p := range w.proxies {
+		p.Stop()
 	}
 	w.bind.stop()
 	w.mail.stop()

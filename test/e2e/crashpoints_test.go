@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/dane-operator/dane-operator/test/operator"
+	"github.com/dane-operator/dane-operator/test/wire"
+)
+
+// The operator is killed at the effects that it has outside itself: each update that reached the primary, and
+// each write to the API server. What it leaves is what a renewal without a crash leaves, and
+// then it rests. Two of them at once come to the same.
+func TestKilledAtEffects(t *testing.T) {
+	withoutSharedOperator(t)
+	for _, way := range strategies {
+		if way.seldom && !thorough {
+			continue
+		}
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			crashes(newWatched(t, way))
+		})
+	}
+	t.Run("two leaders", func(t *testing.T) {
+		t.Parallel()
+		twoLeaders(newWatched(t, strategies[0]))
+	})
+}
+
+// life is how many effects the operator gets as far as. After a crash it may have to store what it has seen,
+// and then what it is about to write, before it writes that: lives of fewer effects need not end.
+const life = 3
+
+// crashes kills the operator over and over in a first publication and in a renewal: a crash in the middle of a
+// recovery is tried so as well.
+func crashes(w *watched) {
+	w.begin(wire.Each(life))
+	n := w.renewal(nil)
+	w.remember()
+	w.Logf("a renewal without a crash had %d effects", n)
+	w.renewal(wire.Each(life))
+	w.endsAsWithout()
+	w.rests()
+	if thorough {
+		w.eachPoint()
+	}
+	w.conclude()
+}
+
+// eachPoint kills the operator once in a renewal, at the effect of each number in turn, before it and after it.
+func (w *watched) eachPoint() {
+	w.Helper()
+	points := 0
+	for k := 1; ; k++ {
+		for _, moment := range []wire.Moment{wire.Before, wire.After} {
+			if w.renewal(wire.At(k, moment)) < k {
+				w.Logf("%d crash points were tried", points)
+				return
+			}
+			points++
+			w.endsAsWithout()
+			w.rests()
+			if w.Failed() {
+				w.Fatalf("it was killed %s effect %d", moment, k)
+			}
+		}
+	}
+}
+
+// twoLeaders has two operators at work that know nothing of each other, one of which then learns of nothing
+// that happens for the length of a renewal, and of all of it at once afterwards. A lease keeps that off,
+// and nothing may rest on it.
+func twoLeaders(w *watched) {
+	w.begin(nil)
+	w.renewal(nil)
+	w.remember()
+
+	user, err := operator.User(w.lab.Cluster)
+	w.must(err)
+	theirs := wire.NewEffects(nil)
+	through, err := wire.StartAPI(user.Config, filepath.Join(w.TempDir(), "second"), theirs)
+	w.must(err)
+	w.Cleanup(through.Stop)
+	second, err := w.beside(w.lab.Namespace+"-second", through)
+	w.must(err)
+	w.Cleanup(func() { _ = second.Kill() }) // it may have ended by itself, which is told below
+	w.must(w.within(patience, func() error { return unless(through.Reads() > 0, "the second operator reads nothing") }))
+
+	w.renewal(nil)
+	w.endsAsWithout()
+	through.HoldWatches(true)
+	w.renewal(nil)
+	w.endsAsWithout()
+	through.HoldWatches(false)
+	w.endsAsWithout()
+	if !second.Running() {
+		w.Errorf("the second operator has ended: %s", second.Tail(10))
+	}
+	// As long as there are two, each puts its own look at the zone into the status of the DNSZone.
+	w.must(second.Kill())
+	w.endsAsWithout()
+	w.rests()
+	w.Logf("the second operator had %d effects", len(theirs.Names()))
+	w.conclude()
+}
