@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the product for the time given, one after the other, and tells how many inputs each
-# has tried. What a target fails on stays under testdata/fuzz of its package, where every later test tries it.
+# Runs every fuzz target of the product for the time given, or the number of inputs ("300x"), one after the other,
+# and tells how many inputs each has tried. A time that is shorter than a target needs for its corpus is a failure
+# (go test says "context deadline exceeded"); a number never is. What a target fails on stays under testdata/fuzz of its package, where every later test tries it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-1m}
