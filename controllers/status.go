@@ -131,7 +131,7 @@ func ownRecords(h *hostRun) []string {
 	var own []tlsa.Record
 	for _, o := range h.decision.Owners {
 		own = append(own, o.Own...)
-		if h.neverAnswered(o) {
+		if h.unseenStands(o) {
 			own = append(own, h.written...)
 		}
 		for _, v := range o.Versions {
@@ -145,11 +145,11 @@ func ownRecords(h *hostRun) []string {
 	return presentations(own)
 }
 
-// neverAnswered says that nothing is known of what servers show of an owner, or have shown: what was written may
+// unseenStands says that nothing is known of what servers show of an owner now, or have shown: what was written may
 // stand there.
-func (h *hostRun) neverAnswered(o rollover.OwnerDecision) bool {
-	seen := h.view.owners[o.Name].last
-	answered := seen != nil && slices.ContainsFunc(seen.Answers, func(a rollover.Answer) bool { return a.Reachable })
+func (h *hostRun) unseenStands(o rollover.OwnerDecision) bool {
+	last := h.view.owners[o.Name].newest()
+	answered := last != nil && slices.ContainsFunc(last.Answers, func(a rollover.Answer) bool { return a.Reachable })
 	return len(o.Versions) == 0 && !answered
 }
 

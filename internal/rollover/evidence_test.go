@@ -96,3 +96,16 @@ func TestForgettable(t *testing.T) {
 		}
 	}
 }
+
+// TestNoEvidence: that a key is not in the newest round is no proof that nobody presents it.
+func TestNoEvidence(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for rounds, want := range map[int]bool{0: false, 2: false, 3: true} {
+		old := tracked{KeyState: KeyState{ID: "a", SPKI: "a", Role: rolePrevious, GoneSince: now.Add(-time.Hour), GoneRounds: rounds}}
+		r := &run{now: now, f: Facts{KeysComplete: true, Policy: Policy{Sweeps: 3}, LastRound: &ProbeRound{Complete: true, Presented: []Presented{{Port: 25, SPKI: "b"}}}}}
+		r.keys = []tracked{old, {KeyState: KeyState{SPKI: "b", Role: roleCurrent}}}
+		if got := r.removable(&old); got != want {
+			t.Errorf("%d rounds without it: %t", rounds, got)
+		}
+	}
+}

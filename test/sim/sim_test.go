@@ -21,7 +21,7 @@ var seenAlways = []string{
 	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "key compromised", "made anew", "our record removed", "parameter sets edited",
 	"process of the older version", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored",
 	"status lost", "status restored", "strategy Follow", "strategy Gate", "strategy Stage", "suspended", "two leaders", "type of key changed",
-	"update ends: Applied", "update ends: Conflict", "update ends: NotStored", "update ends: Unreachable",
+	"update ends: Applied", "update ends: Conflict",
 }
 
 // TestNoHistoryBreaksAPromise runs a fixed number of seeds; SIM_HISTORIES runs more.

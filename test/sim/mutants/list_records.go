@@ -6,7 +6,7 @@ var ofRemoval = []mutant{
 		name: "no evidence", file: "internal/rollover/retire.go",
 		old: "} else if t.GoneRounds < max(p.Sweeps, 1) {", new: "} else if t.GoneRounds < 0 {",
 		why:  "an endpoint that has not loaded the new key still presents the old one",
-		test: rule("Traps"),
+		test: rule("Evidence"),
 	},
 	{
 		name: "gone at once", file: "internal/rollover/retire.go",

@@ -4,20 +4,20 @@
 // of the one that stands there.
 //
 //	go -C test run ./sim/mutants -histories 60
-//	go -C test run ./sim/mutants -by tests -run TTL
+//	go -C test run ./sim/mutants -by tests -run "TTL|sweep"
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
+	"regexp"
 	"time"
 )
 
 func main() {
 	histories := flag.Int("histories", 60, "how many histories each mutant runs")
-	only := flag.String("run", "", "try the mutants alone whose name has this in it")
+	only := flag.String("run", "", "try the mutants alone whose name this regular expression finds")
 	from := flag.Int("from", 1, "begin with the mutant of this number, to go on with a run that was broken off")
 	by := flag.String("by", "both", "who is to notice: sim, tests, or both, the second if the first does not")
 	root := flag.String("root", "..", "the repository")
@@ -33,6 +33,10 @@ func main() {
 }
 
 func tryAll(root, only string, from int, by judges) (survivors int, err error) {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return 0, err
+	}
 	dir, err := os.MkdirTemp("", "dane-mutants-")
 	if err != nil {
 		return 0, err
@@ -41,7 +45,7 @@ func tryAll(root, only string, from int, by judges) (survivors int, err error) {
 	tried, start := 0, time.Now()
 	bySim, broken := 0, 0
 	for i, m := range mutants {
-		if i+1 < from || !strings.Contains(m.name, only) {
+		if i+1 < from || !wanted.MatchString(m.name) {
 			continue
 		}
 		tried++
