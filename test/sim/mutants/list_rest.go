@@ -99,7 +99,7 @@ var ofReconcilers = []mutant{
 	},
 	{
 		name: "an old version is put back", file: "controllers/carry.go",
-		old: "\t\t} else if v.Open {\n\t\t\treturn false\n\t\t}\n", new: "\t\t}\n",
+		old: "\t\t} else if v.Open || h.ofFormerPort(v.Owner) {\n", new: "\t\t} else if h.ofFormerPort(v.Owner) {\n",
 		why:  "what is served now is not noted",
 		test: control("Carry|Restart|Count"),
 	},
@@ -193,7 +193,7 @@ var ofWire = []mutant{
 	},
 	{
 		name: "a leaf is an anchor", file: "internal/tlsa/associate.go",
-		old: "if !c.Equal(chain[0]) && isCA(c) && b.issued(c, chain[0]) {", new: "if b.issued(c, chain[0]) {",
+		old: "if !c.Equal(chain[0]) && b.isCA(c) && b.issued(c, chain[0]) {", new: "if b.issued(c, chain[0]) {",
 		why:  "senders do not take it for one",
 		test: matched("."),
 	},
@@ -211,7 +211,7 @@ var ofWire = []mutant{
 	},
 	{
 		name: "any name will do", file: "internal/tlsa/path.go",
-		old: "if !nameMatches(path[0], b.names) {", new: "if false {",
+		old: "if !once(&b.forHost, func() bool { return nameMatches(path[0], b.names) }) {", new: "if false {",
 		why:  "senders compare the name with usage 2",
 		test: matched("."),
 	},
