@@ -91,11 +91,8 @@ func (run *domainRun) writtenNames() []string {
 func (r *MailDomainReconciler) newHost(md *v1alpha1.MailDomain, server v1alpha1.MailServer) *hostRun {
 	key := hostKey{domain: types.NamespacedName{Namespace: md.Namespace, Name: md.Name}, host: server.Hostname}
 	h := &hostRun{key: key, server: server, mailDomain: md.Spec.Domain, view: r.observer.view(key)}
-	for i := range md.Status.MailServers {
-		if md.Status.MailServers[i].Hostname == server.Hostname {
-			h.previous = &md.Status.MailServers[i]
-			h.written = storedRecords(h.previous.OwnRecords)
-		}
+	if h.previous = md.Status.MailServer(server.Hostname); h.previous != nil {
+		h.written = storedRecords(h.previous.OwnRecords)
 	}
 	return h
 }

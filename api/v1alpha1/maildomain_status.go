@@ -31,6 +31,16 @@ type MailDomainStatus struct {
 	MailServers []MailServerStatus `json:"mailServers,omitempty"`
 }
 
+// MailServer is what is known of a host; nil when nothing is.
+func (s *MailDomainStatus) MailServer(hostname string) *MailServerStatus {
+	for i := range s.MailServers {
+		if s.MailServers[i].Hostname == hostname {
+			return &s.MailServers[i]
+		}
+	}
+	return nil
+}
+
 // Transition is something that will happen.
 type Transition struct {
 	// time at which it happens; absent when it waits for something that has no known end.

@@ -27,20 +27,11 @@ func samplesOf(md *v1alpha1.MailDomain) []sample {
 	}
 	for i := range md.Spec.MailServers {
 		server := &md.Spec.MailServers[i]
-		if status := statusOf(md, server.Hostname); status != nil {
+		if status := md.Status.MailServer(server.Hostname); status != nil {
 			out = append(out, hostSamples(md, server, status)...)
 		}
 	}
 	return out
-}
-
-func statusOf(md *v1alpha1.MailDomain, hostname string) *v1alpha1.MailServerStatus {
-	for i := range md.Status.MailServers {
-		if md.Status.MailServers[i].Hostname == hostname {
-			return &md.Status.MailServers[i]
-		}
-	}
-	return nil
 }
 
 // hostSamples is all that is shown of one host.

@@ -116,7 +116,7 @@ func (k *kube) planOne(ctx context.Context, c client.Client, info *resource.Info
 		if err != nil {
 			return err
 		}
-		writePlan(k.Out, md, server, want, serverStatus(md, server.Hostname))
+		writePlan(k.Out, md, server, want, md.Status.MailServer(server.Hostname))
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func recordSets(md *v1alpha1.MailDomain) []recordSet {
 	var out []recordSet
 	for i := range md.Spec.MailServers {
 		server := &md.Spec.MailServers[i]
-		s := serverStatus(md, server.Hostname)
+		s := md.Status.MailServer(server.Hostname)
 		if s == nil || len(s.Keys) == 0 {
 			continue
 		}

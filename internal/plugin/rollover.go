@@ -86,7 +86,7 @@ func planRollover(ctx context.Context, c client.Client, namespace, host, only st
 			return plan, fmt.Errorf("mail server %s of MailDomain %s has no Certificate %q", host, md.Name, only)
 		}
 		if compromised {
-			plan.leave = keysInUse(serverStatus(md, host), plan.renew)
+			plan.leave = keysInUse(md.Status.MailServer(host), plan.renew)
 		}
 		if compromised && len(plan.leave) == 0 {
 			return plan, fmt.Errorf("the status of MailDomain %s tells of no key in use at %s that could be compromised", md.Name, host)

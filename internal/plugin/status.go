@@ -154,19 +154,10 @@ func reasonOf(md *v1alpha1.MailDomain, conditionType string) string {
 
 // senders is what senders with DANE do with mail for a host.
 func senders(md *v1alpha1.MailDomain, host string) string {
-	if s := serverStatus(md, host); s != nil && s.SenderView != nil {
+	if s := md.Status.MailServer(host); s != nil && s.SenderView != nil {
 		return string(s.SenderView.Verdict)
 	}
 	return ""
-}
-
-func serverStatus(md *v1alpha1.MailDomain, host string) *v1alpha1.MailServerStatus {
-	for i := range md.Status.MailServers {
-		if md.Status.MailServers[i].Hostname == host {
-			return &md.Status.MailServers[i]
-		}
-	}
-	return nil
 }
 
 // writeDomain writes all that is known of one mail domain.
