@@ -66,7 +66,7 @@ test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers a
 	@hack/envtest.sh pebble >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
-		go -C test test -count=1 -p 1 -parallel 4 -timeout 30m ./...
+		go -C test test -count=1 -p 1 -parallel 4 -timeout 45m ./...
 
 test-matrix: deps ## Run every end-to-end case on every make of name server (an hour; CI runs each on some).
 	@hack/envtest.sh cert-manager >/dev/null
