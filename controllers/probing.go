@@ -200,18 +200,14 @@ func (p *proberPool) connect(job probeJob, list endpointList) []endpointProbe {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			probes[i] = endpointProbe{address: e.addr.Addr().String(), port: e.port}
-			for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
-				target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, KeyType: keyType, Proxy: proxyOf(job.server.Probe), Trusted: list.trusted}
-				result := p.prober.Probe(p.ctx, target)
-				for c := range result.Chain {
-					result.Chain[c] = tlsa.Intern(result.Chain[c])
-				}
-				probes[i].results = append(probes[i].results, result)
-				if result.Outcome == probe.Unreachable || result.Outcome == probe.Forbidden {
-					return
+			target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, Proxy: proxyOf(job.server.Probe), Trusted: list.trusted}
+			results := probe.EachKeyType(p.ctx, p.prober, target)
+			for _, r := range results {
+				for c := range r.Chain {
+					r.Chain[c] = tlsa.Intern(r.Chain[c])
 				}
 			}
+			probes[i] = endpointProbe{address: e.addr.Addr().String(), port: e.port, results: results}
 		})
 	}
 	wg.Wait()

@@ -159,7 +159,7 @@ func intend(md *v1alpha1.MailDomain, server *v1alpha1.MailServer, chains map[str
 	}
 	slices.Sort(records)
 	for _, p := range server.Ports {
-		out.sets = append(out.sets, recordSet{fmt.Sprintf("_%d._tcp.%s.", p.Port, server.Hostname), int64(md.Spec.TLSA.TTL), slices.Compact(slices.Clone(records))})
+		out.sets = append(out.sets, recordSet{ownerName(server.Hostname, p.Port), int64(md.Spec.TLSA.TTL), slices.Compact(slices.Clone(records))})
 	}
 	return out, nil
 }

@@ -85,9 +85,14 @@ func recordSets(md *v1alpha1.MailDomain) []recordSet {
 	return out
 }
 
+// ownerName is the TLSA owner of a host and port (RFC 7671 section 3).
+func ownerName(hostname string, port int32) string {
+	return fmt.Sprintf("_%d._tcp.%s.", port, hostname)
+}
+
 // ownerAt is where the records of a port stand: at the end of the aliases of its owner.
 func ownerAt(s *v1alpha1.MailServerStatus, hostname string, port int32) string {
-	owner := fmt.Sprintf("_%d._tcp.%s.", port, hostname)
+	owner := ownerName(hostname, port)
 	for _, a := range s.Aliases {
 		if a.Owner == owner {
 			return a.End

@@ -127,15 +127,6 @@ func (l *looking) probe(host, base string) []Probed {
 }
 
 func (l *looking) probeAddress(base string, addr netip.Addr) Probed {
-	p := Probed{Address: addr.String(), Port: int32(l.port)}
-	for _, keyType := range []probe.KeyType{probe.AnyKey, probe.ECDSA, probe.RSA} {
-		result := l.Prober.Probe(l.ctx, probe.Target{
-			Host: base, Addr: netip.AddrPortFrom(addr, l.port), Protocol: probe.SMTP, KeyType: keyType,
-		})
-		p.Results = append(p.Results, result)
-		if result.Outcome == probe.Unreachable || result.Outcome == probe.Forbidden {
-			break
-		}
-	}
-	return p
+	target := probe.Target{Host: base, Addr: netip.AddrPortFrom(addr, l.port), Protocol: probe.SMTP}
+	return Probed{Address: addr.String(), Port: int32(l.port), Results: probe.EachKeyType(l.ctx, l.Prober, target)}
 }
