@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +76,7 @@ func (r *MailDomainReconciler) announceKeys(run *domainRun, before, after *v1alp
 		}
 		r.event(run.md, nil, corev1.EventTypeNormal, "KeyIs"+string(k.Role), "Roll", "%s: key %s of Certificate %s is %s now", after.Hostname, shortKey(k.SPKISHA256), k.Certificate, k.Role)
 	}
-	for spki := range old {
+	for _, spki := range slices.Sorted(maps.Keys(old)) {
 		r.event(run.md, nil, corev1.EventTypeNormal, "KeyRetired", "Roll", "%s: the records of key %s are not wanted any more", after.Hostname, shortKey(spki))
 	}
 }
