@@ -11,14 +11,20 @@ import (
 const maxConnections = 16
 
 // Connections counts the connections to each address that are open, and makes those wait that would be too
-// many. It is safe for use by many goroutines.
+// many. Whoever holds one must not wait for another to the same address: as many that do so as there may be connections
+// would wait for ever. It is safe for use by many goroutines.
 type Connections struct {
+	// most is how many there may be to one address.
+	most int
+
 	mu    sync.Mutex
 	slots map[string]chan struct{}
 }
 
 // NewConnections counts none yet.
-func NewConnections() *Connections { return &Connections{slots: map[string]chan struct{}{}} }
+func NewConnections() *Connections {
+	return &Connections{most: maxConnections, slots: map[string]chan struct{}{}}
+}
 
 // ofProcess is shared by all zones: many zones often have one server.
 var ofProcess = NewConnections()
@@ -28,7 +34,7 @@ func (l *Connections) slot(address string) chan struct{} {
 	defer l.mu.Unlock()
 	s, ok := l.slots[address]
 	if !ok {
-		s = make(chan struct{}, maxConnections)
+		s = make(chan struct{}, l.most)
 		l.slots[address] = s
 	}
 	return s

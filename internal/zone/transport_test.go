@@ -315,6 +315,32 @@ func TestConnectionsToOneAddressAreLimited(t *testing.T) {
 	}
 }
 
+// With one connection to each address everything gets on that gets on with more: nobody keeps one while waiting for
+// another. A look at a server takes two, by TCP and by UDP, and so do many changes at once.
+func TestOneConnectionIsEnough(t *testing.T) {
+	s := newFakeServer(t).startTCP()
+	secondary := newFakeServer(t).startTCP()
+	cfg := testConfig(s)
+	cfg.Static = append(cfg.Static, secondary.addrPort())
+	opts := quick()
+	opts.Connections = NewConnections()
+	opts.Connections.most = 1
+	const zones, owners = 20, 2 * packetsFrom
+	done := make(chan string, zones*(owners+3))
+	for range zones {
+		a := startActor(t, cfg, opts)
+		a.Check(func(Health) { done <- "check" })
+		a.Sweep(ownerName(1), func(Sweep) { done <- "sweep" })
+		a.Addresses("mx1."+testZone, func(Address) { done <- "addresses" })
+		for n := range owners {
+			a.Publish(first(n), func(Result) { done <- "publish" })
+		}
+	}
+	for range cap(done) {
+		wait(t, done)
+	}
+}
+
 // countedConn says when it is closed, once.
 type countedConn struct {
 	net.Conn
