@@ -231,6 +231,28 @@ var endingTraps = []trap{
 			s.shows(firstOwner, "b", "c")
 		}
 	}},
+	{"a host leaves a zone that senders cannot validate any more", func(t *testing.T) {
+		// To wait for a zone that may never be signed again would keep the object for ever. The key is let go as
+		// late as in any other zone.
+		for _, state := range []dnssec.State{dnssec.Insecure, dnssec.Bogus, dnssec.Indeterminate} {
+			s := newScene(t)
+			s.settle()
+			s.dnssec = DNSSEC{State: state, Message: "the parent is to blame"}
+			s.now = s.now.Add(72 * time.Hour)
+			s.policy.Removing = true
+			s.work()
+			s.shows(firstOwner)
+			gone := s.now.Add(10 * time.Second)
+			s.now = gone
+			s.settle()
+			if d := s.at(gone.Add(soak - time.Second)); d.Untrusted {
+				t.Errorf("%s: the host may go while caches have its records: %+v", state, d)
+			}
+			if d := s.at(gone.Add(soak)); !d.Untrusted {
+				t.Errorf("%s: the host is held for ever: until %s, waits %+v", state, d.UntrustAt, d.Waits)
+			}
+		}
+	}},
 	{"an input that cannot be read removes nothing", func(t *testing.T) {
 		s := rolled(t)
 		s.unread = true

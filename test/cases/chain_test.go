@@ -120,9 +120,17 @@ func TestChainThatBreaks(t *testing.T) {
 		if have := s.tlsa(s.owner(host)); !slices.Equal(have, published) {
 			return fmt.Sprintf("records %v, want %v as they stood", have, published)
 		}
-		return ""
+		md, err := s.lab.Domain(t.Context(), "example")
+		s.must(err)
+		return lab.Condition(md, v1alpha1.ConditionRecordsPublished, metav1.ConditionTrue)
 	}
 	steadily(t, 3*time.Second, frozen)
+	s.wait("example", func(md *v1alpha1.MailDomain) string {
+		if next := md.Status.NextTransition; next == nil || !strings.Contains(next.Action, "the zone is not Secure") {
+			return fmt.Sprintf("the next transition is %+v, want one that waits for the zone", next)
+		}
+		return lab.Condition(md, v1alpha1.ConditionDNSSECSecure, metav1.ConditionFalse)
+	})
 
 	s.delegates(up, middle, wrong)
 	s.trusted(z, v1alpha1.DNSSECStateBogus, "zone "+middle+": server ", middle+" DNSKEY", "the fault is in the zone "+middle+", above "+bottom)
