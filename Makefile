@@ -18,6 +18,9 @@ help: ## List every target.
 build: ## Build the operator and the kubectl plugin into bin/.
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/dane-operator ./cmd/kubectl-dane
 
+plugin: ## Make the archives of the kubectl plugin for every platform, as .krew.yaml names them, in bin/plugin.
+	@hack/plugin-archives.sh
+
 generate: ## Generate deepcopy code, CRDs and the ClusterRole, and the chart's copies of them.
 	$(gen) object paths=./api/...
 	$(gen) crd paths=./api/... output:crd:dir=config/crd/bases
@@ -93,6 +96,13 @@ crash: deps ## Kill the operator before and after every single effect, one a ren
 herd: deps ## Take the primary of 1,000 MailDomains away for ten minutes, and bring it back (half an hour).
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C hack/bench run ./scale -domains 1000 -zones 10 -quick -rest 10s -outage 10m -until outage
+
+SOAK ?= 60m
+
+soak: deps ## 200 hosts with certificates of minutes and a fault every quarter of a minute, for SOAK (60m).
+	@hack/envtest.sh cert-manager >/dev/null
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		DANE_TEST_SOAK=$(SOAK) go -C test test -count=1 -timeout 0 -v ./soak
 
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
 	@echo "compiling the demo (a minute the first time)"

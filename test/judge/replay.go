@@ -2,9 +2,13 @@ package judge
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/smtp"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -26,6 +30,9 @@ type ReplayOptions struct {
 	// SignatureAlgorithms are openssl's lists of them, each of which makes the server present a chain:
 	// with an ECDSA and an RSA key side by side, both are checked. Default: what openssl asks for.
 	SignatureAlgorithms []string
+	// Many hosts are checked side by side: what is served is fetched by crypto/tls, and openssl is started only to
+	// match a chain with records that it has not matched it with before.
+	Many bool
 }
 
 // StartReplay asks every authoritative server for the TLSA records again and again, keeps each answer
@@ -65,11 +72,12 @@ func (r *replay) check() Check {
 // look is a check that may not count.
 func (r *replay) look() (c Check, counts bool) {
 	c = Check{At: time.Now(), Judge: "libssl", Class: ClassOK}
-	if err := r.learn(); err != nil {
+	learned, err := r.learn()
+	if err != nil {
 		c.Class, c.Detail = ClassUnreachable, err.Error()
 		return c, true
 	}
-	answers := r.answers(time.Now())
+	answers := r.answers(learned)
 	if len(answers) == 0 {
 		c.Class, c.Detail = ClassNoDANE, "no cache holds TLSA records"
 		return c, true
@@ -85,7 +93,11 @@ func (r *replay) look() (c Check, counts bool) {
 
 // judge matches the chain that some signature algorithms ask for with every answer.
 func (r *replay) judge(answers []string, algorithms string) (class, detail string, counts bool) {
-	chain, err := r.handshake(nil, algorithms)
+	fetch := func() (*handshaken, error) { return r.handshake(nil, algorithms) }
+	if r.o.Many {
+		fetch = r.served
+	}
+	chain, err := fetch()
 	if err != nil {
 		return ClassUnreachable, err.Error(), true
 	}
@@ -100,9 +112,10 @@ func (r *replay) judge(answers []string, algorithms string) (class, detail strin
 	return ClassOK, "", true
 }
 
-// learn asks every server. One that does not answer has told nobody anything; it is an error if none
-// answers, since a sender would then not know whether there are records.
-func (r *replay) learn() error {
+// learn asks every server, and returns when it knew the answers. One that does not answer has told nobody anything; it
+// is an error if none answers, since a sender would then not know whether there are records. What one server said is
+// still in hand when another has been waited for in vain, whatever its TTL.
+func (r *replay) learn() (time.Time, error) {
 	type told struct {
 		answer string
 		until  time.Time
@@ -116,24 +129,42 @@ func (r *replay) learn() error {
 			all <- told{answer, time.Now().Add(ttl), err}
 		}()
 	}
-	var errs []error
+	var (
+		errs []error
+		got  []told
+	)
 	for range servers {
-		a := <-all
-		switch {
-		case a.err != nil:
+		if a := <-all; a.err != nil {
 			errs = append(errs, a.err)
-		case a.answer != "" && a.until.After(r.kept[a.answer]):
-			r.kept[a.answer] = a.until
+		} else {
+			got = append(got, a)
+		}
+	}
+	now := time.Now()
+	for _, a := range got {
+		until := later(a.until, now)
+		if a.answer != "" && until.After(r.kept[a.answer]) {
+			r.kept[a.answer] = until
 		}
 	}
 	if len(errs) == len(servers) {
-		return fmt.Errorf("no name server answers: %w", errors.Join(errs...))
+		return now, fmt.Errorf("no name server answers: %w", errors.Join(errs...))
 	}
-	return nil
+	return now, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // askTimeout is long: a server on a busy machine is slow, and must not pass for one without records.
 const askTimeout = 10 * time.Second
+
+// fetchTimeout is how long a mail server may take to present its chain.
+const fetchTimeout = 10 * time.Second
 
 // ask asks one server for the records. Without any the answer is empty.
 func ask(server netip.AddrPort, owner string) (answer string, ttl time.Duration, err error) {
@@ -251,6 +282,32 @@ func (r *replay) handshake(records []string, algorithms string) (*handshaken, er
 		return nil, fmt.Errorf("openssl s_client: %s (%w)", lastLine(text), runErr)
 	}
 	return h, nil
+}
+
+// served fetches the chain that is served, in the form of handshake.
+func (r *replay) served() (*handshaken, error) {
+	dialer := net.Dialer{Timeout: fetchTimeout}
+	conn, err := dialer.Dial("tcp", r.o.Addr.String())
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", r.o.Addr, err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(fetchTimeout)); err != nil {
+		return nil, err
+	}
+	client, err := smtp.NewClient(conn, r.o.Host)
+	if err != nil {
+		return nil, fmt.Errorf("greet %s: %w", r.o.Addr, err)
+	}
+	if err := client.StartTLS(&tls.Config{ServerName: r.o.Host, InsecureSkipVerify: true}); err != nil { //nolint:gosec // libssl judges
+		return nil, fmt.Errorf("STARTTLS with %s at %s: %w", r.o.Host, r.o.Addr, err)
+	}
+	state, _ := client.TLSConnectionState()
+	var chain []string
+	for _, c := range state.PeerCertificates {
+		chain = append(chain, strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))))
+	}
+	return &handshaken{fingerprint: strings.Join(chain, "\n")}, nil
 }
 
 func lastLine(text string) string {

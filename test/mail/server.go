@@ -41,7 +41,7 @@ func Start(addr string, source Source, reloadDelay time.Duration) (*Server, erro
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
 	s := &Server{Addr: listener.Addr().String(), stop: make(chan struct{})}
-	s.server = smtp.NewServer(refusing{})
+	s.server = smtp.NewServer(Refusing)
 	s.server.Domain = "mail.test"
 	s.server.ReadTimeout, s.server.WriteTimeout = 10*time.Second, 10*time.Second
 	s.server.ErrorLog = log.New(io.Discard, "", 0) // probes break connections off
@@ -88,7 +88,9 @@ func (s *Server) reload(source Source, delay time.Duration) {
 	}
 }
 
-// refusing is a backend that takes no mail.
+// Refusing is a backend that takes no mail.
+var Refusing smtp.Backend = refusing{}
+
 type refusing struct{}
 
 // NewSession refuses every session that goes beyond EHLO.
