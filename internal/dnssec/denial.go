@@ -11,8 +11,9 @@ type proof struct {
 	subject string
 	nsec    []*dns.NSEC
 	nsec3   []*dns.NSEC3
-	// slow counts NSEC3 records with more iterations than are computed, strange those that say what nobody knows.
-	slow, strange int
+	// slow counts NSEC3 records with more iterations than are computed, strange those that say what nobody knows,
+	// astray the NSEC records that lead out of the zone.
+	slow, strange, astray int
 	// expires is when the first signature of it runs out; ttl how long it may be kept. Both count once limited says
 	// so: a TTL may be zero.
 	expires time.Time
@@ -155,6 +156,8 @@ func (p *proof) unusable() *Error {
 		return fail(BadProof, p.subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
 	case none && p.strange > 0:
 		return fail(BadProof, p.subject, "the NSEC3 records of the answer have a hash algorithm or flags that are not assigned, and are ignored (RFC 5155 section 8)")
+	case none && p.astray > 0:
+		return fail(BadProof, p.subject, "the NSEC records of the answer lead out of the zone, and prove nothing in it: sign the zone again")
 	case none:
 		return fail(NoSignature, p.subject, "there is no signed proof (NSEC or NSEC3) in the answer")
 	}
@@ -176,9 +179,11 @@ func (p *proof) add(k *Keys, set []dns.RR) {
 		switch n := rr.(type) {
 		case *dns.NSEC:
 			// One that leads out of the zone says nothing that the zone may say.
-			if dns.IsSubDomain(k.zone, n.NextDomain) {
-				p.nsec = append(p.nsec, n)
+			if !dns.IsSubDomain(k.zone, n.NextDomain) {
+				p.astray++
+				continue
 			}
+			p.nsec = append(p.nsec, n)
 		case *dns.NSEC3:
 			switch {
 			// Flags that nobody knows, as hash algorithms, may change what it says (RFC 5155 sections 8.1 and 8.2).

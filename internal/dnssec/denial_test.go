@@ -90,6 +90,8 @@ func (d *denials) at(names ...string) []dns.RR {
 func TestNSEC(t *testing.T) {
 	d := newDenials(t)
 	unsigned := []dns.RR{d.nsec["mx.example.test."]}
+	astray := dns.Copy(unsigned[0]).(*dns.NSEC)
+	astray.NextDomain = "zz.test."
 	cases := []struct {
 		reason    string
 		name      string
@@ -114,6 +116,7 @@ func TestNSEC(t *testing.T) {
 		{"a wildcard without the type", "a.wild.example.test.", dns.TypeA, false, d.at("*.wild."), ""},
 		{"a wildcard with the type", "a.wild.example.test.", dns.TypeTLSA, false, d.at("*.wild."), BadProof},
 		{"an unsigned record", "mx.example.test.", dns.TypeTLSA, false, unsigned, NoSignature},
+		{"a record that leads out of the zone", "mx.example.test.", dns.TypeTLSA, false, d.authority(astray), BadProof},
 		{"nothing at all", "mx.example.test.", dns.TypeTLSA, false, nil, NoSignature},
 		{"the last name of the zone, whose record points back to the apex", "zzz.example.test.", dns.TypeTLSA, true, d.at("*.wild.", ""), ""},
 	}
