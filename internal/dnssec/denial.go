@@ -72,7 +72,7 @@ func (p *proof) conclude(out outcome) *Error {
 	case out == optedOut:
 		return fail(OptOut, p.subject, "the name is in an opt-out gap of the zone, where it may be delegated without DNSSEC")
 	case p.slow > 0:
-		return fail(Iterations, p.subject, "the NSEC3 records have more than %d iterations: sign the zone with none (RFC 9276)", maxIterations)
+		return fail(Iterations, p.subject, "the NSEC3 records have more than %d iterations: sign the zone with none (RFC 9276)", MaxIterations)
 	default:
 		return fail(BadProof, p.subject, "the NSEC or NSEC3 records of the answer do not prove it: the server's copy of the zone is incomplete or altered")
 	}
@@ -189,7 +189,7 @@ func (p *proof) add(k *Keys, set []dns.RR) {
 			// Flags that nobody knows, as hash algorithms, may change what it says (RFC 5155 sections 8.1 and 8.2).
 			case n.Hash != dns.SHA1 || n.Flags&^optOutFlag != 0:
 				p.strange++
-			case n.Iterations > max(maxIterations, k.iterations):
+			case n.Iterations > max(MaxIterations, k.iterations):
 				p.slow++
 			// Its owner is a hash and the apex (RFC 5155 section 3).
 			case dns.CanonicalName(parent(n.Hdr.Name)) == k.zone:
