@@ -42,6 +42,11 @@ type keyMemory struct {
 	keys, ds []string
 	// changedAt is when either last changed; zero when no cache can hold the old ones any more.
 	changedAt time.Time
+	// dsTTL is how long caches keep the DS records seen last. keep is how long they keep the DS records before the
+	// change in flight, and zero when that is one of the keys alone.
+	dsTTL, keep time.Duration
+	// recalled says that the change in flight is one that status tells of, and not whether of keys or of DS records.
+	recalled bool
 	// floor is the shortest time that a cache is believed to keep them.
 	floor time.Duration
 }
@@ -50,7 +55,7 @@ type keyMemory struct {
 func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
 	if m.of != z.UID {
 		d := z.Status.DNSSEC
-		*m = keyMemory{of: z.UID, keys: d.Keys, ds: d.DS, changedAt: timeOf(d.KeysChangedAt)}
+		*m = keyMemory{of: z.UID, keys: d.Keys, ds: d.DS, changedAt: timeOf(d.KeysChangedAt), recalled: d.KeysChangedAt != nil}
 	}
 	m.floor = z.Spec.Propagation.TTLFloor.Or(5 * time.Minute)
 }
@@ -58,8 +63,9 @@ func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
 // note compares a look with what is remembered, and has it say whether a change is in flight.
 func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
 	if d.DSUnknown {
-		d.DS = m.ds
+		d.DS, d.DSTTL = m.ds, m.dsTTL
 	}
+	m.noteDS(d)
 	seen := len(d.Keys) > 0
 	if !seen {
 		// No server gave any: the ones seen last stay, so that the next ones are compared with them.
@@ -71,12 +77,25 @@ func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
 	switch {
 	case differ(m.keys, d.Keys) || differ(m.ds, d.DS):
 		m.changedAt = now
-	case seen && now.Sub(m.changedAt) >= max(d.KeyTTL, m.floor):
-		m.changedAt = time.Time{}
+	case seen && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
+		m.changedAt, m.keep = time.Time{}, 0
 	}
-	m.keys, m.ds = d.Keys, d.DS
+	m.keys, m.ds, m.dsTTL = d.Keys, d.DS, d.DSTTL
 	d.KeysChangedAt = m.changedAt
 	d.KeysChanging = d.KeysChanging || !m.changedAt.IsZero()
+}
+
+// noteDS notes how long caches keep the DS records that a change has replaced: for the TTL that they had, which may be
+// much longer than that of the keys. Where this process has not seen them, they had the TTL of those that are
+// there now, and a change that status tells of counts as theirs.
+func (m *keyMemory) noteDS(d *zone.ZoneDNSSEC) {
+	found := m.recalled && !d.DSUnknown
+	if found || differ(m.ds, d.DS) {
+		m.keep = max(m.keep, m.dsTTL, d.DSTTL)
+	}
+	if found {
+		m.recalled = false
+	}
 }
 
 // differ says whether something that was known has changed.

@@ -11,8 +11,9 @@ type proof struct {
 	subject string
 	nsec    []*dns.NSEC
 	nsec3   []*dns.NSEC3
-	// slow counts NSEC3 records with more iterations than are computed, strange those that say what nobody knows.
-	slow, strange int
+	// slow counts NSEC3 records with more iterations than are computed, strange those that say what nobody knows,
+	// astray the NSEC records that lead out of the zone.
+	slow, strange, astray int
 	// expires is when the first signature of it runs out; ttl how long it may be kept. Both count once limited says
 	// so: a TTL may be zero.
 	expires time.Time
@@ -71,7 +72,7 @@ func (p *proof) conclude(out outcome) *Error {
 	case out == optedOut:
 		return fail(OptOut, p.subject, "the name is in an opt-out gap of the zone, where it may be delegated without DNSSEC")
 	case p.slow > 0:
-		return fail(Iterations, p.subject, "the NSEC3 records have more than %d iterations: sign the zone with none (RFC 9276)", maxIterations)
+		return fail(Iterations, p.subject, "the NSEC3 records have more than %d iterations: sign the zone with none (RFC 9276)", MaxIterations)
 	default:
 		return fail(BadProof, p.subject, "the NSEC or NSEC3 records of the answer do not prove it: the server's copy of the zone is incomplete or altered")
 	}
@@ -155,6 +156,8 @@ func (p *proof) unusable() *Error {
 		return fail(BadProof, p.subject, "the NSEC3 records of the answer are of several chains (RFC 5155 section 8.2)")
 	case none && p.strange > 0:
 		return fail(BadProof, p.subject, "the NSEC3 records of the answer have a hash algorithm or flags that are not assigned, and are ignored (RFC 5155 section 8)")
+	case none && p.astray > 0:
+		return fail(BadProof, p.subject, "the NSEC records of the answer lead out of the zone, and prove nothing in it: sign the zone again")
 	case none:
 		return fail(NoSignature, p.subject, "there is no signed proof (NSEC or NSEC3) in the answer")
 	}
@@ -176,15 +179,17 @@ func (p *proof) add(k *Keys, set []dns.RR) {
 		switch n := rr.(type) {
 		case *dns.NSEC:
 			// One that leads out of the zone says nothing that the zone may say.
-			if dns.IsSubDomain(k.zone, n.NextDomain) {
-				p.nsec = append(p.nsec, n)
+			if !dns.IsSubDomain(k.zone, n.NextDomain) {
+				p.astray++
+				continue
 			}
+			p.nsec = append(p.nsec, n)
 		case *dns.NSEC3:
 			switch {
 			// Flags that nobody knows, as hash algorithms, may change what it says (RFC 5155 sections 8.1 and 8.2).
 			case n.Hash != dns.SHA1 || n.Flags&^optOutFlag != 0:
 				p.strange++
-			case n.Iterations > max(maxIterations, k.iterations):
+			case n.Iterations > max(MaxIterations, k.iterations):
 				p.slow++
 			// Its owner is a hash and the apex (RFC 5155 section 3).
 			case dns.CanonicalName(parent(n.Hdr.Name)) == k.zone:

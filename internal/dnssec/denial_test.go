@@ -90,6 +90,8 @@ func (d *denials) at(names ...string) []dns.RR {
 func TestNSEC(t *testing.T) {
 	d := newDenials(t)
 	unsigned := []dns.RR{d.nsec["mx.example.test."]}
+	astray := dns.Copy(unsigned[0]).(*dns.NSEC)
+	astray.NextDomain = "zz.test."
 	cases := []struct {
 		reason    string
 		name      string
@@ -114,6 +116,7 @@ func TestNSEC(t *testing.T) {
 		{"a wildcard without the type", "a.wild.example.test.", dns.TypeA, false, d.at("*.wild."), ""},
 		{"a wildcard with the type", "a.wild.example.test.", dns.TypeTLSA, false, d.at("*.wild."), BadProof},
 		{"an unsigned record", "mx.example.test.", dns.TypeTLSA, false, unsigned, NoSignature},
+		{"a record that leads out of the zone", "mx.example.test.", dns.TypeTLSA, false, d.authority(astray), BadProof},
 		{"nothing at all", "mx.example.test.", dns.TypeTLSA, false, nil, NoSignature},
 		{"the last name of the zone, whose record points back to the apex", "zzz.example.test.", dns.TypeTLSA, true, d.at("*.wild.", ""), ""},
 	}
@@ -141,7 +144,7 @@ func TestNSEC3(t *testing.T) {
 	slow := slices.Clone(d.nsec3)
 	for i, rr := range slow {
 		c := *rr.(*dns.NSEC3)
-		c.Iterations = maxIterations + 1
+		c.Iterations = MaxIterations + 1
 		slow[i] = &c
 	}
 	without := func(name string) []dns.RR {
@@ -209,7 +212,7 @@ func TestUnknownFlags(t *testing.T) {
 		{"one that is not assigned", with(func(n *dns.NSEC3) { n.Flags = 2 }), BadProof},
 		{"one beside opt-out: it is no opt-out either", with(func(n *dns.NSEC3) { n.Flags = 3 }), BadProof},
 		{"the highest", with(func(n *dns.NSEC3) { n.Flags = 0x80 }), BadProof},
-		{"such records do not make the zone insecure by their iterations", with(func(n *dns.NSEC3) { n.Flags, n.Iterations = 2, maxIterations+1 }), BadProof},
+		{"such records do not make the zone insecure by their iterations", with(func(n *dns.NSEC3) { n.Flags, n.Iterations = 2, MaxIterations+1 }), BadProof},
 		{"beside good records one of another chain does no harm", append(slices.Clone(d.nsec3), &strange), ""},
 	} {
 		_, err := d.keys().VerifyDenial("nothere.example.test.", dns.TypeTLSA, true, d.authority(c.chain...), at)
@@ -257,7 +260,7 @@ func TestHashesAreLimited(t *testing.T) {
 		want       Reason
 	}{
 		{"a deep name costs little without iterations", 0, ""},
-		{"and too much with many", maxIterations, TooMuchWork},
+		{"and too much with many", MaxIterations, TooMuchWork},
 	} {
 		d.nsec3 = nil
 		var names []string

@@ -95,7 +95,7 @@ func (k *Keys) verifyPiece(f *finding, now time.Time, w *work) *Error {
 	if err != nil {
 		return err
 	}
-	f.expires, f.ttl = sig.Expiration, cacheable(f.set, sig, now)
+	f.expires, f.ttl, f.signedTTL = sig.Expiration, cacheable(f.set, sig, now), sig.OrigTTL
 	if !sig.Wildcard {
 		return nil
 	}

@@ -53,6 +53,9 @@ type Result struct {
 	Zone string
 	// TTL is how long the result may be kept (RFC 4035 section 5.3.3), the proof included.
 	TTL time.Duration
+	// SignedTTL is the TTL that was signed of the RRset: the longest that any cache keeps it, where TTL may be what is
+	// left of it in the cache of a resolver that was asked. Zero unless the RRset is secure.
+	SignedTTL time.Duration
 	// SignaturesExpire is when the first signature used runs out; zero when none was.
 	SignaturesExpire time.Time
 	// Server that gave the end of it, and the extended errors that servers sent (RFC 8914).
@@ -67,10 +70,12 @@ type finding struct {
 	cause *Error
 	zone  string
 	// expires is zero without a signature.
-	expires  time.Time
-	ttl      time.Duration
-	server   string
-	extended []string
+	expires time.Time
+	ttl     time.Duration
+	// signedTTL is zero without a signature over an RRset.
+	signedTTL time.Duration
+	server    string
+	extended  []string
 }
 
 func newResult(name string, qtype uint16) Result {
@@ -98,6 +103,9 @@ func (r *Result) add(f finding) {
 		}
 	case f.kind == Data:
 		r.RRs = f.set
+		if f.state == Secure {
+			r.SignedTTL = f.signedTTL
+		}
 	}
 }
 

@@ -82,8 +82,12 @@ func TestTimeToKeep(t *testing.T) {
 		})
 		set[0].Header().Ttl = c.ttl
 		w.give(firstServer, "mx.example.test.", dns.TypeA, &dns.Msg{Answer: append(set, sig)})
-		if r := w.validator().Lookup(t.Context(), "mx.example.test.", dns.TypeA); r.State != Secure || r.TTL != c.want {
+		r := w.validator().Lookup(t.Context(), "mx.example.test.", dns.TypeA)
+		if r.State != Secure || r.TTL != c.want {
 			t.Errorf("%s: %s, %s (%v)", c.reason, r.TTL, r.State, r.Cause)
+		}
+		if r.SignedTTL != time.Hour {
+			t.Errorf("%s: it was signed with the TTL 1h0m0s, not %s", c.reason, r.SignedTTL)
 		}
 	}
 }

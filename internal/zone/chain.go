@@ -39,8 +39,10 @@ const (
 // there are none.
 type entry struct {
 	ds []*dns.DS
-	// parent is the zone above that gives them; empty for trust anchors of the zone itself.
+	// parent is the zone above that gives them, and ttl the longest that caches keep them, as it was signed; empty and
+	// zero for trust anchors of the zone itself.
 	parent string
+	ttl    time.Duration
 	// err says why there are none: what proves that the zone is insecure, what is bogus on the way to it,
 	// or who does not answer. Nil when there are some.
 	err *dnssec.Error

@@ -66,7 +66,7 @@ func rootAnchor() *dns.DS { return dnssec.RootAnchors()[0] }
 
 // What a validator may say of the DS records of example.test.
 func foundDS(ttl time.Duration, ds ...dns.RR) dnssec.Result {
-	return dnssec.Result{State: dnssec.Secure, Kind: dnssec.Data, RRs: ds, TTL: ttl, Zone: "test."}
+	return dnssec.Result{State: dnssec.Secure, Kind: dnssec.Data, RRs: ds, TTL: ttl, SignedTTL: ttl, Zone: "test."}
 }
 
 func failedDS(reason dnssec.Reason, zone, subject string) dnssec.Result {
@@ -79,6 +79,8 @@ var noAnswerDS = failedDS(dnssec.Unreachable, "test.", "example.test. DS")
 // TestEnter: what is made of what a validator says, whom it blames and what it advises.
 func TestEnter(t *testing.T) {
 	absent := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Zone: "test.", TTL: time.Minute}
+	halfKept := foundDS(24*time.Hour, rootAnchor())
+	halfKept.TTL = time.Hour
 	alias := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Final: "other.", Hops: []dnssec.Hop{{Target: "other.", State: dnssec.Secure}}}
 	keysSay := func(reason dnssec.Reason, zone, subject string) func(string) dnssec.ZoneState {
 		return func(string) dnssec.ZoneState {
@@ -94,6 +96,7 @@ func TestEnter(t *testing.T) {
 		not    string
 	}{
 		{"DS records", foundDS(time.Hour, rootAnchor()), nil, dnssec.Secure, nil, ""},
+		{"DS records that a resolver has kept for a while", halfKept, nil, dnssec.Secure, nil, ""},
 		{"its parent has none", absent, keysSay(dnssec.UnsignedDelegation, testZone, "example.test. DS"), dnssec.Insecure,
 			[]string{"zone example.test.", "hand its DS records"}, "further up"},
 		{"a zone above has none", failedDS(dnssec.UnsignedDelegation, "test.", "test. DS"), nil, dnssec.Insecure,
@@ -115,7 +118,7 @@ func TestEnter(t *testing.T) {
 		t.Run(c.reason, func(t *testing.T) {
 			e, _ := enter(t.Context(), testZone, &fakeResolver{ds: c.ds, keys: c.keys})
 			if e.err == nil {
-				if c.state != dnssec.Secure || len(e.ds) != 1 || e.parent != "test." {
+				if c.state != dnssec.Secure || len(e.ds) != 1 || e.parent != "test." || e.ttl != c.ds.SignedTTL {
 					t.Errorf("got %+v, want %s", e, c.state)
 				}
 				return
@@ -351,6 +354,9 @@ func TestSweepByTheChain(t *testing.T) {
 			}
 			a.Check(func(h Health) { checks <- h })
 			d := wait(t, checks).DNSSEC
+			if (d.DSTTL == time.Hour) != (len(d.DS) > 0) {
+				t.Errorf("%d DS records, kept for %s", len(d.DS), d.DSTTL)
+			}
 			if d.State != c.state || (len(d.DS) > 0) != (c.says(s).State == dnssec.Secure) || d.DSUnknown != (len(d.DS) == 0 && c.state != dnssec.Insecure) {
 				t.Errorf("%+v", d)
 			}
@@ -372,7 +378,7 @@ func TestOwnAnchorsGoFirst(t *testing.T) {
 	opts.NewResolver = resolving(r)
 	ch := make(chan Health, 1)
 	startActor(t, cfg, opts).Check(func(h Health) { ch <- h })
-	if d := wait(t, ch).DNSSEC; d.State != dnssec.Secure || r.asks() != 0 || len(d.DS) != 1 {
+	if d := wait(t, ch).DNSSEC; d.State != dnssec.Secure || r.asks() != 0 || len(d.DS) != 1 || d.DSTTL != 0 {
 		t.Errorf("%+v after %d lookups", d, r.asks())
 	}
 }

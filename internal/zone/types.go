@@ -243,6 +243,9 @@ type ZoneDNSSEC struct { //nolint:revive // DNSSEC alone would be read as a swit
 	// KeyTTL is the longest that a cache keeps the DNSKEY set, or the one before it while the change
 	// is young. Zero before any server gave one.
 	KeyTTL time.Duration
+	// DSTTL is the longest that a cache keeps the DS records that the parent has now: the TTL that it signed. Zero
+	// where there are none, where they are unknown, and for trust anchors of the zone itself.
+	DSTTL time.Duration
 }
 
 // Client is what the controllers need of a zone. Actor implements it. Every method but Close

@@ -27,9 +27,52 @@ type brokenness struct {
 	name  string
 	qtype uint16
 	want  dnssec.State
+	// cause says why it is not secure; on has what it is with one make of server instead, which then gives other
+	// records, or none.
+	cause cause
+	on    map[string]cause
+	// passedOn is the cause by way of the resolver, where that leaves records out.
+	passedOn cause
 	// only is the make of server that takes the zone; empty for all.
 	only string
 }
+
+// cause is why a zone is not secure, and the RRset or proof that says so, with its owner relative to the zone.
+type cause struct {
+	reason  dnssec.Reason
+	subject string
+}
+
+// verdict is what the validator has to find with a make of server.
+func (b brokenness) verdict(server string) (dnssec.State, cause) {
+	other, ok := b.on[server]
+	switch {
+	case !ok:
+		return b.want, b.cause
+	case other.reason == dnssec.Unreachable:
+		// Of a server that does not answer nothing can be said, whatever is wrong with the zone.
+		return dnssec.Indeterminate, other
+	}
+	return b.want, other
+}
+
+// names gives the subject as the validator does, and the zone that it is of.
+func (b brokenness) names(c cause) (subject, of string) {
+	owner, what, _ := strings.Cut(c.subject, " ")
+	if strings.HasSuffix(owner, ".") {
+		return c.subject, owner
+	}
+	z := zone{name: b.zone()}
+	return z.at(owner) + " " + what, z.name
+}
+
+// onBIND is what BIND's answers come to, where it gives others than NSD.
+func onBIND(reason dnssec.Reason, subject string) map[string]cause {
+	return map[string]cause{"BIND": {reason, subject}}
+}
+
+// refusing says that BIND answers a question with SERVFAIL: it sees itself that the NSEC record is missing.
+func refusing(subject string) map[string]cause { return onBIND(dnssec.Unreachable, subject) }
 
 var (
 	p256   = signing{algorithm: "ECDSAP256SHA256"}

@@ -8,12 +8,34 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // conformancePage is where the figures are published.
 const conformancePage = "../../docs/conformance.md"
 
 var update = flag.Bool("update", false, "write the figures into "+conformancePage)
+
+// TestTheTable wants each zone that is not secure to have a cause, and the page to say how many there are of each kind.
+func TestTheTable(t *testing.T) {
+	count := map[dnssec.State]int{}
+	for _, b := range table {
+		count[b.want]++
+		if has := b.cause.reason != "" && b.cause.subject != ""; has == (b.want == dnssec.Secure) {
+			t.Errorf("%s is %s, with the cause %+v", b.label, b.want, b.cause)
+		}
+	}
+	page, err := os.ReadFile(conformancePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := fmt.Sprintf("Of %d zones %d are broken, so that nobody may believe them, %d count as unsigned, and %d are right",
+		len(table), count[dnssec.Bogus], count[dnssec.Insecure], count[dnssec.Secure])
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), " "), says) {
+		t.Errorf("%s does not say %q", conformancePage, says)
+	}
+}
 
 // explanation is what delv or unbound says instead, and why.
 type explanation struct {

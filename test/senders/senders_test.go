@@ -31,6 +31,9 @@ const (
 	apex     = "lab.test"
 	mx       = "mx1.lab.test"
 	mistaken = "mx2.lab.test"
+	// unusable has TLSA records that no sender uses, and alias leads to mx.
+	unusable = "mx3.lab.test"
+	alias    = "mx4.lab.test"
 	// patience is how long is waited for what should take seconds.
 	patience = 2 * time.Minute
 )
@@ -49,6 +52,7 @@ func start(t *testing.T) *world {
 	mail25 := func(name, exchange string) string { return fmt.Sprintf("%s 2 MX 10 %s.", name, exchange) }
 	w.zone = servers.StartBINDPrimary(t, servers.Options{Zone: apex, Records: []string{
 		mail25("@", mx), "mx1 2 A 127.0.0.1", mail25("mistaken", mistaken), "mx2 2 A 127.0.0.1",
+		mail25("encrypted", unusable), "mx3 2 A 127.0.0.1", mail25("aliased", alias), "mx4 2 CNAME mx1",
 		"plain 2 NS ns1.plain", "ns1.plain A 127.0.0.1",
 		"broken 2 NS ns1.broken", "ns1.broken A 127.0.0.1", "broken 2 DS 1 13 2 " + strings.Repeat("00", 32),
 	}})
@@ -142,10 +146,13 @@ func TestSenderViews(t *testing.T) {
 	w.must(err)
 	w.zone.Admin(fmt.Sprintf("add _%d._tcp.%s. 2 TLSA 3 1 1 %s", w.port, mistaken, strings.Repeat("ab", 32)))
 	w.domain("signed", mx, "mx1")
+	w.zone.Admin(fmt.Sprintf("add _%d._tcp.%s. 2 TLSA 1 1 1 %s", w.port, unusable, strings.Repeat("ab", 32)))
 	for _, other := range []string{"plain", "broken"} {
 		w.domain(other, mx)
 	}
 	w.domain("mistaken", mistaken)
+	w.domain("encrypted", unusable)
+	w.domain("aliased", alias)
 
 	w.wait("signed", v1alpha1.SenderDANE, "senders authenticate "+mx)
 	w.ready("signed", metav1.ConditionTrue, v1alpha1.ReasonReady, "")
@@ -155,8 +162,20 @@ func TestSenderViews(t *testing.T) {
 	w.ready("broken", metav1.ConditionFalse, v1alpha1.ReasonUndeliverable, "the MX lookup of broken.lab.test is bogus")
 	w.wait("mistaken", v1alpha1.SenderUndeliverable, "matches no TLSA record")
 	w.ready("mistaken", metav1.ConditionFalse, v1alpha1.ReasonMismatch, mistaken)
+	w.wait("encrypted", v1alpha1.SenderEncryptOnly, w.onlyEncrypts())
+	w.wait("aliased", v1alpha1.SenderDANE, w.authenticatesAlias())
 	w.checks()
 	w.writesNothing()
+}
+
+// onlyEncrypts is what is said of records with usage 1, and authenticatesAlias of an exchange that is an alias: its base
+// domain is the end of it.
+func (w *world) onlyEncrypts() string {
+	return fmt.Sprintf("no TLSA record of _%d._tcp.%s is usable", w.port, unusable)
+}
+
+func (w *world) authenticatesAlias() string {
+	return fmt.Sprintf("senders authenticate %s by the TLSA records of _%d._tcp.%s", alias, w.port, mx)
 }
 
 // checks wants kubectl dane check, which connects by itself and asks no cluster, to come to the same verdicts.
@@ -173,6 +192,9 @@ func (w *world) checks() {
 		"plain." + apex:    {2, v1alpha1.SenderOpportunistic, "the MX lookup of plain.lab.test is insecure"},
 		"broken." + apex:   {3, v1alpha1.SenderUndeliverable, "the MX lookup of broken.lab.test is bogus"},
 		"mistaken." + apex: {3, v1alpha1.SenderUndeliverable, "matches no TLSA record"},
+
+		"encrypted." + apex: {2, v1alpha1.SenderEncryptOnly, w.onlyEncrypts()},
+		"aliased." + apex:   {0, v1alpha1.SenderDANE, w.authenticatesAlias()},
 	} {
 		var out bytes.Buffer
 		cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, time.Now)

@@ -139,9 +139,10 @@ const (
 	DenialMultiple Code = "DenialMultiple"
 	// DenialMisplaced: an NSEC, NSEC3 or NSEC3PARAM record stands at another name than it should.
 	DenialMisplaced Code = "DenialMisplaced"
-	// NSEC3Iterations: NSEC3 hashes more than once (RFC 9276 section 3.1).
+	// NSEC3Iterations: NSEC3 hashes more than once (RFC 9276 section 3.1); the message says so where it is more often than
+	// some validators do.
 	NSEC3Iterations Code = "NSEC3Iterations"
-	// NSEC3IterationsExcessive: NSEC3 hashes so often that validators refuse to (RFC 9276 section 3.2).
+	// NSEC3IterationsExcessive: NSEC3 hashes more often than this validator does; others may fail (RFC 9276 section 3.2).
 	NSEC3IterationsExcessive Code = "NSEC3IterationsExcessive"
 	// NSEC3Salt: NSEC3 has a salt (RFC 9276 section 3.1).
 	NSEC3Salt Code = "NSEC3Salt"

@@ -6,10 +6,13 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
-// excessive is how many iterations BIND, Knot Resolver and PowerDNS Recursor bear since CVE-2023-50868.
-const excessive = 50
+// borne is how many iterations every resolver computes: BIND 9.20, Knot Resolver and PowerDNS Recursor no more since
+// CVE-2023-50868.
+const borne = 50
 
 // hashing are parameters of NSEC3. The salt is in hexadecimal digits.
 type hashing struct {
@@ -97,8 +100,10 @@ func (l *look) flags(s *server, flags uint8) {
 // hashing judges parameters, and returns them for comparison.
 func (l *look) hashing(s *server, h hashing) string {
 	switch {
-	case h.iterations > excessive:
-		l.add(NSEC3IterationsExcessive, s, "NSEC3 of %s has more than %d extra iterations: resolvers refuse to hash so often, and take the zone for insecure or fail; set iterations to 0", l.Zone, excessive)
+	case h.iterations > dnssec.MaxIterations:
+		l.add(NSEC3IterationsExcessive, s, "NSEC3 of %s has more than %d extra iterations: many resolvers refuse to hash so often, and take what it proves for insecure, or fail; set iterations to 0", l.Zone, dnssec.MaxIterations)
+	case h.iterations > borne:
+		l.add(NSEC3Iterations, s, "NSEC3 of %s has more than %d extra iterations: some resolvers do not hash so often, and take what it proves for insecure; set iterations to 0", l.Zone, borne)
 	case h.iterations > 0:
 		l.add(NSEC3Iterations, s, "NSEC3 of %s has extra iterations: they cost every resolver and protect nothing; set iterations to 0", l.Zone)
 	}
@@ -176,7 +181,7 @@ func (l *look) count(section []dns.RR, kind uint16) (here, there int) {
 	for _, rr := range section {
 		n, hashed := rr.(*dns.NSEC3)
 		switch {
-		case rr.Header().Rrtype != kind || hashed && n.Iterations > excessive:
+		case rr.Header().Rrtype != kind || hashed && n.Iterations > dnssec.MaxIterations:
 		case l.standsAtApex(rr):
 			here++
 		default:
@@ -191,7 +196,7 @@ func (l *look) standsAtApex(rr dns.RR) bool {
 	case *dns.NSEC:
 		return dns.CanonicalName(n.Hdr.Name) == l.Zone
 	case *dns.NSEC3:
-		return n.Iterations <= excessive && n.Match(l.Zone)
+		return n.Iterations <= dnssec.MaxIterations && n.Match(l.Zone)
 	}
 	return false
 }

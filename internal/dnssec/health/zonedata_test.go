@@ -135,8 +135,6 @@ func TestDenials(t *testing.T) {
 			sig, ok := rr.(*dns.RRSIG)
 			return rr.Header().Rrtype == dns.TypeSOA || ok && sig.TypeCovered == dns.TypeSOA
 		})},
-		{reason: "iterations", want: "NSEC3Iterations", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Iterations = 10 })},
-		{reason: "too many iterations", want: "NSEC3IterationsExcessive", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Iterations = 60 })},
 		{reason: "a salt", want: "NSEC3Salt", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Salt, p.SaltLength = "ab", 1 })},
 		{reason: "opt-out", want: "NSEC3OptOut", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 1 })},
 		{reason: "an unknown flag", want: "DenialUnproven NSEC3Flags", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 2 })},
@@ -156,6 +154,33 @@ func TestDenials(t *testing.T) {
 			reply(o, 1, apex, dns.TypeMX, func(r *Reply) { r.Msg.Answer, r.Msg.Ns = nil, o.Servers[1].Stream[3].Msg.Ns })
 		}},
 	})
+}
+
+// TestIterations: how bad they are goes by what resolvers compute.
+func TestIterations(t *testing.T) {
+	for _, c := range []struct {
+		reason     string
+		iterations uint16
+		code       Code
+		severity   Severity
+		says       string
+	}{
+		{"as it should be", 0, "", "", ""},
+		{"one is of no use", 1, NSEC3Iterations, Warning, "protect nothing"},
+		{"as many as everybody computes", 50, NSEC3Iterations, Warning, "protect nothing"},
+		{"more than some do", 51, NSEC3Iterations, Warning, "some resolvers"},
+		{"as many as are computed here", 100, NSEC3Iterations, Warning, "some resolvers"},
+		{"more than are computed here", 101, NSEC3IterationsExcessive, Critical, "or fail"},
+		{"more than anybody computes", 151, NSEC3IterationsExcessive, Critical, "or fail"},
+	} {
+		r := row{reason: c.reason, want: string(c.code), zone: nsec3(func(p *dns.NSEC3PARAM) { p.Iterations = c.iterations })}
+		check(t, []row{r})
+		for _, f := range r.judge(t).Findings {
+			if f.Severity != c.severity || !strings.Contains(f.Message, c.says) {
+				t.Errorf("%s: %s, %q", c.reason, f.Severity, f.Message)
+			}
+		}
+	}
 }
 
 func TestCDS(t *testing.T) {

@@ -1,0 +1,158 @@
+package controllers
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+func TestKeyChangeOutlivesARestart(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		// keys and ds are what the change leaves; caches keep the DS records for dsTTL.
+		keys, ds []string
+		dsTTL    time.Duration
+		over     time.Duration
+	}{
+		{"a new key, with trust anchors of the user", []string{"1", "2"}, []string{"1 13 2 AA"}, 0, time.Hour},
+		{"other DS records, which caches keep for longer", []string{"1"}, []string{"2 13 2 BB"}, 24 * time.Hour, 24 * time.Hour},
+		{"a new key, of which status does not say that it was no change of DS records", []string{"1", "2"}, []string{"1 13 2 AA"}, 24 * time.Hour, 24 * time.Hour},
+		{"other DS records, which caches do not keep for as long as the keys", []string{"1"}, []string{"2 13 2 BB"}, time.Minute, time.Hour},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			b := newZoneBed(t)
+			before := b.secureZone("1")
+			before.DNSSEC.DSTTL = c.dsTTL
+			after := func() zone.Health {
+				h := b.secureZone(c.keys...)
+				h.DNSSEC.DS, h.DNSSEC.DSTTL = c.ds, c.dsTTL
+				return h
+			}
+			if b.look(before) || b.zone().Status.DNSSEC.KeysChangedAt != nil {
+				t.Fatal("the first look at a zone is no change of its keys")
+			}
+			b.clock.Step(zoneIdle)
+			b.outlivesARestart(after, c.over)
+		})
+	}
+}
+
+// outlivesARestart wants the next look to find a change, and that to be over after so long, with a restart meanwhile.
+func (b *zoneBed) outlivesARestart(after func() zone.Health, over time.Duration) {
+	b.Helper()
+	changed := b.clock.Now()
+	if !b.look(after()) {
+		b.Fatal("it is no change")
+	}
+	if at := b.zone().Status.DNSSEC.KeysChangedAt; at == nil || at.Sub(changed).Abs() > time.Second {
+		b.Fatalf("keysChangedAt %v, want %v", at, changed)
+	}
+	b.clock.Step(10 * time.Minute)
+	b.restart()
+	b.reconcile()
+	if d := dnssecFacts(b.entry()); d.State != dnssec.Indeterminate {
+		b.Fatalf("before the first look after a restart: %+v", d)
+	}
+	if !b.look(after()) {
+		b.Error("a restart forgot the change")
+	}
+	b.clock.SetTime(changed.Add(over - time.Second))
+	if !b.look(after()) || b.zone().Status.DNSSEC.KeysChangedAt == nil {
+		b.Error("the change is over before the TTL is")
+	}
+	b.clock.Step(zoneIdle)
+	if b.look(after()) || b.zone().Status.DNSSEC.KeysChangedAt != nil {
+		b.Error("the change never ends")
+	}
+}
+
+func TestKeysThatChangedWhileTheOperatorWasDown(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	b.clock.Step(24 * time.Hour)
+	b.restart()
+	if !b.look(b.secureZone("2")) {
+		t.Error("status had other keys")
+	}
+}
+
+func TestNote(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	one, two, ds, day := []string{"1"}, []string{"1", "2"}, []string{"1 13 2 AA"}, 24*time.Hour
+	cached := zone.ZoneDNSSEC{Keys: one, DS: ds, KeyTTL: time.Hour, DSTTL: day}
+	anchored := zone.ZoneDNSSEC{Keys: one, DS: ds, KeyTTL: time.Hour}
+	cases := []struct {
+		reason string
+		memory keyMemory
+		seen   zone.ZoneDNSSEC
+		want   time.Time
+		keys   []string
+	}{
+		{"nothing was known", keyMemory{}, zone.ZoneDNSSEC{Keys: one, DS: ds}, time.Time{}, one},
+		{"nothing has changed", keyMemory{keys: one, ds: ds}, zone.ZoneDNSSEC{Keys: one, DS: ds}, time.Time{}, one},
+		{"another key set", keyMemory{keys: one, ds: ds}, zone.ZoneDNSSEC{Keys: two, DS: ds}, now, two},
+		{"other trust anchors", keyMemory{keys: one, ds: ds}, zone.ZoneDNSSEC{Keys: one, DS: []string{"2 13 2 BB"}}, now, one},
+		{"DS records that the parent has no more", keyMemory{keys: one, ds: ds}, zone.ZoneDNSSEC{Keys: one}, now, one},
+		{"a parent that cannot be asked: that is no change, and what was seen stays", keyMemory{keys: one, ds: ds}, zone.ZoneDNSSEC{Keys: one, DSUnknown: true}, time.Time{}, one},
+		{"no server answers: that is no change, and what was seen stays", keyMemory{keys: one, ds: ds}, zone.ZoneDNSSEC{DS: ds}, time.Time{}, one},
+		{"nor does a change end while nobody says how long it is cached", keyMemory{keys: one, changedAt: ago(9 * time.Hour)}, zone.ZoneDNSSEC{}, ago(9 * time.Hour), one},
+		{"an older change that is cached", keyMemory{keys: one, changedAt: ago(time.Hour)}, zone.ZoneDNSSEC{Keys: one, KeyTTL: 2 * time.Hour}, ago(time.Hour), one},
+		{"and one that is not any more", keyMemory{keys: one, changedAt: ago(2 * time.Hour)}, zone.ZoneDNSSEC{Keys: one, KeyTTL: 2 * time.Hour}, time.Time{}, one},
+		{"a short TTL is believed for the floor", keyMemory{keys: one, changedAt: ago(time.Minute), floor: 5 * time.Minute}, zone.ZoneDNSSEC{Keys: one, KeyTTL: time.Second}, ago(time.Minute), one},
+		{"the old DS records are cached for longer than the keys", keyMemory{keys: one, ds: ds, dsTTL: day, keep: day, changedAt: ago(23 * time.Hour)}, cached, ago(23 * time.Hour), one},
+		{"until that is over too", keyMemory{keys: one, ds: ds, dsTTL: day, keep: day, changedAt: ago(day)}, cached, time.Time{}, one},
+		{"a change of the keys alone does not wait for them", keyMemory{keys: one, ds: ds, dsTTL: day, changedAt: ago(time.Hour)}, cached, time.Time{}, one},
+		{"one that status tells of may be of either", keyMemory{keys: one, ds: ds, recalled: true, changedAt: ago(23 * time.Hour)}, cached, ago(23 * time.Hour), one},
+		{"and ends all the same", keyMemory{keys: one, ds: ds, recalled: true, changedAt: ago(day)}, cached, time.Time{}, one},
+		{"but not before the DS records are known", keyMemory{keys: one, ds: ds, recalled: true, changedAt: ago(9 * day)}, zone.ZoneDNSSEC{Keys: one, KeyTTL: time.Hour, DSUnknown: true}, ago(9 * day), one},
+		{"trust anchors of the user are in no cache", keyMemory{keys: one, ds: ds, recalled: true, changedAt: ago(time.Hour)}, anchored, time.Time{}, one},
+		{"servers that differ go on changing", keyMemory{keys: one, changedAt: ago(time.Hour)}, zone.ZoneDNSSEC{Keys: one, KeyTTL: time.Hour, KeysChanging: true, KeysChangedAt: now}, now, one},
+	}
+	for _, c := range cases {
+		t.Run(c.reason, func(t *testing.T) {
+			c.memory.note(&c.seen, now)
+			if !c.seen.KeysChangedAt.Equal(c.want) || c.seen.KeysChanging == c.want.IsZero() || !slices.Equal(c.seen.Keys, c.keys) {
+				t.Errorf("changed at %v, changing %t, keys %v; want %v, keys %v", c.seen.KeysChangedAt, c.seen.KeysChanging, c.seen.Keys, c.want, c.keys)
+			}
+			if !slices.Equal(c.memory.keys, c.keys) || !slices.Equal(c.memory.ds, c.seen.DS) || !c.memory.changedAt.Equal(c.want) {
+				t.Errorf("remembered %+v", c.memory)
+			}
+		})
+	}
+}
+
+// TestDSChange: what caches keep of the old DS records, they keep for the TTL that those had; what the parent says
+// meanwhile, or does not, changes nothing of that.
+func TestDSChange(t *testing.T) {
+	start := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	keys, old, fresh := []string{"1"}, []string{"1 13 2 AA"}, []string{"2 13 2 BB"}
+	seen := func(ds []string, ttl time.Duration) zone.ZoneDNSSEC {
+		return zone.ZoneDNSSEC{Keys: keys, DS: ds, KeyTTL: time.Hour, DSTTL: ttl}
+	}
+	silent := zone.ZoneDNSSEC{Keys: keys, KeyTTL: time.Hour, DSUnknown: true}
+	var m keyMemory
+	for _, look := range []struct {
+		reason   string
+		at       time.Duration
+		seen     zone.ZoneDNSSEC
+		changing bool
+	}{
+		{"the old ones", 0, seen(old, 24*time.Hour), false},
+		{"the parent does not answer", time.Hour, silent, false},
+		{"other ones, with a shorter TTL", 2 * time.Hour, seen(fresh, time.Hour), true},
+		{"the TTL of the keys is over", 4 * time.Hour, seen(fresh, time.Hour), true},
+		{"the parent does not answer again", 5 * time.Hour, silent, true},
+		{"a moment before the end", 26*time.Hour - time.Second, seen(fresh, time.Hour), true},
+		{"no cache has the old ones any more", 26 * time.Hour, seen(fresh, time.Hour), false},
+		{"they change once more", 27 * time.Hour, seen(old, time.Hour), true},
+		{"which ends by itself", 28 * time.Hour, seen(old, time.Hour), false},
+	} {
+		if m.note(&look.seen, start.Add(look.at)); look.seen.KeysChanging != look.changing {
+			t.Errorf("%s: changing is %t", look.reason, look.seen.KeysChanging)
+		}
+	}
+}
