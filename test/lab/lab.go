@@ -23,12 +23,13 @@ import (
 type Zone struct {
 	// Name of the zone without trailing dot.
 	Name string
-	// Primary takes the updates; Servers are all authoritative addresses (host:port).
+	// Primary takes the updates; Servers are all authoritative addresses (host:port). Without any, nothing is said of
+	// them, and the operator finds them by the zone's delegation.
 	Primary string
 	Servers []string
 	// TSIGName and TSIGSecret are the key of the operator.
 	TSIGName, TSIGSecret string
-	// DS is the trust anchor of the zone, RDATA in presentation form.
+	// DS is the trust anchor of the zone, RDATA in presentation form; empty for one that is above it.
 	DS string
 }
 
@@ -121,11 +122,13 @@ func (l *Lab) CreateZone(ctx context.Context, name string, z Zone, t Timing, edi
 			Nameserver: z.Primary, TSIGKeyName: strings.TrimSuffix(z.TSIGName, "."),
 			TSIGSecretSecretRef: &v1alpha1.SecretKeyReference{Name: secret.Name, Key: "secret"},
 		},
-		Nameservers: v1alpha1.NameserversSpec{Discovery: v1alpha1.DiscoveryStatic},
 		Propagation: v1alpha1.PropagationSpec{Sweeps: 2, Interval: t.Interval, Delay: t.Delay, TTLFloor: t.TTLFloor},
-		DNSSEC:      v1alpha1.ZoneDNSSECSpec{TrustAnchors: []v1alpha1.TrustAnchor{v1alpha1.TrustAnchor(z.DS)}},
 	}}
+	if z.DS != "" {
+		zone.Spec.DNSSEC.TrustAnchors = []v1alpha1.TrustAnchor{v1alpha1.TrustAnchor(z.DS)}
+	}
 	for _, s := range z.Servers {
+		zone.Spec.Nameservers.Discovery = v1alpha1.DiscoveryStatic
 		zone.Spec.Nameservers.Addresses = append(zone.Spec.Nameservers.Addresses, v1alpha1.ServerAddress(s))
 	}
 	for _, edit := range edits {

@@ -76,14 +76,15 @@ controls { inet %[7]s port %[8]d allow { %[7]s; } keys { control-key; }; };
   startup-notify-rate 1000;
 };
 %[13]s`, updateKeyName, p.options.TSIGAlgorithm, p.TSIGSecret, transferKeyName, p.transferKey, b.controlKey,
-		p.addr.Addr(), b.port, tls, p.dir, listen, notify.String(), b.zoneStatement(p), AdminName, p.adminKey))
+		p.addr.Addr(), b.port, tls, p.dir, listen, notify.String(), b.zoneStatement(p)+b.beside(p), AdminName, p.adminKey))
 }
 
 func (b *bind) zoneStatement(p *Primary) string {
 	name, before, inline := "default", "", "no"
 	if p.options.NSEC3 {
 		name = "hashed"
-		before = "dnssec-policy hashed { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; nsec3param iterations 0 optout no salt-length 0; };\n"
+		before = fmt.Sprintf("dnssec-policy hashed { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; nsec3param iterations 0 optout %s salt-length 0; };\n",
+			yesOrNo(p.options.OptOut))
 	}
 	if p.options.Rolling != nil {
 		name, before = "rolling", rollingBIND(p.options.Rolling)
@@ -119,4 +120,11 @@ func (b *bind) zoneStatement(p *Primary) string {
   };
 };
 `, p.Zone, policy, strings.Join(grants, "\n    "))
+}
+
+func yesOrNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }

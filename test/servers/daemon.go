@@ -1,8 +1,8 @@
 // Package servers starts real name servers for tests, from Debian packages: BIND as a primary that
 // signs, Knot and PowerDNS too; BIND, NSD and Knot as secondaries; unbound as a validating resolver. Each listens on an
 // unprivileged loopback port, keeps its files and logs in a folder of the test, and ends with the
-// test. No root is needed. A server can be stopped, started again, and paused in the middle of what
-// it does.
+// test. No root is needed, but for port 53, where delegations lead to (StartPublic). A server can be stopped, started
+// again, and paused in the middle of what it does.
 package servers
 
 import (

@@ -81,7 +81,7 @@ key:
     algorithm: hmac-sha256
     secret: %[10]q
 %[11]s%[12]s`, p.addr.Addr(), p.addr.Port(), p.dir, updateKeyName, p.options.TSIGAlgorithm, p.TSIGSecret,
-		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, rolling+k.zoneSections(p, notify))
+		transferKeyName, p.transferKey, AdminName, p.adminKey, remotes, rolling+k.zoneSections(p, notify)+k.beside(p))
 }
 
 func (k knot) zoneSections(p *Primary, notify []string) string {
@@ -95,6 +95,9 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 	}
 	if p.options.NSEC3 {
 		nsec3 = "on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0"
+		if p.options.OptOut {
+			nsec3 += "\n    nsec3-opt-out: on"
+		}
 	}
 	if p.options.Unsigned {
 		signing = "off"

@@ -47,9 +47,14 @@ func (d powerDNS) prepare(p *Primary) {
 		must(d.util(p, "secure-zone", p.Zone))
 	}
 	if p.options.NSEC3 {
-		must(d.util(p, "set-nsec3", p.Zone, "1 0 0 -"))
+		flags := "0"
+		if p.options.OptOut {
+			flags = "1"
+		}
+		must(d.util(p, "set-nsec3", p.Zone, "1 "+flags+" 0 -"))
 	}
 	must(d.util(p, "rectify-zone", p.Zone))
+	d.beside(p)
 	p.args = []string{"--config-dir=" + p.dir}
 }
 
