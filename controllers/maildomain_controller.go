@@ -16,6 +16,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
@@ -36,6 +37,7 @@ type MailDomainReconciler struct {
 	senders   *senderWatch
 	decisions *decisionBoard
 	keeper    gatekeeper
+	guard     *guard.Guard
 }
 
 // Reconcile gathers the facts of one MailDomain, decides, stores the decision, and acts on it.
@@ -240,7 +242,7 @@ func (r *MailDomainReconciler) observeEnds(run *domainRun, h *hostRun) time.Dura
 func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) bool {
 	begun := r.observer.beginSweep(l.key, owner)
 	if begun {
-		p := &pursuit{route: r.route(l), later: later}
+		p := &pursuit{route: r.route(l), later: later, guard: r.guard}
 		p.follow(l.home, owner, 0, func(t trail) { r.observer.endSweep(l.key, owner, t) })
 	}
 	return begun

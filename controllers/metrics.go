@@ -10,6 +10,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 var (
@@ -32,8 +33,9 @@ type zoneCollector struct {
 }
 
 // registerMetrics shows what collectors have, in place of what those of a manager before had.
-func registerMetrics(collectors ...prometheus.Collector) error {
+func registerMetrics(g *guard.Guard, collectors ...prometheus.Collector) error {
 	for _, c := range collectors {
+		c = guardedCollector{c, g}
 		metrics.Registry.Unregister(c)
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)

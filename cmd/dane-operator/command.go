@@ -26,6 +26,8 @@ import (
 	"github.com/dane-operator/dane-operator/controllers"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -188,9 +190,11 @@ func (o *options) managerOptions() ctrl.Options {
 
 // controllers turns the flags into what the controllers need.
 func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
+	counts := metrics.NewEvents()
 	out := controllers.Options{
 		Clock: clock.RealClock{}, Resolvers: o.resolvers, UnknownHistory: o.unknownHistory,
 		Workers: o.workers, ParallelProbes: 4 * o.workers,
+		Counts: counts, Guard: guard.New(log.WithName("guard"), counts.Panic),
 	}
 	for _, r := range o.resolvers {
 		if _, _, err := net.SplitHostPort(r); err != nil {
@@ -205,7 +209,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Prober = o.prober(allowed)
+	out.Prober = o.prober(allowed, out.Guard)
 	var ceiling *zone.Ceiling
 	if o.queryCeiling > 0 {
 		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
@@ -214,7 +218,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
 			Clock: clock.RealClock{}, Allowed: allowed, Ceiling: ceiling, NewResolver: resolvers.of,
-			Logger: log.WithName("zone").WithValues("zone", c.Zone),
+			Logger: log.WithName("zone").WithValues("zone", c.Zone), Guard: out.Guard.With("zone", c.Zone),
 		})
 	}
 	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return resolvers.of(anchors) }
@@ -246,8 +250,8 @@ func (o *options) allowed() ([]netip.Prefix, error) {
 	return out, nil
 }
 
-func (o *options) prober(allowed []netip.Prefix) probe.Prober {
-	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo, AllowCIDRs: allowed}
+func (o *options) prober(allowed []netip.Prefix, g *guard.Guard) probe.Prober {
+	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo, AllowCIDRs: allowed, Guard: g}
 	if options.HELO == "" {
 		if name, err := os.Hostname(); err == nil {
 			options.HELO = name
