@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/controllers"
@@ -39,7 +38,7 @@ type options struct {
 	leaderElect    bool
 	electionSpace  string
 	election       electionTimes
-	metricsAddress string
+	metrics        metricsOptions
 	healthAddress  string
 	pprofAddress   string
 	trustAnchors   string
@@ -85,7 +84,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
 	f.StringVar(&o.electionSpace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: that of the pod")
 	o.election.addFlags(cmd)
-	f.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "`ADDRESS:PORT` to serve Prometheus metrics on; 0 serves none")
+	o.metrics.addFlags(cmd)
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
 	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
@@ -115,7 +114,11 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(config, o.managerOptions())
+	options, err := o.managerOptions()
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("reach the API server: %w", err)
 	}
@@ -158,7 +161,11 @@ func (o *options) restConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-func (o *options) managerOptions() ctrl.Options {
+func (o *options) managerOptions() (ctrl.Options, error) {
+	metrics, err := o.metrics.server()
+	if err != nil {
+		return ctrl.Options{}, err
+	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -167,7 +174,7 @@ func (o *options) managerOptions() ctrl.Options {
 	}
 	options := ctrl.Options{
 		Scheme:                        scheme,
-		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		Metrics:                       metrics,
 		HealthProbeBindAddress:        o.healthAddress,
 		PprofBindAddress:              o.pprofAddress,
 		LeaderElection:                o.leaderElect,
@@ -185,7 +192,7 @@ func (o *options) managerOptions() ctrl.Options {
 			options.Cache.DefaultNamespaces[n] = cache.Config{}
 		}
 	}
-	return options
+	return options, nil
 }
 
 // controllers turns the flags into what the controllers need.
