@@ -33,6 +33,7 @@ import (
 
 // options are the command's flags.
 type options struct {
+	config         string
 	kubeconfig     string
 	namespaces     []string
 	leaderElect    bool
@@ -71,7 +72,14 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.config != "" {
+				if err := applyConfig(o.config, cmd.Flags()); err != nil {
+					return err
+				}
+			}
+			return run(cmd.Context(), o)
+		},
 	}
 	o.addFlags(cmd)
 	return cmd
@@ -79,6 +87,7 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
 
 func (o *options) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "`FILE` with an OperatorConfiguration, which says in YAML what the other flags say; flags that are given go before it")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`FILE` that says how to reach the API server. Default: $KUBECONFIG, ~/.kube/config, or the pod's service account")
 	f.StringSliceVar(&o.namespaces, "namespace", nil, "watch only this `NAMESPACE`; may be repeated or a comma-separated list. Default: all")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
