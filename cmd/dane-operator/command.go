@@ -15,6 +15,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -115,6 +116,8 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	ctrl.SetLogger(log)
+	// The Kubernetes client tells of lost leases and of panics in reconciles by a logger of its own.
+	klog.SetLogger(log.WithName("kubernetes"))
 	config, err := o.restConfig()
 	if err != nil {
 		return err

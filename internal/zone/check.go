@@ -44,7 +44,7 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	out := Health{Owners: len(owners)}
 	each(len(list)+1, func(i int) {
 		if i == len(list) {
-			k.opts.try(cfg.Primary, func() { out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg) }, func() {
+			k.opts.try(aServer, cfg.Primary, func() { out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg) }, func() {
 				out.PrimaryAccepts = resultInDoubt(cfg, k.opts.Clock.Now())
 			})
 			return
@@ -100,7 +100,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, own
 	defer s.close()
 	var beside sync.WaitGroup
 	var packet *health.Reply
-	beside.Go(func() { k.opts.try(t.endpoint.name, func() { packet = k.packet(ctx, cfg, t) }, func() {}) })
+	beside.Go(func() { k.opts.try(aServer, t.endpoint.name, func() { packet = k.packet(ctx, cfg, t) }, func() {}) })
 	replies := s.askAll(ctx, questions)
 	beside.Wait()
 	out.asked = observed(t, questions, replies)

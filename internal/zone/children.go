@@ -23,7 +23,7 @@ func (f *finder) askChildren(ctx context.Context) {
 	listed := f.servers()
 	answers := make([]childAnswer, len(listed))
 	each(len(listed), func(i int) {
-		f.opts.try(listed[i].Addr.String(), func() { answers[i] = f.askChild(ctx, listed[i]) }, func() {
+		f.opts.try(aServer, listed[i].Addr.String(), func() { answers[i] = f.askChild(ctx, listed[i]) }, func() {
 			answers[i] = childAnswer{problem: unforeseen}
 		})
 	})

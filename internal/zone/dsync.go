@@ -45,7 +45,7 @@ func (f *finder) lookAtParent(ctx context.Context) ParentLook {
 	addrs = slices.Compact(addrs)
 	out := ParentLook{Zone: parent, Answers: make([]delegation.Parent, len(addrs))}
 	each(len(addrs), func(i int) {
-		f.opts.try(addrs[i].String(), func() { out.Answers[i] = f.dsAt(ctx, parent, addrs[i]) }, func() {
+		f.opts.try(aServer, addrs[i].String(), func() { out.Answers[i] = f.dsAt(ctx, parent, addrs[i]) }, func() {
 			out.Answers[i] = delegation.Parent{Server: addrs[i].String(), State: dnssec.Indeterminate, Problem: unforeseen}
 		})
 	})

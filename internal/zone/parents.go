@@ -29,7 +29,7 @@ func (k *knowledge) parents(ctx context.Context, cfg Config) []health.Parent {
 	above = above[:min(len(above), maxParents)]
 	asked := make([]health.Parent, len(above))
 	each(len(above), func(i int) {
-		k.opts.try(above[i].String(), func() { asked[i] = k.parent(ctx, cfg, above[i]) }, func() {
+		k.opts.try(aServer, above[i].String(), func() { asked[i] = k.parent(ctx, cfg, above[i]) }, func() {
 			asked[i] = k.silentParent(cfg, above[i])
 		})
 	})

@@ -14,7 +14,7 @@ import (
 func (k *knowledge) sweepSignals(ctx context.Context, cfg Config, nameservers []string) []delegation.Signal {
 	out := make([]delegation.Signal, len(nameservers))
 	each(len(nameservers), func(i int) {
-		k.opts.try(nameservers[i], func() { out[i] = k.signalOf(ctx, cfg, nameservers[i]) }, func() {
+		k.opts.try(aServer, nameservers[i], func() { out[i] = k.signalOf(ctx, cfg, nameservers[i]) }, func() {
 			out[i] = delegation.Signal{Nameserver: nameservers[i], State: dnssec.Indeterminate, Message: unforeseen}
 		})
 	})

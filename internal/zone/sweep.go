@@ -54,7 +54,7 @@ func (k *knowledge) eachServer(list []target, f func(i int)) {
 
 // tryServer runs f, which asks a server. One with which it panics is one that cannot be asked.
 func (k *knowledge) tryServer(t *target, f func()) {
-	k.opts.try(t.endpoint.name, f, func() {
+	k.opts.try(aServer, t.endpoint.name, f, func() {
 		t.problem = unforeseen
 		f()
 	})
@@ -85,7 +85,7 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later 
 	replies := s.askAll(ctx, questions)
 	keys, keyErr := k.keysFrom(cfg, e, replies[0])
 	for i, owner := range owners {
-		k.opts.try(owner, func() {
+		k.opts.try(anOwner, owner, func() {
 			got := k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
 			if t.primary {
 				k.remember(cfg, owner, got, out[i].Signed)

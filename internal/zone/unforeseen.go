@@ -16,10 +16,16 @@ const unforeseen = "this was given up because of a fault of the operator, which 
 
 var errUnforeseen = errors.New(unforeseen)
 
-// try runs f, and lost when f panicked. The subject is what f is about: a server or an owner.
-func (o Options) try(subject string, f, lost func()) {
-	if !o.Guard.Do(guard.Zone, f, "subject", subject) {
-		o.Guard.Do(guard.Zone, lost, "subject", subject)
+// What a task is about, as keys of log lines.
+const (
+	aServer = "server"
+	anOwner = "owner"
+)
+
+// try runs f, and lost when f panicked. Kind and name say what f is about.
+func (o Options) try(kind, name string, f, lost func()) {
+	if !o.Guard.Do(guard.Zone, f, kind, name) {
+		o.Guard.Do(guard.Zone, lost, kind, name)
 	}
 }
 
