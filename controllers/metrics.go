@@ -11,6 +11,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 	"github.com/dane-operator/dane-operator/internal/guard"
+	own "github.com/dane-operator/dane-operator/internal/metrics"
 )
 
 var (
@@ -42,6 +43,22 @@ func registerMetrics(g *guard.Guard, collectors ...prometheus.Collector) error {
 		}
 	}
 	return nil
+}
+
+// Metrics describes all metrics of the operator, for what is made of their names.
+func Metrics() []*prometheus.Desc {
+	all := make(chan *prometheus.Desc)
+	go func() {
+		defer close(all)
+		for _, c := range []prometheus.Collector{zoneCollector{}, senderCollector{}, own.Collector{}, own.NewEvents()} {
+			c.Describe(all)
+		}
+	}()
+	var out []*prometheus.Desc
+	for d := range all {
+		out = append(out, d)
+	}
+	return out
 }
 
 // Describe implements prometheus.Collector.
