@@ -9,13 +9,37 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/dane-operator/dane-operator/internal/guard"
+	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
-// This file keeps one object from ending the operator where the library calls back outside of a reconcile, which it
-// guards by itself: an object that does would do so again after each restart, and nothing would be looked after.
+// This file keeps one host or object from ending the operator outside of reconciles, which the library guards by
+// itself: one that does would do so again after each restart, and nothing would be looked after. The indexes of the cache are not guarded: an object that is missing in one would be
+// taken for one that does not exist, and a key that it gates would be let through.
 
 // unforeseen is what people are told of a host whose look was given up.
 const unforeseen = "this was given up because of a fault of the operator, which its log describes: please report it; nothing is concluded from it, and it is tried again"
+
+// do does one round. One that panicked has found out nothing.
+func (p *proberPool) do(job probeJob) {
+	about := []any{"maildomain", job.key.domain, "host", job.key.host}
+	start := p.clock.Now()
+	var round rollover.ProbeRound
+	var probes []endpointProbe
+	if !p.guard.Do(guard.Probe, func() { round, probes = p.round(job) }, about...) {
+		round = rollover.ProbeRound{Start: start, End: p.clock.Now(), Presented: []rollover.Presented{{Unreachable: true, Message: unforeseen}}}
+		probes = []endpointProbe{notProbed(job.server.Hostname, 0)}
+	}
+	p.guard.Do(guard.Probe, func() {
+		p.count(probes)
+		p.observer.endProbe(job.key, round, probes)
+	}, about...)
+}
+
+// notProbed is an endpoint whose probe was given up.
+func notProbed(address string, port int32) endpointProbe {
+	return endpointProbe{address: address, port: port, results: []probe.Result{{Outcome: probe.Unreachable, Message: unforeseen}}}
+}
 
 // guarded are watches that find nobody concerned when they panic; the periodic look comes all the same.
 func guarded(g *guard.Guard, watches []Watch) []Watch {
@@ -32,20 +56,6 @@ func guarded(g *guard.Guard, watches []Watch) []Watch {
 		out = append(out, w)
 	}
 	return out
-}
-
-// guardedIndexer leaves out of an index what cannot be indexed.
-type guardedIndexer struct {
-	client.FieldIndexer
-	guard *guard.Guard
-}
-
-// IndexField implements client.FieldIndexer.
-func (i guardedIndexer) IndexField(ctx context.Context, o client.Object, field string, of client.IndexerFunc) error {
-	return i.FieldIndexer.IndexField(ctx, o, field, func(o client.Object) (keys []string) {
-		i.guard.Do(guard.Watch, func() { keys = of(o) }, "namespace", o.GetNamespace(), "name", o.GetName())
-		return keys
-	})
 }
 
 // guardedCollector fails the scrape when it panics.

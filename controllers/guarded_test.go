@@ -134,7 +134,7 @@ func TestPanicWhileASweepIsPutTogether(t *testing.T) {
 	}
 }
 
-// TestPanicOfACallback: what the library calls back for one object is given up for that object alone.
+// TestPanicOfACallback: what a watch calls back for one object is given up for that object alone.
 func TestPanicOfACallback(t *testing.T) {
 	g, counts := counting()
 	of := func(_ context.Context, o client.Object) []reconcile.Request {
@@ -144,36 +144,15 @@ func TestPanicOfACallback(t *testing.T) {
 		return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(o)}}
 	}
 	w := guarded(g, []Watch{{Object: &v1alpha1.MailDomain{}, Of: of}})
-	var index indexed
-	err := guardedIndexer{&index, g}.IndexField(t.Context(), &v1alpha1.MailDomain{}, "f", func(o client.Object) []string {
-		if o.GetName() == "sick" {
-			panic("a fault that an object brings about")
-		}
-		return []string{o.GetName()}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, want := range map[string]int{"sick": 0, "well": 1} {
 		md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if got := w[0].Of(t.Context(), md); len(got) != want {
 			t.Errorf("%s concerns %v", name, got)
 		}
-		if got := index.of(md); len(got) != want {
-			t.Errorf("%s is indexed by %v", name, got)
-		}
 	}
-	if n := counts[3].Load(); n != 2 {
-		t.Errorf("%d panics are counted, want 2", n)
+	if n := counts[3].Load(); n != 1 {
+		t.Errorf("%d panics are counted, want 1", n)
 	}
-}
-
-// indexed keeps the function that was registered.
-type indexed struct{ of client.IndexerFunc }
-
-func (i *indexed) IndexField(_ context.Context, _ client.Object, _ string, of client.IndexerFunc) error {
-	i.of = of
-	return nil
 }
 
 // panickingCollector has one good series and a fault.

@@ -142,27 +142,6 @@ func (p *proberPool) work() {
 	}
 }
 
-// do does one round. One that panicked has found out nothing.
-func (p *proberPool) do(job probeJob) {
-	about := []any{"maildomain", job.key.domain, "host", job.key.host}
-	start := p.clock.Now()
-	var round rollover.ProbeRound
-	var probes []endpointProbe
-	if !p.guard.Do(guard.Probe, func() { round, probes = p.round(job) }, about...) {
-		round = rollover.ProbeRound{Start: start, End: p.clock.Now(), Presented: []rollover.Presented{{Unreachable: true, Message: unforeseen}}}
-		probes = []endpointProbe{notProbed(job.server.Hostname, 0)}
-	}
-	p.guard.Do(guard.Probe, func() {
-		p.count(probes)
-		p.observer.endProbe(job.key, round, probes)
-	}, about...)
-}
-
-// notProbed is an endpoint whose probe was given up.
-func notProbed(address string, port int32) endpointProbe {
-	return endpointProbe{address: address, port: port, results: []probe.Result{{Outcome: probe.Unreachable, Message: unforeseen}}}
-}
-
 // next takes the round that has waited longest; without one the worker goes.
 func (p *proberPool) next() (probeJob, bool) {
 	p.mu.Lock()

@@ -87,7 +87,7 @@ func (w *wakeup) add(name types.NamespacedName) {
 
 // Setup registers the three controllers with a manager.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	if err := AddIndexes(ctx, guardedIndexer{mgr.GetFieldIndexer(), o.Guard}); err != nil {
+	if err := AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	var domains, zones, requests wakeup
