@@ -27,3 +27,13 @@ func TestMetricsServer(t *testing.T) {
 		t.Errorf("a certificate without TLS: %v", err)
 	}
 }
+
+// TestNothingIsServedUnasked: profiles tell of the memory of the operator, and metrics of all tenants.
+func TestNothingIsServedUnasked(t *testing.T) {
+	flags := newCommand().Flags()
+	for flag, want := range map[string]string{"pprof-bind-address": "0", "metrics-bind-address": "0"} {
+		if got := flags.Lookup(flag).DefValue; got != want {
+			t.Errorf("--%s is %s by default, want %s", flag, got, want)
+		}
+	}
+}
