@@ -26,6 +26,8 @@ func (l *lines) guard(count func(Part)) *Guard {
 
 func panics(with any) { panic(with) }
 
+func spoil(g *Guard) { g.seen = nil }
+
 func divides(by int) int { return 1 / by }
 
 // TestPanicsOfEveryKind wants each to be told, with where it began and what it is about, and counted.
@@ -40,7 +42,7 @@ func TestPanicsOfEveryKind(t *testing.T) {
 		{"an error", func() { panics(errors.New("no such key")) }, []string{"no such key", "guard.panics"}},
 		{"nil", func() { panics(nil) }, []string{"panic called with nil"}},
 		{"an index out of range", func() { empty[len(empty)]++ }, []string{"index out of range"}},
-		{"a nil pointer", func() { var g *Guard; g.seen = nil }, []string{"nil pointer"}},
+		{"a nil pointer", func() { spoil(nil) }, []string{"nil pointer"}},
 		{"a division", func() { divides(len(empty)) }, []string{"divide by zero", "guard.divides"}},
 		{"a text without end", func() { panics(strings.Repeat("x", 1<<20)) }, []string{strings.Repeat("x", 900)}},
 	} {

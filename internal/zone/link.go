@@ -97,7 +97,9 @@ func (l *link) exchangeWindow(ctx context.Context, msgs []*dns.Msg, out []reply,
 	written := make(chan error, 1)
 	go func() {
 		err := errUnforeseen
-		l.guard.Do(guard.Zone, func() { _, err = l.conn.Write(octets) })
+		if !l.guard.Do(guard.Zone, func() { _, err = l.conn.Write(octets) }) {
+			_ = l.conn.Close() // what was not written is not answered
+		}
 		written <- err
 	}()
 	err := l.readReplies(ctx, msgs, waiting, out, done)
@@ -105,7 +107,7 @@ func (l *link) exchangeWindow(ctx context.Context, msgs []*dns.Msg, out []reply,
 		// The writer may hang on a server that reads no more.
 		_ = l.conn.Close()
 	}
-	if werr := <-written; err == nil {
+	if werr := <-written; err == nil || errors.Is(werr, errUnforeseen) {
 		err = werr
 	}
 	return explain(ctx, err)
