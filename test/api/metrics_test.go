@@ -85,7 +85,22 @@ func untilScraped(t *testing.T, address, token string, want int, log func() stri
 	}
 }
 
-// TestSecureMetrics: with --metrics-secure metrics are for those who may get them, by the rights of
+// configFile is a configuration of the operator that serves metrics to those who may get them.
+func configFile(t *testing.T, address string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	text := fmt.Sprintf(`apiVersion: config.dane-operator.io/v1alpha1
+kind: OperatorConfiguration
+watch: {namespaces: [%s]}
+metrics: {bindAddress: %q, secure: true}
+`, operatorSpace, address)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestSecureMetrics: with metrics.secure in a configuration file metrics are for those who may get them, by the rights of
 // config/secure-metrics; without these rights of the operator for nobody.
 func TestSecureMetrics(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -95,7 +110,7 @@ func TestSecureMetrics(t *testing.T) {
 	address := free.Addr().String()
 	_ = free.Close()
 	process, err := operator.Start(t.Context(), cluster, operator.Options{
-		WithoutPolicy: true, Args: []string{"--namespace", operatorSpace, "--metrics-bind-address", address, "--metrics-secure"},
+		WithoutPolicy: true, Args: []string{"--config", configFile(t, address)},
 	})
 	if err != nil {
 		t.Fatal(err)
