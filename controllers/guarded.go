@@ -18,7 +18,7 @@ import (
 // taken for one that does not exist, and a key that it gates would be let through.
 
 // unforeseen is what people are told of a host whose look was given up.
-const unforeseen = "this was given up because of a fault of the operator, which its log describes: please report it; nothing is concluded from it, and it is tried again"
+const unforeseen = "given up for a fault of the operator, which its log describes: please report it; it is tried again"
 
 // do does one round. One that panicked has found out nothing.
 func (p *proberPool) do(job probeJob) {

@@ -12,7 +12,7 @@ import (
 // update it is not known whether it was carried out.
 
 // unforeseen is what people are told.
-const unforeseen = "this was given up because of a fault of the operator, which its log describes: please report it; nothing is concluded from it, and it is tried again"
+const unforeseen = "given up for a fault of the operator, which its log describes: please report it; it is tried again"
 
 var errUnforeseen = errors.New(unforeseen)
 
