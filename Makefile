@@ -21,10 +21,12 @@ build: ## Build the operator and the kubectl plugin into bin/.
 plugin: ## Make the archives of the kubectl plugin for every platform, as .krew.yaml names them, in bin/plugin.
 	@hack/plugin-archives.sh
 
-generate: ## Generate deepcopy code, CRDs and the ClusterRole, and the chart's copies of them.
+generate: ## Generate deepcopy code, CRDs, the ClusterRole and the Grafana dashboard, and the chart's copies of them.
+	@mkdir -p bin
 	$(gen) object paths=./api/...
 	$(gen) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(gen) rbac:roleName=dane-operator paths=./controllers/... output:rbac:dir=config/rbac
+	go run ./hack/dashboard >bin/dashboard.json && mv bin/dashboard.json config/grafana/dane-operator.json
 	@hack/sync-chart.sh
 
 check-generated: ## Fail when generated files are not up to date.

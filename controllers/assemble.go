@@ -48,7 +48,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 	if o.Beside != nil {
 		pool.beside = o.Beside
 	}
-	pool.counts = o.Counts
+	pool.counts, pool.guard = o.Counts, o.Guard
 	senders := newSenderWatch(o, obs, s.WakeDomain)
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
 	return &Parts{
@@ -58,6 +58,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 			keys:     keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
 			standby:  standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
 			zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
+			guard: o.Guard,
 		},
 		Zones: &DNSZoneReconciler{
 			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, zones: registry,

@@ -280,11 +280,17 @@ func (r *DNSZoneReconciler) lookAtDelegation(z *v1alpha1.DNSZone, parent *parent
 		look.parent = parent.apex + "."
 		parent.client.SweepDS(z.Spec.Zone+".", func(s zone.DSSweep) {
 			look.parents, look.ttl = s.Answers, s.TTL
+			more := false
+			defer func() {
+				if !more { // after a panic, too: nobody waits for ever
+					both.Done()
+				}
+			}()
 			signallers := delegation.Signallers(z.Spec.Zone+".", s.Answers)
 			if len(signallers) == 0 || len(z.Spec.DNSSEC.Delegation.AcceptInitialDS) > 0 {
-				both.Done()
 				return
 			}
+			more = true
 			// While the parent has no DS records, those that it delegates to may vouch for the first ones, unless the
 			// owner says himself which these are.
 			own.SweepSignals(signallers, func(s []delegation.Signal) { look.signals = s; both.Done() })

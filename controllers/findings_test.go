@@ -188,7 +188,7 @@ func TestMetricsOfZones(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := registerMetrics(zoneCollector{zones, nil}); err != nil {
+		if err := registerMetrics(nil, zoneCollector{zones, nil}); err != nil {
 			t.Errorf("a second manager in one process: %v", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -40,6 +41,7 @@ type pursuit struct {
 	route func(name string) (station, string)
 	// later says that nobody waits for it.
 	later bool
+	guard *guard.Guard
 
 	mu    sync.Mutex
 	names int
@@ -55,7 +57,7 @@ func (p *pursuit) follow(at station, name string, depth int, done func(trail)) {
 		targets := aliasesIn(s)
 		found := make(map[string]trail, len(targets))
 		if len(targets) == 0 {
-			done(joined(at.name, s, found))
+			done(p.joined(at.name, name, s, found))
 			return
 		}
 		var mu sync.Mutex
@@ -68,11 +70,19 @@ func (p *pursuit) follow(at station, name string, depth int, done func(trail)) {
 				last := left == 0
 				mu.Unlock()
 				if last {
-					done(joined(at.name, s, found))
+					done(p.joined(at.name, name, s, found))
 				}
 			})
 		}
 	})
+}
+
+// joined is joined of what a name's servers say; one that cannot be put together is a name that was not asked for.
+func (p *pursuit) joined(at types.NamespacedName, name string, s zone.Sweep, found map[string]trail) trail {
+	out := lost(name, unforeseen)
+	out.sweep.Start, out.sweep.End = s.Start, s.End
+	p.guard.Do(guard.Zone, func() { out = joined(at, s, found) }, "dnszone", at, "owner", name)
+	return out
 }
 
 // next follows one alias, if it may be followed.

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -16,6 +17,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
@@ -36,6 +38,7 @@ type MailDomainReconciler struct {
 	senders   *senderWatch
 	decisions *decisionBoard
 	keeper    gatekeeper
+	guard     *guard.Guard
 }
 
 // Reconcile gathers the facts of one MailDomain, decides, stores the decision, and acts on it.
@@ -118,18 +121,37 @@ func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool,
 	return true, nil
 }
 
-// logDecision writes a line when what is waited for has changed.
+// logDecision writes a line when a decision has changed: what is waited for, or why a condition is as it is. The line
+// has every one of them, whatever has changed.
 func logDecision(ctx context.Context, before, after *v1alpha1.MailDomainStatus) {
-	was, is := "", ""
-	if before.NextTransition != nil {
-		was = before.NextTransition.Action
+	was, is := decisionLine(before), decisionLine(after)
+	if slices.Equal(was, is) {
+		return
 	}
-	if after.NextTransition != nil {
-		is = after.NextTransition.Action
+	words := []any{"before", was[1]}
+	for _, word := range is {
+		words = append(words, word)
 	}
-	if was != is {
-		logf.FromContext(ctx).Info("decision changed", "waitingFor", is, "before", was)
+	logf.FromContext(ctx).Info("decision changed", words...)
+}
+
+// decisionLine is a decision as keys and values of a log line. Reasons are those of conditions.
+func decisionLine(status *v1alpha1.MailDomainStatus) []string {
+	waits := ""
+	if status.NextTransition != nil {
+		waits = status.NextTransition.Action
 	}
+	line := []string{"waitingFor", waits}
+	for _, of := range []struct{ key, condition string }{
+		{"ready", v1alpha1.ConditionReady}, {"rollover", v1alpha1.ConditionRolloverInProgress}, {"safe", v1alpha1.ConditionRolloverSafe},
+	} {
+		reason := ""
+		if c := meta.FindStatusCondition(status.Conditions, of.condition); c != nil {
+			reason = c.Reason
+		}
+		line = append(line, of.key, reason)
+	}
+	return line
 }
 
 // isNewest says whether the object is what the API server holds now.
@@ -240,7 +262,7 @@ func (r *MailDomainReconciler) observeEnds(run *domainRun, h *hostRun) time.Dura
 func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) bool {
 	begun := r.observer.beginSweep(l.key, owner)
 	if begun {
-		p := &pursuit{route: r.route(l), later: later}
+		p := &pursuit{route: r.route(l), later: later, guard: r.guard}
 		p.follow(l.home, owner, 0, func(t trail) { r.observer.endSweep(l.key, owner, t) })
 	}
 	return begun

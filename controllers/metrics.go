@@ -10,6 +10,8 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
+	"github.com/dane-operator/dane-operator/internal/guard"
+	own "github.com/dane-operator/dane-operator/internal/metrics"
 )
 
 var (
@@ -32,14 +34,31 @@ type zoneCollector struct {
 }
 
 // registerMetrics shows what collectors have, in place of what those of a manager before had.
-func registerMetrics(collectors ...prometheus.Collector) error {
+func registerMetrics(g *guard.Guard, collectors ...prometheus.Collector) error {
 	for _, c := range collectors {
+		c = guardedCollector{c, g}
 		metrics.Registry.Unregister(c)
 		if err := metrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	return nil
+}
+
+// Metrics describes all metrics of the operator, for what is made of their names.
+func Metrics() []*prometheus.Desc {
+	all := make(chan *prometheus.Desc)
+	go func() {
+		defer close(all)
+		for _, c := range []prometheus.Collector{zoneCollector{}, senderCollector{}, own.Collector{}, own.NewEvents()} {
+			c.Describe(all)
+		}
+	}()
+	var out []*prometheus.Desc
+	for d := range all {
+		out = append(out, d)
+	}
+	return out
 }
 
 // Describe implements prometheus.Collector.

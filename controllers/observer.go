@@ -225,19 +225,25 @@ func (o *observer) beginSweep(key hostKey, owner string) bool {
 }
 
 func (o *observer) endSweep(key hostKey, owner string, found trail) {
+	if o.noteSweep(key, owner, found) {
+		o.wake(key.domain)
+	}
+}
+
+// noteSweep takes over what a sweep has seen, and says whether it is news.
+func (o *observer) noteSweep(key hostKey, owner string, found trail) bool {
 	seen := found.sweep
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	w := o.owner(key, owner)
 	w.sweeping = false
 	if o.host(key).resting && !w.stale && sameSweep(w.last, &seen) && slices.Equal(w.zones, found.zones) {
 		w.last = &seen
-		o.mu.Unlock()
-		return
+		return false
 	}
 	w.sweeps = append(w.sweeps, seen)
 	w.last, w.zones, w.stale = &seen, found.zones, false
-	o.mu.Unlock()
-	o.wake(key.domain)
+	return true
 }
 
 // beginPublish says whether an update may be sent now, and notes that it is.
@@ -305,20 +311,26 @@ func (o *observer) endProbe(key hostKey, round rollover.ProbeRound, found []endp
 	for _, e := range found {
 		probes = append(probes, e.kept())
 	}
+	if o.noteProbe(key, round, probes) {
+		o.wake(key.domain)
+	}
+}
+
+// noteProbe takes over what a round of probes has seen, and says whether it is news.
+func (o *observer) noteProbe(key hostKey, round rollover.ProbeRound, probes []endpointProbe) bool {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	h := o.host(key)
 	h.probing = false
 	if h.resting && h.last != nil && h.last.Complete == round.Complete && sameProbes(h.probes, probes) {
 		// What is known of the chains stays, with the time of the newest round.
 		h.last = &rollover.ProbeRound{Start: round.Start, End: round.End, Presented: h.last.Presented, Complete: round.Complete}
-		o.mu.Unlock()
-		return
+		return false
 	}
 	h.rounds = append(h.rounds, round)
 	h.last = &round
 	h.probes = probes
-	o.mu.Unlock()
-	o.wake(key.domain)
+	return true
 }
 
 // noteSync remembers since when an owner is out of sync.

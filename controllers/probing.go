@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/rollover"
@@ -92,6 +93,7 @@ type proberPool struct {
 	clock    clock.PassiveClock
 	observer *observer
 	counts   *metrics.Events
+	guard    *guard.Guard
 	// parallel is how many rounds are under way at most.
 	parallel int
 	// beside runs a round beside the reconcilers.
@@ -136,9 +138,7 @@ func (p *proberPool) work() {
 		if !ok {
 			return
 		}
-		round, probes := p.round(job)
-		p.count(probes)
-		p.observer.endProbe(job.key, round, probes)
+		p.do(job)
 	}
 }
 
@@ -200,14 +200,9 @@ func (p *proberPool) connect(job probeJob, list endpointList) []endpointProbe {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, Proxy: proxyOf(job.server.Probe), Trusted: list.trusted}
-			results := probe.EachKeyType(p.ctx, p.prober, target)
-			for _, r := range results {
-				for c := range r.Chain {
-					r.Chain[c] = tlsa.Intern(r.Chain[c])
-				}
-			}
-			probes[i] = endpointProbe{address: e.addr.Addr().String(), port: e.port, results: results}
+			address := e.addr.Addr().String()
+			probes[i] = notProbed(address, e.port)
+			p.guard.Do(guard.Probe, func() { probes[i] = p.endpoint(job, list, e) }, "maildomain", job.key.domain, "host", job.key.host, "address", address)
 		})
 	}
 	wg.Wait()
@@ -215,6 +210,18 @@ func (p *proberPool) connect(job probeJob, list endpointList) []endpointProbe {
 		return cmp.Or(strings.Compare(a.address, b.address), cmp.Compare(a.port, b.port))
 	})
 	return probes
+}
+
+// endpoint probes one of them.
+func (p *proberPool) endpoint(job probeJob, list endpointList, e endpoint) endpointProbe {
+	target := probe.Target{Host: job.server.Hostname, Addr: e.addr, Protocol: e.protocol, Proxy: proxyOf(job.server.Probe), Trusted: list.trusted}
+	results := probe.EachKeyType(p.ctx, p.prober, target)
+	for _, r := range results {
+		for c := range r.Chain {
+			r.Chain[c] = tlsa.Intern(r.Chain[c])
+		}
+	}
+	return endpointProbe{address: e.addr.Addr().String(), port: e.port, results: results}
 }
 
 // presentedBy tells the rule what one endpoint presented, and whether that is all there is to know. A

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // senderQuestions is how many questions are on the way at once to find out what senders do: half of the turns of a
@@ -20,8 +21,9 @@ type asker struct {
 	// limit is how long one question may take, from when it has one of the places.
 	limit  time.Duration
 	places chan struct{}
-	// missed says that a question was not asked, for too many were on the way.
+	// missed says that a question was not asked, for too many were on the way, or that its answer was given up.
 	missed atomic.Bool
+	guard  *guard.Guard
 }
 
 // Lookup implements senderview.Resolver.
@@ -34,7 +36,10 @@ func (a *asker) Lookup(ctx context.Context, name string, qtype uint16) dnssec.Re
 	}
 	limited, cancel := context.WithTimeout(ctx, a.limit)
 	defer cancel()
-	r := a.resolver.Lookup(limited, name, qtype)
+	r := dnssec.Result{Name: name, Type: qtype, Final: name, State: dnssec.Indeterminate, Cause: &dnssec.Error{Reason: dnssec.Unreachable, Subject: name, Detail: unforeseen}}
+	if !a.guard.Do(guard.Senders, func() { r = a.resolver.Lookup(limited, name, qtype) }, "name", name) {
+		a.missed.Store(true)
+	}
 	if r.Cause != nil && r.Cause.Reason == dnssec.Busy {
 		a.missed.Store(true)
 	}
@@ -43,5 +48,5 @@ func (a *asker) Lookup(ctx context.Context, name string, qtype uint16) dnssec.Re
 
 // askerOf puts the questions of a job from its trust anchors down.
 func (w *senderWatch) askerOf(job senderJob) *asker {
-	return &asker{resolver: w.newResolver(job.anchors), limit: w.patience, places: w.places}
+	return &asker{resolver: w.newResolver(job.anchors), limit: w.patience, places: w.places, guard: w.guard}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/sendercheck"
 )
 
@@ -161,14 +162,20 @@ func (j senderJob) look(ctx context.Context, r *asker, probes *observer, now fun
 		ports[t.port] = append(ports[t.port], t.host)
 		probed[t.host] = t.probed
 	}
-	ground := newSoundness(j, r)
+	ground, void := newSoundness(j, r), &sync.Map{} // hosts whose judgement was given up
 	for port, hosts := range ports {
-		judge := func(host, _ string, names []string, records []senderview.Record) (int, []senderview.Endpoint) {
-			var known []sendercheck.Probed
-			if probed[host] {
-				known = probedOf(probes.probesOf(hostKey{domain: j.name, host: host}))
+		judge := func(host, _ string, names []string, records []senderview.Record) (usable int, endpoints []senderview.Endpoint) {
+			ended := r.guard.Do(guard.Senders, func() {
+				var known []sendercheck.Probed
+				if probed[host] {
+					known = probedOf(probes.probesOf(hostKey{domain: j.name, host: host}))
+				}
+				usable, endpoints = sendercheck.Judge(known, port, names, records, now())
+			}, "maildomain", j.name, "host", host)
+			if !ended {
+				void.Store(host, true)
 			}
-			return sendercheck.Judge(known, port, names, records, now())
+			return usable, endpoints
 		}
 		d := senderview.LookAt(ctx, r, j.domain, uint16(port), hosts, judge) //nolint:gosec // the schema limits ports to 65535
 		views, named := make([]senderview.HostView, len(hosts)), make([]bool, len(hosts))
@@ -176,6 +183,9 @@ func (j senderJob) look(ctx context.Context, r *asker, probes *observer, now fun
 			views[i], named[i] = senderview.ViewAt(d, host)
 		}
 		for i, holds := range ground.hold(ctx, views) {
+			if _, given := void.Load(hosts[i]); given {
+				continue
+			}
 			if !holds {
 				logf.Log.WithName("senders").V(1).Info("a view counts for nothing: the zone that it is about is not seen", "maildomain", j.name, "host", hosts[i], "view", views[i].Message)
 				continue
@@ -209,7 +219,7 @@ func (s *soundness) hold(ctx context.Context, views []senderview.HostView) []boo
 	out := make([]bool, len(views))
 	var all sync.WaitGroup
 	for i, v := range views {
-		all.Go(func() { out[i] = s.holds(ctx, v) })
+		all.Go(func() { s.resolver.guard.Do(guard.Senders, func() { out[i] = s.holds(ctx, v) }, "host", v.Host) })
 	}
 	all.Wait()
 	return out

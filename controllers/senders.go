@@ -12,6 +12,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 const (
@@ -33,6 +34,7 @@ type senderWatch struct {
 	clock    clock.PassiveClock
 	observer *observer
 	wake     func(types.NamespacedName)
+	guard    *guard.Guard
 	// slots are taken by looks, places by questions.
 	slots, places chan struct{}
 	// ctx ends when stop is called: the operator stops.
@@ -68,7 +70,7 @@ type senderHost struct {
 func newSenderWatch(o Options, obs *observer, wake func(types.NamespacedName)) *senderWatch {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &senderWatch{
-		newResolver: o.NewResolver, trust: o.Trust, clock: o.Clock, observer: obs, wake: wake,
+		newResolver: o.NewResolver, trust: o.Trust, clock: o.Clock, observer: obs, wake: wake, guard: o.Guard,
 		patience: dnssec.MaxLookup, slots: make(chan struct{}, senderLooks), places: make(chan struct{}, senderQuestions),
 		ctx: ctx, stop: stop, domains: map[types.NamespacedName]*senderDomain{},
 	}
@@ -208,23 +210,28 @@ func (w *senderWatch) queue(d *senderDomain, at time.Time) {
 // run looks, with a slot.
 func (w *senderWatch) run(ctx context.Context, d *senderDomain, job senderJob) {
 	defer func() { <-w.slots }()
-	w.end(d, job, job.look(ctx, w.askerOf(job), w.observer, w.clock.Now))
+	var found map[string]v1alpha1.SenderViewStatus // of a look that panicked nothing is known
+	w.guard.Do(guard.Senders, func() { found = job.look(ctx, w.askerOf(job), w.observer, w.clock.Now) }, "maildomain", job.name)
+	w.guard.Do(guard.Senders, func() { w.end(d, job, found) }, "maildomain", job.name)
 }
 
 // end takes over what was found of hosts. The others stay as they were.
 func (w *senderWatch) end(d *senderDomain, job senderJob, found map[string]v1alpha1.SenderViewStatus) {
+	if w.ended(d, job, found) {
+		w.wake(job.name)
+	}
+}
+
+// ended is end, and says whether there is news.
+func (w *senderWatch) ended(d *senderDomain, job senderJob, found map[string]v1alpha1.SenderViewStatus) bool {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.domains[job.name] != d {
-		w.mu.Unlock()
-		return // it was forgotten
+		return false // it was forgotten
 	}
 	d.cancel()
 	d.cancel, d.since = nil, w.clock.Now()
-	news := d.take(found)
-	w.mu.Unlock()
-	if news {
-		w.wake(job.name)
-	}
+	return d.take(found)
 }
 
 // take says whether there is news: a view that status lacks, or one that is to be seen again soon.

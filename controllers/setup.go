@@ -25,6 +25,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
@@ -55,6 +56,8 @@ type Options struct {
 	Random io.Reader
 	// Counts counts what happens; nil counts nothing.
 	Counts *metrics.Events
+	// Guard keeps a panic with one object, zone or host from ending the process; with nil it does end it.
+	Guard *guard.Guard
 	// Beside runs a probe round beside the reconcilers; nil starts a goroutine for each.
 	Beside func(func())
 }
@@ -88,7 +91,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	var domains, zones, requests wakeup
-	o.Counts = metrics.NewEvents()
+	if o.Counts == nil {
+		o.Counts = metrics.NewEvents()
+	}
 	parts := Assemble(Surroundings{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("dane-operator"),
 		WakeDomain: domains.add, WakeZone: zones.add, WakeRequest: requests.add,
@@ -106,7 +111,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders},
 		metrics.Collector{Reader: mgr.GetClient()}, o.Counts,
 	}
-	if err := registerMetrics(collectors...); err != nil {
+	if err := registerMetrics(o.Guard, collectors...); err != nil {
 		return err
 	}
 	if o.Trust != nil {
@@ -174,7 +179,7 @@ func (r *MailDomainReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) 
 		Named("maildomain").
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers, 1)}).
 		WatchesRawSource(wake.source())
-	return watching(b, r.Watches()).Complete(r)
+	return watching(b, guarded(o.Guard, r.Watches())).Complete(r)
 }
 
 func (r *DNSZoneReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) error {
@@ -182,7 +187,7 @@ func (r *DNSZoneReconciler) setup(mgr ctrl.Manager, wake *wakeup, o Options) err
 		Named("dnszone").
 		WithOptions(controller.Options{MaxConcurrentReconciles: max(o.Workers/4, 1)}).
 		WatchesRawSource(wake.source())
-	return watching(b, r.Watches()).Complete(r)
+	return watching(b, guarded(o.Guard, r.Watches())).Complete(r)
 }
 
 func watching(b *builder.Builder, watches []Watch) *builder.Builder {

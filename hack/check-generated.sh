@@ -14,6 +14,7 @@ status=0
 diff -u api/v1alpha1/zz_generated.deepcopy.go "$fresh/zz_generated.deepcopy.go" || status=1
 diff -ru config/crd/bases "$fresh/crd" || status=1
 diff -u config/rbac/role.yaml "$fresh/rbac/role.yaml" || status=1
+go run ./hack/dashboard | diff -u config/grafana/dane-operator.json - || status=1
 hack/sync-chart.sh check || status=1
 if ((status)); then
 	echo "generated files are not up to date: run make generate" >&2

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Copies into the Helm chart what it shares with config/, which a chart cannot reach out of its folder
-# for: the CRDs, the rights of the operator, the gate policy and the alerts. Called with "check", it copies nothing
+# for: the CRDs, the rights of the operator, the gate policy, the alerts and the dashboard. Called with "check", it copies nothing
 # and fails when a copy differs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 chart=charts/dane-operator
-shared=(config/rbac/role.yaml config/policy/gate.yaml config/prometheus/rules.yaml)
+shared=(config/rbac/role.yaml config/policy/gate.yaml config/prometheus/rules.yaml config/grafana/dane-operator.json)
 if [[ ${1:-} == check ]]; then
 	status=0
 	diff -ru config/crd/bases "$chart/crds" || status=1
@@ -15,6 +15,6 @@ if [[ ${1:-} == check ]]; then
 	exit "$status"
 fi
 mkdir -p "$chart/crds" "$chart/files"
-rm -f "$chart"/crds/*.yaml "$chart"/files/*.yaml
+rm -f "$chart"/crds/*.yaml "$chart"/files/*
 cp config/crd/bases/*.yaml "$chart/crds/"
 cp "${shared[@]}" "$chart/files/"

@@ -15,29 +15,32 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/controllers"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
 // options are the command's flags.
 type options struct {
+	config         string
 	kubeconfig     string
 	namespaces     []string
 	leaderElect    bool
 	electionSpace  string
 	election       electionTimes
-	metricsAddress string
+	metrics        metricsOptions
 	healthAddress  string
 	pprofAddress   string
 	trustAnchors   string
@@ -70,7 +73,14 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.config != "" {
+				if err := applyConfig(o.config, cmd.Flags()); err != nil {
+					return err
+				}
+			}
+			return run(cmd.Context(), o)
+		},
 	}
 	o.addFlags(cmd)
 	return cmd
@@ -78,12 +88,13 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
 
 func (o *options) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "`FILE` with an OperatorConfiguration, which says in YAML what the other flags say; flags that are given go before it")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`FILE` that says how to reach the API server. Default: $KUBECONFIG, ~/.kube/config, or the pod's service account")
 	f.StringSliceVar(&o.namespaces, "namespace", nil, "watch only this `NAMESPACE`; may be repeated or a comma-separated list. Default: all")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
 	f.StringVar(&o.electionSpace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: that of the pod")
 	o.election.addFlags(cmd)
-	f.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "`ADDRESS:PORT` to serve Prometheus metrics on; 0 serves none")
+	o.metrics.addFlags(cmd)
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
 	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
@@ -105,6 +116,8 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	ctrl.SetLogger(log)
+	// The Kubernetes client tells of lost leases and of panics in reconciles by a logger of its own.
+	klog.SetLogger(log.WithName("kubernetes"))
 	config, err := o.restConfig()
 	if err != nil {
 		return err
@@ -113,7 +126,11 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(config, o.managerOptions())
+	options, err := o.managerOptions()
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("reach the API server: %w", err)
 	}
@@ -156,7 +173,11 @@ func (o *options) restConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-func (o *options) managerOptions() ctrl.Options {
+func (o *options) managerOptions() (ctrl.Options, error) {
+	metrics, err := o.metrics.server()
+	if err != nil {
+		return ctrl.Options{}, err
+	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -165,7 +186,7 @@ func (o *options) managerOptions() ctrl.Options {
 	}
 	options := ctrl.Options{
 		Scheme:                        scheme,
-		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		Metrics:                       metrics,
 		HealthProbeBindAddress:        o.healthAddress,
 		PprofBindAddress:              o.pprofAddress,
 		LeaderElection:                o.leaderElect,
@@ -183,14 +204,16 @@ func (o *options) managerOptions() ctrl.Options {
 			options.Cache.DefaultNamespaces[n] = cache.Config{}
 		}
 	}
-	return options
+	return options, nil
 }
 
 // controllers turns the flags into what the controllers need.
 func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
+	counts := metrics.NewEvents()
 	out := controllers.Options{
 		Clock: clock.RealClock{}, Resolvers: o.resolvers, UnknownHistory: o.unknownHistory,
 		Workers: o.workers, ParallelProbes: 4 * o.workers,
+		Counts: counts, Guard: guard.New(log.WithName("guard"), counts.Panic),
 	}
 	for _, r := range o.resolvers {
 		if _, _, err := net.SplitHostPort(r); err != nil {
@@ -205,7 +228,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Prober = o.prober(allowed)
+	out.Prober = o.prober(allowed, out.Guard)
 	var ceiling *zone.Ceiling
 	if o.queryCeiling > 0 {
 		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
@@ -214,7 +237,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
 			Clock: clock.RealClock{}, Allowed: allowed, Ceiling: ceiling, NewResolver: resolvers.of,
-			Logger: log.WithName("zone").WithValues("zone", c.Zone),
+			Logger: log.WithName("zone").WithValues("zone", c.Zone), Guard: out.Guard.With("zone", c.Zone),
 		})
 	}
 	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return resolvers.of(anchors) }
@@ -246,8 +269,8 @@ func (o *options) allowed() ([]netip.Prefix, error) {
 	return out, nil
 }
 
-func (o *options) prober(allowed []netip.Prefix) probe.Prober {
-	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo, AllowCIDRs: allowed}
+func (o *options) prober(allowed []netip.Prefix, g *guard.Guard) probe.Prober {
+	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo, AllowCIDRs: allowed, Guard: g}
 	if options.HELO == "" {
 		if name, err := os.Hostname(); err == nil {
 			options.HELO = name

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ type probe struct {
 	done chan struct{}
 	// closed is what came of it, once it is done.
 	closed *Error
+	// problem is what it panicked with; then nothing is known.
+	problem any
 }
 
 func (f *fallback) find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error {
@@ -86,6 +89,9 @@ func (f *fallback) look(ctx context.Context, l *lookup) (closed *Error, ok bool)
 	f.mu.Unlock()
 	select {
 	case <-p.done:
+		if p.problem != nil {
+			panic(p.problem)
+		}
 		return p.closed, true
 	case <-ctx.Done():
 		return nil, false
@@ -96,15 +102,18 @@ func (f *fallback) look(ctx context.Context, l *lookup) (closed *Error, ok bool)
 func (f *fallback) try(ctx context.Context, l *lookup, p *probe) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	p.closed = f.askRoot(ctx, l)
+	p.problem = Panicked(func() { p.closed = f.askRoot(ctx, l) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer close(p.done)
+	if f.probe = nil; p.problem != nil {
+		return
+	}
 	keep := openFor
 	if p.closed != nil {
 		keep = closedFor
 	}
-	f.closed, f.until, f.probe = p.closed, l.now.Add(keep), nil
-	close(p.done)
+	f.closed, f.until = p.closed, l.now.Add(keep)
 }
 
 // askRoot asks some of the root servers for their keys, all at once; the first that shows a signature will do.
@@ -116,23 +125,28 @@ func (f *fallback) askRoot(ctx context.Context, l *lookup) *Error {
 		return fail(Unreachable, ". DNSKEY", "no root server is known")
 	}
 	servers := at.addrs[:min(len(at.addrs), firstServers)]
-	said := make(chan *Error, len(servers))
+	type saying struct {
+		err     *Error
+		problem any
+	}
+	said := make(chan saying, len(servers))
 	for _, server := range servers {
 		go func() {
-			m, err := l.askOne(ctx, server, question(".", dns.TypeDNSKEY, false))
-			if err == nil && !slices.ContainsFunc(m.Answer, isSignature) {
-				err = fail(NoSignature, ". DNSKEY", "the answer comes without signatures: something on the way intercepts DNS (port 53)").from(server.String())
-			}
-			said <- err
+			var s saying
+			s.problem = Panicked(func() { s.err = f.askRootAt(ctx, l, server) })
+			said <- s
 		}()
 	}
 	var failed []*Error
 	for range servers {
-		err := <-said
-		if err == nil {
+		switch s := <-said; {
+		case s.problem != nil:
+			panic(s.problem)
+		case s.err == nil:
 			return nil
+		default:
+			failed = append(failed, s.err)
 		}
-		failed = append(failed, err)
 	}
 	// The same one is told every time: that which says most, of the first server.
 	return slices.MinFunc(failed, func(a, b *Error) int {
@@ -142,6 +156,15 @@ func (f *fallback) askRoot(ctx context.Context, l *lookup) *Error {
 		}
 		return strings.Compare(a.Server, b.Server)
 	})
+}
+
+// askRootAt says what is wrong with the answer of one root server; nil when nothing is.
+func (f *fallback) askRootAt(ctx context.Context, l *lookup, server netip.AddrPort) *Error {
+	m, err := l.askOne(ctx, server, question(".", dns.TypeDNSKEY, false))
+	if err == nil && !slices.ContainsFunc(m.Answer, isSignature) {
+		err = fail(NoSignature, ". DNSKEY", "the answer comes without signatures: something on the way intercepts DNS (port 53)").from(server.String())
+	}
+	return err
 }
 
 func isSignature(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeRRSIG }

@@ -345,3 +345,37 @@ func TestAProbeEnds(t *testing.T) {
 		}
 	})
 }
+
+// panicking is a transport with a fault that answers of one server bring about.
+type panicking struct {
+	Transport
+	server string
+	off    bool
+}
+
+func (p *panicking) Exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	if !p.off && server.Addr().String() == p.server {
+		panic("a fault that what the server sent brings about")
+	}
+	return p.Transport.Exchange(ctx, server, q)
+}
+
+// TestFallbackPanic: a fault comes out where somebody asks, who can deal with it, and not on a goroutine of its own,
+// which would end the process; and it is tried again.
+func TestFallbackPanic(t *testing.T) {
+	w := newWorld(t)
+	w.resolver()
+	sick := &panicking{server: rootServer}
+	v := w.validator(func(c *Config) {
+		c.Fallback = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")}
+		sick.Transport, c.Transport = c.Transport, sick
+	})
+	for range 2*maxTurns + 1 { // more than could leave a turn behind
+		problem := Panicked(func() { v.Lookup(t.Context(), "mx.example.test.", dns.TypeA) })
+		if !strings.Contains(fmt.Sprint(problem), "what the server sent") || !strings.Contains(fmt.Sprint(problem), "fallback_test.go") {
+			t.Fatalf("it panicked with %v", problem)
+		}
+	}
+	sick.off = true
+	w.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Secure, "")
+}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
@@ -105,6 +106,7 @@ func TestMetricsLint(t *testing.T) {
 	events.Update("Applied", time.Second)
 	events.Probe("Presented")
 	events.Approved(time.Minute)
+	events.Panic(guard.Zone)
 	for name, c := range map[string]prometheus.Collector{"status": collector(t), "events": events} {
 		problems, err := testutil.CollectAndLint(c)
 		if err != nil {
@@ -139,6 +141,7 @@ func TestEvents(t *testing.T) {
 		e.Update("Conflict", 2*time.Second)
 		e.Probe("NoTLS")
 		e.Approved(2 * time.Hour)
+		e.Panic(guard.Probe)
 	}
 	want, err := os.Open("testdata/events.txt")
 	if err != nil {

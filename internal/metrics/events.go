@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // Events counts what happens. A nil *Events counts nothing.
@@ -12,6 +14,7 @@ type Events struct {
 	took    prometheus.Histogram
 	probes  *prometheus.CounterVec
 	waited  prometheus.Histogram
+	panics  *prometheus.CounterVec
 }
 
 // gateBuckets reach from a standby key that is deployable at once to a zone with a TTL of days, in seconds.
@@ -19,7 +22,7 @@ var gateBuckets = []float64{1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 
 
 // NewEvents begins to count.
 func NewEvents() *Events {
-	return &Events{
+	e := &Events{
 		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: prefix + "dns_updates_total",
 			Help: "Changes of TLSA RRsets sent to primaries, by how they ended: Applied and Unchanged are successes, read back from the primary.",
@@ -38,7 +41,15 @@ func NewEvents() *Events {
 			Help:    "Time from the creation of a CertificateRequest until the operator approved it, when its key might be served.",
 			Buckets: gateBuckets,
 		}),
+		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: prefix + "panics_total",
+			Help: "Tasks beside the reconcilers that were given up because of a fault of the operator, by the part of it.",
+		}, []string{"part"}),
 	}
+	for _, p := range guard.Parts() {
+		e.panics.WithLabelValues(string(p)) // an increase from nothing is none to Prometheus
+	}
+	return e
 }
 
 // Update counts a change of an RRset: how it ended, a word of an enumeration, and how long it took.
@@ -64,8 +75,15 @@ func (e *Events) Approved(waited time.Duration) {
 	}
 }
 
+// Panic counts a task that was given up.
+func (e *Events) Panic(part guard.Part) {
+	if e != nil {
+		e.panics.WithLabelValues(string(part)).Inc()
+	}
+}
+
 func (e *Events) each() []prometheus.Collector {
-	return []prometheus.Collector{e.updates, e.took, e.probes, e.waited}
+	return []prometheus.Collector{e.updates, e.took, e.probes, e.waited, e.panics}
 }
 
 // Describe implements prometheus.Collector.

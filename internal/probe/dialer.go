@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"k8s.io/utils/clock"
+
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // Options say how a Dialer probes.
@@ -24,6 +26,8 @@ type Options struct {
 	HELO string
 	// AllowCIDRs are networks that may be probed beside public addresses.
 	AllowCIDRs []netip.Prefix
+	// Guard is told of panics, none of which comes out of a Dialer. Default: nobody is told.
+	Guard *guard.Guard
 	// Dial opens a connection to an address. Default: a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -52,6 +56,9 @@ func New(o Options) *Dialer {
 	if o.HELO == "" {
 		o.HELO = "dane-operator.invalid"
 	}
+	if o.Guard == nil {
+		o.Guard = guard.Silent()
+	}
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
@@ -65,15 +72,19 @@ const (
 )
 
 // Probe connects once. See Prober.
-func (d *Dialer) Probe(ctx context.Context, target Target) (result Result) {
-	result = Result{Target: target, Start: d.o.Clock.Now()}
-	defer func() {
-		// A certificate that makes a parser panic must not end the operator.
-		if p := recover(); p != nil {
-			result.Outcome, result.Message, result.Chain = HandshakeFailed, "what the server sent could not be handled", nil
-		}
-		result.End = d.o.Clock.Now()
-	}()
+func (d *Dialer) Probe(ctx context.Context, target Target) Result {
+	result := Result{Target: target, Start: d.o.Clock.Now()}
+	// A certificate that makes a parser panic must not end the operator.
+	if !d.o.Guard.Do(guard.Probe, func() { d.probe(ctx, &result) }, "host", target.Host, "address", target.Addr.String()) {
+		result.Outcome, result.Message, result.Chain = HandshakeFailed, "what the server sent could not be handled", nil
+	}
+	result.End = d.o.Clock.Now()
+	return result
+}
+
+// probe fills in what came of it.
+func (d *Dialer) probe(ctx context.Context, result *Result) {
+	target := result.Target
 	chain, err := d.collect(ctx, target)
 	var f *failure
 	switch {
@@ -85,7 +96,6 @@ func (d *Dialer) Probe(ctx context.Context, target Target) (result Result) {
 		// Only the end of the context is left.
 		result.Outcome, result.Message = Unreachable, fmt.Sprintf("%s: %s", target.Addr, clean(err.Error()))
 	}
-	return result
 }
 
 // collect connects and returns the chain.

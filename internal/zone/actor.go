@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // Actor implements Client for one zone. One goroutine, run, owns all state and calls every done;
@@ -89,9 +91,9 @@ func (a *Actor) run(s *state) {
 		a.mail = nil
 		a.mu.Unlock()
 		for _, f := range mail {
-			f(s)
+			a.opts.Guard.Do(guard.Zone, func() { f(s) })
 		}
-		a.begin(s)
+		a.opts.Guard.Do(guard.Zone, func() { a.begin(s) })
 	}
 }
 
@@ -107,11 +109,13 @@ func (a *Actor) begin(s *state) {
 	a.beginCheck(s)
 }
 
-// beside runs work next to the actor; its result is dealt with on the actor's goroutine.
-func (a *Actor) beside(s *state, work func() func(*state)) {
+// beside runs work next to the actor; its result is dealt with on the actor's goroutine, and so is lost, in place
+// of it, when the work panicked.
+func (a *Actor) beside(s *state, work func() func(*state), lost func(*state)) {
 	s.busy++
 	go func() {
-		after := work()
+		after := lost
+		a.opts.Guard.Do(guard.Zone, func() { after = work() })
 		a.report(func(s *state) {
 			s.busy--
 			after(s)
@@ -130,12 +134,13 @@ func (a *Actor) stopped() Result {
 
 // Addresses implements Client.
 func (a *Actor) Addresses(host string, done func(Address)) {
+	done = told(a, done)
 	ok := a.post(func(s *state) {
 		cfg := *s.cfg
 		a.beside(s, func() func(*state) {
 			found := a.know.addresses(a.ctx, cfg, host)
 			return func(*state) { done(found) }
-		})
+		}, func(*state) { done(Address{Message: unforeseen}) })
 	})
 	if !ok {
 		go done(Address{Message: "the operator stops managing this zone"})
@@ -144,6 +149,7 @@ func (a *Actor) Addresses(host string, done func(Address)) {
 
 // Check implements Client.
 func (a *Actor) Check(done func(Health)) {
+	done = told(a, done)
 	if !a.post(func(s *state) { s.checks = append(s.checks, done) }) {
 		go done(a.noHealth())
 	}
@@ -159,15 +165,17 @@ func (a *Actor) beginCheck(s *state) {
 	}
 	waiting, cfg := s.checks, *s.cfg
 	s.checks, s.checking = nil, true
-	a.beside(s, func() func(*state) {
-		health := a.know.check(a.ctx, cfg)
+	end := func(health Health) func(*state) {
 		return func(s *state) {
 			s.checking = false
 			for _, done := range waiting {
 				done(health)
 			}
 		}
-	})
+	}
+	a.beside(s, func() func(*state) {
+		return end(a.know.check(a.ctx, cfg))
+	}, func(s *state) { end(a.lostHealth(cfg))(s) })
 }
 
 // Close implements Client.

@@ -21,7 +21,7 @@ func (k *knowledge) addresses(ctx context.Context, cfg Config, host string) Addr
 	list = publicTargets(list)
 	e := k.entry(ctx, cfg)
 	found := make([]Address, len(list))
-	each(len(list), func(i int) { found[i] = k.addressesAt(ctx, cfg, e, list[i], host) })
+	k.eachServer(list, func(i int) { found[i] = k.addressesAt(ctx, cfg, e, list[i], host) })
 	return mergeAddresses(host, list, found)
 }
 

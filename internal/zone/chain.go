@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // Resolver finds RRsets and validates them from trust anchors down. *dnssec.Validator implements it; it is
@@ -51,6 +52,7 @@ type entry struct {
 // chain keeps how one zone is entered from trust anchors above it.
 type chain struct {
 	clock clock.PassiveClock
+	guard *guard.Guard
 	// ctx ends with the actor. No lookup ends with one of those who wait for it.
 	ctx context.Context
 
@@ -123,7 +125,8 @@ func (c *chain) begin(zone string, r Resolver) *flight {
 	go func() {
 		limited, cancel := context.WithTimeout(c.ctx, chainLimit)
 		defer cancel()
-		e, ttl := enter(limited, zone, r)
+		e, ttl := entry{err: &dnssec.Error{Reason: dnssec.Unreachable, Subject: zone + " DS", Detail: unforeseen}}, time.Duration(0)
+		c.guard.Do(guard.Zone, func() { e, ttl = enter(limited, zone, r) })
 		c.land(f, e, ttl)
 	}()
 	return f

@@ -44,10 +44,12 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	out := Health{Owners: len(owners)}
 	each(len(list)+1, func(i int) {
 		if i == len(list) {
-			out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg)
+			k.opts.try(aServer, cfg.Primary, func() { out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg) }, func() {
+				out.PrimaryAccepts = resultInDoubt(cfg, k.opts.Clock.Now())
+			})
 			return
 		}
-		found[i] = k.look(ctx, cfg, e, list[i], owners)
+		k.tryServer(&list[i], func() { found[i] = k.look(ctx, cfg, e, list[i], owners) })
 	})
 	if discovery != nil {
 		out.Discovery = discovery.Error()
@@ -97,7 +99,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, own
 	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
 	var beside sync.WaitGroup
 	var packet *health.Reply
-	beside.Go(func() { packet = k.packet(ctx, cfg, t) })
+	beside.Go(func() { k.opts.try(aServer, t.endpoint.name, func() { packet = k.packet(ctx, cfg, t) }, func() {}) })
 	replies := s.askAll(ctx, questions)
 	// The packet needs a connection of its own to the same address: whoever held one while waiting for another
 	// would, with as many zones on a server as it may have connections, wait for ever.

@@ -22,7 +22,11 @@ type childAnswer struct {
 func (f *finder) askChildren(ctx context.Context) {
 	listed := f.servers()
 	answers := make([]childAnswer, len(listed))
-	each(len(listed), func(i int) { answers[i] = f.askChild(ctx, listed[i]) })
+	each(len(listed), func(i int) {
+		f.opts.try(aServer, listed[i].Addr.String(), func() { answers[i] = f.askChild(ctx, listed[i]) }, func() {
+			answers[i] = childAnswer{problem: unforeseen}
+		})
+	})
 	for i, of := range answers {
 		if of.problem != "" && !ignored(f.ignore, listed[i]) {
 			f.silent[listed[i].Addr] = fmt.Sprintf("its own list of the servers of %s could not be read, which may name one that nobody else does: %s", f.zone, of.problem)

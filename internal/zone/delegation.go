@@ -83,33 +83,36 @@ type NotifyTarget struct {
 
 // SweepDS implements Delegating.
 func (a *Actor) SweepDS(child string, done func(DSSweep)) {
+	done = told(a, done)
 	child = dns.CanonicalName(child)
 	ok := a.aside(func(cfg Config) func() {
 		made := a.know.sweepDS(a.ctx, cfg, child)
 		return func() { done(made) }
-	})
+	}, func(Config) { done(a.noDSSweep(unforeseen)) })
 	if !ok {
-		go done(DSSweep{At: a.opts.Clock.Now(), Answers: []delegation.Parent{{Problem: a.stopped().Message}}})
+		go done(a.noDSSweep(a.stopped().Message))
 	}
 }
 
 // SweepKeys implements Delegating.
 func (a *Actor) SweepKeys(done func(KeySweep)) {
+	done = told(a, done)
 	ok := a.aside(func(cfg Config) func() {
 		made := a.know.sweepKeys(a.ctx, cfg)
 		return func() { done(made) }
-	})
+	}, func(Config) { done(a.noKeySweep(unforeseen)) })
 	if !ok {
-		go done(KeySweep{At: a.opts.Clock.Now(), Answers: []delegation.Child{{Problem: a.stopped().Message}}})
+		go done(a.noKeySweep(a.stopped().Message))
 	}
 }
 
 // SweepSignals implements Delegating.
 func (a *Actor) SweepSignals(nameservers []string, done func([]delegation.Signal)) {
+	done = told(a, done)
 	ok := a.aside(func(cfg Config) func() {
 		made := a.know.sweepSignals(a.ctx, cfg, nameservers)
 		return func() { done(made) }
-	})
+	}, func(Config) { done(nil) })
 	if !ok {
 		go done(nil)
 	}
@@ -117,10 +120,11 @@ func (a *Actor) SweepSignals(nameservers []string, done func([]delegation.Signal
 
 // LookAtParent implements Delegating.
 func (a *Actor) LookAtParent(done func(ParentLook)) {
+	done = told(a, done)
 	ok := a.aside(func(cfg Config) func() {
 		made := lookAtParent(a.ctx, a.opts, cfg)
 		return func() { done(made) }
-	})
+	}, func(Config) { done(ParentLook{At: a.opts.Clock.Now(), Problem: unforeseen}) })
 	if !ok {
 		go done(ParentLook{At: a.opts.Clock.Now(), Problem: a.stopped().Message})
 	}
@@ -128,10 +132,11 @@ func (a *Actor) LookAtParent(done func(ParentLook)) {
 
 // NotifyParent implements Delegating.
 func (a *Actor) NotifyParent(to NotifyTarget, done func(Result)) {
+	done = told(a, done)
 	ok := a.aside(func(cfg Config) func() {
 		r := notifyParent(a.ctx, a.opts, cfg, to)
 		return func() { done(r) }
-	})
+	}, func(cfg Config) { done(resultInDoubt(cfg, a.opts.Clock.Now())) })
 	if !ok {
 		go done(a.stopped())
 	}
@@ -139,6 +144,7 @@ func (a *Actor) NotifyParent(to NotifyTarget, done func(Result)) {
 
 // PublishDS implements Delegating. Changes of DS records wait for the message that is in flight, as others do.
 func (a *Actor) PublishDS(c DSChange, done func(Result)) {
+	done = told(a, done)
 	c.Child = dns.CanonicalName(c.Child)
 	ok := a.post(func(s *state) { s.publishing.ds = append(s.publishing.ds, queuedDS{c, done}) })
 	if !ok {
@@ -167,18 +173,32 @@ func (a *Actor) beginDS(s *state) {
 			s.publishing.sending = false
 			q.done(r)
 		}
+	}, func(s *state) {
+		s.publishing.sending = false
+		q.done(resultInDoubt(cfg, a.opts.Clock.Now()))
 	})
 }
 
-// aside runs work beside the actor, which says how to report it. It says no after Close.
-func (a *Actor) aside(work func(Config) (report func())) bool {
+// aside runs work beside the actor, which says how to report it; lost reports work that panicked. It says no after
+// Close.
+func (a *Actor) aside(work func(Config) (report func()), lost func(Config)) bool {
 	return a.post(func(s *state) {
 		cfg := *s.cfg
 		a.beside(s, func() func(*state) {
 			report := work(cfg)
 			return func(*state) { report() }
-		})
+		}, func(*state) { lost(cfg) })
 	})
+}
+
+// noDSSweep is a sweep that nobody answered, and why.
+func (a *Actor) noDSSweep(why string) DSSweep {
+	return DSSweep{At: a.opts.Clock.Now(), Answers: []delegation.Parent{{Problem: why}}}
+}
+
+// noKeySweep is a sweep that nobody answered, and why.
+func (a *Actor) noKeySweep(why string) KeySweep {
+	return KeySweep{At: a.opts.Clock.Now(), Answers: []delegation.Child{{Problem: why}}}
 }
 
 // dsOf picks the DS records out of an RRset.

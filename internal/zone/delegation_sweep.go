@@ -31,7 +31,7 @@ func (k *knowledge) sweepDS(ctx context.Context, cfg Config, child string) DSSwe
 	out := DSSweep{Answers: make([]delegation.Parent, len(list))}
 	ttls := make([]delegatedTTL, len(list))
 	e := k.entry(ctx, cfg)
-	each(len(list), func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, e, list[i], child) })
+	k.eachServer(list, func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, e, list[i], child) })
 	var longest delegatedTTL
 	for _, t := range ttls {
 		longest = delegatedTTL{ds: max(longest.ds, t.ds), ns: max(longest.ns, t.ns)}
@@ -124,7 +124,7 @@ func (k *knowledge) sweepKeys(ctx context.Context, cfg Config) KeySweep {
 	list, _ := k.targets(ctx, cfg)
 	list = publicTargets(list)
 	out := KeySweep{Answers: make([]delegation.Child, len(list))}
-	each(len(list), func(i int) { out.Answers[i] = k.requestAt(ctx, cfg, list[i]) })
+	k.eachServer(list, func(i int) { out.Answers[i] = k.requestAt(ctx, cfg, list[i]) })
 	out.At = k.opts.Clock.Now()
 	return out
 }

@@ -44,7 +44,11 @@ func (f *finder) lookAtParent(ctx context.Context) ParentLook {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
 	out := ParentLook{Zone: parent, Answers: make([]delegation.Parent, len(addrs))}
-	each(len(addrs), func(i int) { out.Answers[i] = f.dsAt(ctx, parent, addrs[i]) })
+	each(len(addrs), func(i int) {
+		f.opts.try(aServer, addrs[i].String(), func() { out.Answers[i] = f.dsAt(ctx, parent, addrs[i]) }, func() {
+			out.Answers[i] = delegation.Parent{Server: addrs[i].String(), State: dnssec.Indeterminate, Problem: unforeseen}
+		})
+	})
 	if out.Targets, err = f.targets(ctx); err != nil {
 		out.TargetsProblem = err.Error()
 	}

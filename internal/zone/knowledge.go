@@ -41,7 +41,7 @@ type knowledge struct {
 
 // newKnowledge knows nothing yet; what it finds out for several who ask ends with ctx.
 func newKnowledge(ctx context.Context, opts Options) *knowledge {
-	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory(), chain: chain{clock: opts.Clock, ctx: ctx}}
+	return &knowledge{opts: opts, cache: dnssec.NewCache(), memory: newMemory(), chain: chain{clock: opts.Clock, guard: opts.Guard, ctx: ctx}}
 }
 
 // entry gives how the zone is entered: by trust anchors of its own, else by the DS records that are found and

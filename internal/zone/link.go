@@ -12,6 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 	"k8s.io/utils/clock"
+
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // Errors of a link. After any of them but errUnsigned the link is of no more use.
@@ -38,6 +40,7 @@ type link struct {
 	newID  func() uint16
 	// patience is how long the server may be silent.
 	patience time.Duration
+	guard    *guard.Guard
 }
 
 // reply is what came of one question. With err nil, msg is a reply to the question, signed if the
@@ -93,7 +96,10 @@ func (l *link) exchangeWindow(ctx context.Context, msgs []*dns.Msg, out []reply,
 	// A server that answers while it is still being written to must be read meanwhile.
 	written := make(chan error, 1)
 	go func() {
-		_, err := l.conn.Write(octets)
+		err := errUnforeseen
+		if !l.guard.Do(guard.Zone, func() { _, err = l.conn.Write(octets) }) {
+			_ = l.conn.Close() // what was not written is not answered
+		}
 		written <- err
 	}()
 	err := l.readReplies(ctx, msgs, waiting, out, done)
@@ -101,7 +107,7 @@ func (l *link) exchangeWindow(ctx context.Context, msgs []*dns.Msg, out []reply,
 		// The writer may hang on a server that reads no more.
 		_ = l.conn.Close()
 	}
-	if werr := <-written; err == nil {
+	if werr := <-written; err == nil || errors.Is(werr, errUnforeseen) {
 		err = werr
 	}
 	return explain(ctx, err)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/guard"
 )
 
 // DialFunc opens a connection; network is "tcp" or "udp".
@@ -26,6 +27,9 @@ type Options struct {
 	Dial DialFunc
 	// Logger says what is sent where, at level 1. Never a secret.
 	Logger logr.Logger
+	// Guard keeps a panic with one server or owner from ending the process: it then counts as one that gave no
+	// answer. Default: none, and a panic ends the process.
+	Guard *guard.Guard
 	// Rand makes message IDs; the default is the system's secure source.
 	Rand func() uint16
 

@@ -28,7 +28,11 @@ func (k *knowledge) parents(ctx context.Context, cfg Config) []health.Parent {
 	}
 	above = above[:min(len(above), maxParents)]
 	asked := make([]health.Parent, len(above))
-	each(len(above), func(i int) { asked[i] = k.parent(ctx, cfg, above[i]) })
+	each(len(above), func(i int) {
+		k.opts.try(aServer, above[i].String(), func() { asked[i] = k.parent(ctx, cfg, above[i]) }, func() {
+			asked[i] = k.silentParent(cfg, above[i])
+		})
+	})
 	k.remembered.keepParents(cfg.Zone, asked, now)
 	return asked
 }
@@ -38,7 +42,19 @@ func (k *knowledge) parent(ctx context.Context, cfg Config, addr netip.Addr) hea
 	e := publicEndpoint(k.opts, cfg, addr)
 	s := sweepSession(k.opts, cfg.Zone, e)
 	defer s.close()
-	questions := []*dns.Msg{query(cfg.Zone, dns.TypeDS), query(cfg.Zone, dns.TypeNS)}
-	replies := s.askAll(ctx, questions)
+	questions := parentQuestions(cfg)
+	return observedParent(e, questions, s.askAll(ctx, questions))
+}
+
+// silentParent is a server of the parent zone that could not be asked.
+func (k *knowledge) silentParent(cfg Config, addr netip.Addr) health.Parent {
+	return observedParent(publicEndpoint(k.opts, cfg, addr), parentQuestions(cfg), fill(nil, 2, errUnforeseen))
+}
+
+func parentQuestions(cfg Config) []*dns.Msg {
+	return []*dns.Msg{query(cfg.Zone, dns.TypeDS), query(cfg.Zone, dns.TypeNS)}
+}
+
+func observedParent(e endpoint, questions []*dns.Msg, replies []reply) health.Parent {
 	return health.Parent{Label: e.address, DS: observedReply(questions[0], replies[0]), NS: observedReply(questions[1], replies[1])}
 }

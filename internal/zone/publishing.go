@@ -52,6 +52,7 @@ func (q *queued) finish(r Result) {
 // owner: if they are equal both get the result of the one message, else the earlier ends with
 // Conflict, as it would have done after the later.
 func (a *Actor) Publish(c Change, done func(Result)) {
+	done = told(a, done)
 	c.Owner = dns.CanonicalName(c.Owner)
 	c.Expect, c.Want = tlsa.Normalize(c.Expect), tlsa.Normalize(c.Want)
 	if !a.post(func(s *state) { a.enqueue(s, c, done) }) {
@@ -115,14 +116,17 @@ func (a *Actor) beginLook(s *state) {
 	}
 	p.looking = true
 	cfg := s.cfg
+	end := func(s *state, seen func(i int) stored) {
+		s.publishing.looking = false
+		for i, owner := range owners {
+			a.looked(s, cfg, owner, seen(i))
+		}
+	}
 	a.beside(s, func() func(*state) {
 		seen := look(a.ctx, a.opts, *cfg, &a.know.packets, changes)
-		return func(s *state) {
-			s.publishing.looking = false
-			for i, owner := range owners {
-				a.looked(s, cfg, owner, seen[i])
-			}
-		}
+		return func(s *state) { end(s, func(i int) stored { return seen[i] }) }
+	}, func(s *state) {
+		end(s, func(int) stored { return stored{problem: inDoubt(cfg.Zone)} })
 	})
 }
 
@@ -176,12 +180,23 @@ func (a *Actor) beginSend(s *state) {
 	cfg := batch[0].cfg
 	a.beside(s, func() func(*state) {
 		w := newWriter(a.opts, *cfg, &a.know.packets)
+		sent := false
+		defer func() {
+			if !sent {
+				w.close()
+			}
+		}()
 		w.write(a.ctx, members)
+		sent = true
 		return func(s *state) {
 			s.publishing.sending = false
 			a.land(s, batch)
 			a.beginReadBack(s, w, batch)
 		}
+	}, func(s *state) {
+		s.publishing.sending = false
+		a.loseAll(batch)
+		a.land(s, batch)
 	})
 }
 
@@ -223,11 +238,15 @@ func (a *Actor) beginReadBack(s *state, w *writer, batch []*queued) {
 	}
 	s.publishing.readBacks++
 	a.beside(s, func() func(*state) {
+		defer w.close()
 		w.readBack(a.ctx)
-		w.close()
 		return func(s *state) {
 			s.publishing.readBacks--
 			a.land(s, batch)
 		}
+	}, func(s *state) {
+		s.publishing.readBacks--
+		a.loseAll(batch)
+		a.land(s, batch)
 	})
 }

@@ -133,7 +133,7 @@ func (s *session) open(ctx context.Context) error {
 	}
 	s.link = &link{
 		conn: conn, in: takeReader(conn), packet: s.endpoint.protocol == UDP, signer: s.endpoint.signer,
-		clock: s.opts.Clock, newID: s.opts.Rand, patience: s.patience,
+		clock: s.opts.Clock, newID: s.opts.Rand, patience: s.patience, guard: s.opts.Guard,
 	}
 	return nil
 }

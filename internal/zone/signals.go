@@ -13,7 +13,11 @@ import (
 // sweepSignals asks for the signals of name servers of the zone.
 func (k *knowledge) sweepSignals(ctx context.Context, cfg Config, nameservers []string) []delegation.Signal {
 	out := make([]delegation.Signal, len(nameservers))
-	each(len(nameservers), func(i int) { out[i] = k.signalOf(ctx, cfg, nameservers[i]) })
+	each(len(nameservers), func(i int) {
+		k.opts.try(aServer, nameservers[i], func() { out[i] = k.signalOf(ctx, cfg, nameservers[i]) }, func() {
+			out[i] = delegation.Signal{Nameserver: nameservers[i], State: dnssec.Indeterminate, Message: unforeseen}
+		})
+	})
 	return out
 }
 

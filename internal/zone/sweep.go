@@ -20,7 +20,7 @@ func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []
 	list, _ := k.targets(ctx, cfg)
 	e := k.entry(ctx, cfg)
 	answers := make([][]Answer, len(list))
-	each(len(list), func(i int) { answers[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
+	k.eachServer(list, func(i int) { answers[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
 	end := k.opts.Clock.Now()
 	out := make(map[string]Sweep, len(owners))
 	for i, owner := range owners {
@@ -40,11 +40,24 @@ func each(n int, f func(int)) {
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-slots }()
 			f(i)
-			<-slots
 		})
 	}
 	wg.Wait()
+}
+
+// eachServer runs f for the servers of a list.
+func (k *knowledge) eachServer(list []target, f func(i int)) {
+	each(len(list), func(i int) { k.tryServer(&list[i], func() { f(i) }) })
+}
+
+// tryServer runs f, which asks a server. One with which it panics is one that cannot be asked.
+func (k *knowledge) tryServer(t *target, f func()) {
+	k.opts.try(aServer, t.endpoint.name, f, func() {
+		t.problem = unforeseen
+		f()
+	})
 }
 
 // sweepServer asks one server for the zone's keys and all owners.
@@ -72,10 +85,15 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later 
 	replies := s.askAll(ctx, questions)
 	keys, keyErr := k.keysFrom(cfg, e, replies[0])
 	for i, owner := range owners {
-		got := k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
-		if t.primary {
-			k.remember(cfg, owner, got, out[i].Signed)
-		}
+		k.opts.try(anOwner, owner, func() {
+			got := k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
+			if t.primary {
+				k.remember(cfg, owner, got, out[i].Signed)
+			}
+		}, func() {
+			out[i] = blank
+			out[i].Message = unforeseen
+		})
 	}
 	return out
 }

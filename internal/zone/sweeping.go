@@ -59,6 +59,7 @@ func (a *Actor) Sweep(owner string, done func(Sweep)) { a.sweep(owner, false, do
 func (a *Actor) SweepLater(owner string, done func(Sweep)) { a.sweep(owner, true, done) }
 
 func (a *Actor) sweep(owner string, later bool, done func(Sweep)) {
+	done = told(a, done)
 	owner = dns.CanonicalName(owner)
 	ok := a.post(func(s *state) {
 		if _, soon := s.soon.waiting[owner]; later && !soon {
@@ -86,15 +87,16 @@ func (a *Actor) beginSweep(s *state, q *sweeping) {
 	owners, waiting := q.take()
 	q.running = true
 	cfg, later := *s.cfg, q == &s.later
-	a.beside(s, func() func(*state) {
-		made := a.know.sweep(a.ctx, cfg, later, owners)
-		return func(*state) {
-			q.running = false
-			for i, owner := range owners {
-				for _, done := range waiting[i] {
-					done(made[owner])
-				}
+	end := func(of func(owner string) Sweep) {
+		q.running = false
+		for i, owner := range owners {
+			for _, done := range waiting[i] {
+				done(of(owner))
 			}
 		}
-	})
+	}
+	a.beside(s, func() func(*state) {
+		made := a.know.sweep(a.ctx, cfg, later, owners)
+		return func(*state) { end(func(owner string) Sweep { return made[owner] }) }
+	}, func(*state) { end(func(string) Sweep { return a.lostSweep() }) })
 }

@@ -88,11 +88,17 @@ func connect(ctx context.Context, opts Options, e endpoint, timeout time.Duratio
 	if err != nil {
 		return nil, fmt.Errorf("all %d connections to %s are busy: %w", maxConnections, e.address, err)
 	}
+	opened := false
+	defer func() {
+		if !opened { // after a panic, too
+			release()
+		}
+	}()
 	conn, err := connectNow(ctx, opts.Dial, e, timeout)
 	if err != nil {
-		release()
 		return nil, err
 	}
+	opened = true
 	return &limitedConn{Conn: conn, release: release}, nil
 }
 

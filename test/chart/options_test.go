@@ -40,6 +40,8 @@ func TestValuesBecomeFlags(t *testing.T) {
 		{"", "what config/manager says", []string{always, metrics}},
 		{"metrics: {enabled: false}", "the operator serves none by default", []string{always}},
 		{"metrics: {port: 9090}", "the port follows", []string{always, "--metrics-bind-address=:9090"}},
+		{"metrics: {secure: true}", "for those alone who may", []string{always, metrics, "--metrics-secure"}},
+		{"metrics: {enabled: false, secure: true}", "there is nothing to protect", []string{always}},
 		{"namespaces: [mail, '12']", "a flag each", []string{always, metrics, "--namespace=mail", "--namespace=12"}},
 		{"resolvers: ['[::1]:53']", "brackets are not a YAML list", []string{always, metrics, "--resolvers=[::1]:53"}},
 		{"probe: {allowCIDRs: ['fd00::/8'], heloName: mx.example}", "colons are not a YAML map",

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/dane-operator/dane-operator/test/kube"
@@ -62,9 +63,16 @@ prometheus:
 	if !reflect.DeepEqual(endpoints, want) || endpoints[0].(map[string]any)["port"] != pod.Spec.Containers[0].Ports[0].Name {
 		t.Errorf("scraped is %v, want %v", endpoints, want)
 	}
+	dashboard, _ := release{"mta", "mail", "prometheus: {dashboard: {enabled: true}}"}.manifests(t)
+	config := &corev1.ConfigMap{}
+	into(t, dashboard["ConfigMap mta-dane-operator-dashboard"], config)
+	shown, err := os.ReadFile(filepath.Join(configDir, "grafana", "dane-operator.json"))
+	if err != nil || config.Data["dane-operator.json"] != strings.TrimSpace(string(shown)) || config.Labels["grafana_dashboard"] != "1" {
+		t.Errorf("the dashboard is another one than that of config/grafana, or has the labels %v: %v", config.Labels, err)
+	}
 	plain, _ := release{"mta", "mail", ""}.manifests(t)
 	for key := range plain {
-		if strings.HasPrefix(key, "P") {
+		if strings.HasPrefix(key, "P") || strings.HasPrefix(key, "ConfigMap") {
 			t.Errorf("%s is made although nobody asked for it", key)
 		}
 	}

@@ -43,6 +43,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"log: {format: text}", "/log/format", "the operator refuses it"},
 		{"metrics: {port: 0}", "/metrics/port", "not a port"},
 		{"metrics: {port: 8081}", "/metrics/port", "health is served there"},
+		{"metrics: {secure: 'no'}", "/metrics/secure", "the string no would count as true"},
 		{"prometheus: {podMonitor: {interval: 30}}", "/prometheus/podMonitor/interval", "a number has no unit"},
 		{"prometheus: {rules: {labels: {a: 1}}}", "/prometheus/rules/labels/a", "labels are strings"},
 		{"extraArgs: [workers=3]", "/extraArgs/0", "a flag begins with two dashes"},

@@ -62,17 +62,22 @@ func LookAt(ctx context.Context, r Resolver, name string, port uint16, hosts []s
 	if d.unroutable() {
 		return d
 	}
-	found := make([]Host, len(hosts))
+	found, failed := make([]Host, len(hosts)), make([]any, len(hosts))
 	turns := make(chan struct{}, hostsAtOnce)
 	var all sync.WaitGroup
 	for i, host := range hosts {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			found[i] = d.lookHost(ctx, r, plain(host), judge)
+			failed[i] = dnssec.Panicked(func() { found[i] = d.lookHost(ctx, r, plain(host), judge) })
 		})
 	}
 	all.Wait()
+	for _, problem := range failed {
+		if problem != nil {
+			panic(problem) // where the caller can deal with it
+		}
+	}
 	d.Hosts = found
 	return d
 }

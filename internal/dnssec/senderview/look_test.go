@@ -207,3 +207,24 @@ func TestApex(t *testing.T) {
 		t.Errorf("%+v after %v", got, tr.asked)
 	}
 }
+
+// TestLookAtPanic: a fault with one host comes out where somebody asks, who can deal with it, once the others are done.
+func TestLookAtPanic(t *testing.T) {
+	tr := &tree{results: map[string]dnssec.Result{"example.com. MX": result(t, dnssec.Secure, "example.com. 60 IN MX 10 mx.example.com.")}}
+	problem := dnssec.Panicked(func() {
+		LookAt(t.Context(), sick{tr}, "example.com", 25, []string{"mx.example.com"}, usesThree)
+	})
+	if !strings.Contains(fmt.Sprint(problem), "a fault with mx.example.com.") {
+		t.Errorf("it panicked with %v", problem)
+	}
+}
+
+// sick has a fault with every host.
+type sick struct{ *tree }
+
+func (s sick) Lookup(ctx context.Context, name string, qtype uint16) dnssec.Result {
+	if qtype != dns.TypeMX {
+		panic("a fault with " + name)
+	}
+	return s.tree.Lookup(ctx, name, qtype)
+}

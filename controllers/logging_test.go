@@ -1,0 +1,51 @@
+package controllers
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr/funcr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// TestDecisionsAreLogged wants one line for each change of a decision, always with the same keys, and none where
+// nothing but a message or a time is another one.
+func TestDecisionsAreLogged(t *testing.T) {
+	var lines []string
+	ctx := logf.IntoContext(t.Context(), funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}))
+	status := func(waits, ready, rollover, safe, message string) *v1alpha1.MailDomainStatus {
+		s := &v1alpha1.MailDomainStatus{NextTransition: &v1alpha1.Transition{Action: waits}}
+		for _, c := range []struct{ kind, reason string }{
+			{v1alpha1.ConditionReady, ready}, {v1alpha1.ConditionRolloverInProgress, rollover}, {v1alpha1.ConditionRolloverSafe, safe},
+		} {
+			s.Conditions = append(s.Conditions, metav1.Condition{Type: c.kind, Reason: c.reason, Message: message})
+		}
+		return s
+	}
+	before := &v1alpha1.MailDomainStatus{}
+	for _, step := range []struct {
+		reason string
+		after  *v1alpha1.MailDomainStatus
+		line   string
+	}{
+		{"the first decision", status("a renewal", "Ready", "Idle", "Safe", ""), `"before"="" "waitingFor"="a renewal" "ready"="Ready" "rollover"="Idle" "safe"="Safe"`},
+		{"another message", status("a renewal", "Ready", "Idle", "Safe", "now in other words"), ""},
+		{"a rollover begins", status("caches", "Ready", "Waiting", "Safe", ""), `"before"="a renewal" "waitingFor"="caches" "ready"="Ready" "rollover"="Waiting" "safe"="Safe"`},
+		{"senders may fail", status("caches", "Ready", "Waiting", "GateBypassed", ""), `"before"="caches" "waitingFor"="caches" "ready"="Ready" "rollover"="Waiting" "safe"="GateBypassed"`},
+		{"nothing is waited for", &v1alpha1.MailDomainStatus{Conditions: status("", "Ready", "Idle", "Safe", "").Conditions},
+			`"before"="caches" "waitingFor"="" "ready"="Ready" "rollover"="Idle" "safe"="Safe"`},
+	} {
+		lines = nil
+		logDecision(ctx, before, step.after)
+		before = step.after
+		switch {
+		case step.line == "" && len(lines) > 0:
+			t.Errorf("%s: logged %q", step.reason, lines)
+		case step.line != "" && (len(lines) != 1 || !strings.HasSuffix(lines[0], step.line)):
+			t.Errorf("%s: logged %q, want %s", step.reason, lines, step.line)
+		}
+	}
+}
