@@ -18,11 +18,12 @@ help: ## List every target.
 build: ## Build the operator and the kubectl plugin into bin/.
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/dane-operator ./cmd/kubectl-dane
 
-generate: ## Generate deepcopy code, CRDs and the ClusterRole, and the chart's copies of them.
+generate: ## Generate deepcopy code, CRDs and the ClusterRole, the chart's copies of them, and docs/api.md.
 	$(gen) object paths=./api/...
 	$(gen) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(gen) rbac:roleName=dane-operator paths=./controllers/... output:rbac:dir=config/rbac
 	@hack/sync-chart.sh
+	@hack/api-docs.sh docs/api.md
 
 check-generated: ## Fail when generated files are not up to date.
 	@hack/check-generated.sh
