@@ -68,9 +68,11 @@ cluster-test = $(if $(filter true,$(CI)),gotestsum=$$($(tool) -n gotestsum) && c
 	"$$gotestsum" --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=3 --packages ./... --,go -C test test)
 
 test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and Postfix (Debian, as root).
-	@echo "making sure that kube-apiserver, etcd, cert-manager and Pebble are there"
+	@echo "making sure that kube-apiserver, etcd, cert-manager, Pebble, kubectl and kustomize are there"
 	@hack/envtest.sh cert-manager >/dev/null
 	@hack/envtest.sh pebble >/dev/null
+	@hack/envtest.sh kubectl >/dev/null
+	@hack/envtest.sh kustomize >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
 		$(cluster-test) -count=1 -p 1 -parallel 4 -timeout 45m $(if $(filter true,$(CI)),,./...)
