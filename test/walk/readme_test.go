@@ -19,6 +19,7 @@ import (
 // migration and on upgrades want typed, and takes the operator out. What comes of a migration is tested in test/cases,
 // and Helm's way in in test/chart, with Helm's own engine.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, kube.Options{})
 	d.containers["manager"] = func(deployment *appsv1.Deployment) {
 		if image := deployment.Spec.Template.Spec.Containers[0].Image; image != "REGISTRY/dane-operator:TAG" {
