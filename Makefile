@@ -21,13 +21,14 @@ build: ## Build the operator and the kubectl plugin into bin/.
 plugin: ## Make the archives of the kubectl plugin for every platform, as .krew.yaml names them, in bin/plugin.
 	@hack/plugin-archives.sh
 
-generate: ## Generate deepcopy code, CRDs, the ClusterRole and the Grafana dashboard, and the chart's copies of them.
+generate: ## Generate deepcopy code, CRDs, the ClusterRole, the Grafana dashboard, the chart's copies of them, and docs/api.md.
 	@mkdir -p bin
 	$(gen) object paths=./api/...
 	$(gen) crd paths=./api/... output:crd:dir=config/crd/bases
 	$(gen) rbac:roleName=dane-operator paths=./controllers/... output:rbac:dir=config/rbac
 	go run ./hack/dashboard >bin/dashboard.json && mv bin/dashboard.json config/grafana/dane-operator.json
 	@hack/sync-chart.sh
+	@hack/api-docs.sh docs/api.md
 
 check-generated: ## Fail when generated files are not up to date.
 	@hack/check-generated.sh
@@ -72,9 +73,11 @@ cluster-test = $(if $(filter true,$(CI)),gotestsum=$$($(tool) -n gotestsum) && c
 	"$$gotestsum" --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=3 --packages ./... --,go -C test test)
 
 test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and Postfix (Debian, as root).
-	@echo "making sure that kube-apiserver, etcd, cert-manager and Pebble are there"
+	@echo "making sure that kube-apiserver, etcd, cert-manager, Pebble, kubectl and kustomize are there"
 	@hack/envtest.sh cert-manager >/dev/null
 	@hack/envtest.sh pebble >/dev/null
+	@hack/envtest.sh kubectl >/dev/null
+	@hack/envtest.sh kustomize >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
 		$(cluster-test) -count=1 -p 1 -parallel 4 -timeout 45m $(if $(filter true,$(CI)),,./...)

@@ -4,6 +4,8 @@
 #   hack/envtest.sh               kube-apiserver and etcd; prints their folder (KUBEBUILDER_ASSETS)
 #   hack/envtest.sh cert-manager  cert-manager's controllers; prints the path of the program
 #   hack/envtest.sh pebble        Pebble, an ACME server; prints the path of the program
+#   hack/envtest.sh kubectl       kubectl, which runs the commands of the tutorial and of the README; prints its path
+#   hack/envtest.sh kustomize     kustomize, for the same; prints its path
 #
 # They are kept outside the checkout, so that every clone of the machine shares them. kube-apiserver
 # and etcd are downloaded by setup-envtest where that works, and otherwise built from the modules
@@ -87,7 +89,7 @@ download() {
 	local found
 	found=$(find "$work/dl" -type f -name kube-apiserver | head -n 1)
 	[[ -n $found ]] || return 1
-	cp "$found" "$(dirname "$found")/etcd" "$work/"
+	cp "$found" "$(dirname "$found")"/{etcd,kubectl} "$work/"
 }
 
 build() {
@@ -104,8 +106,8 @@ kube() {
 		lock
 		if [[ ! -x $dir/etcd || ! -x $dir/kube-apiserver ]]; then
 			download || build
-			chmod 0755 "$work/etcd" "$work/kube-apiserver"
-			mv "$work/etcd" "$work/kube-apiserver" "$dir/"
+			chmod 0755 "$work"/{etcd,kube*}
+			mv "$work"/{etcd,kube*} "$dir/"
 			say "kube-apiserver and etcd are in $dir"
 		fi
 	fi
@@ -134,5 +136,9 @@ case ${1:-kube} in
 kube) kube ;;
 cert-manager) built cert-manager test/certmanager . "about three minutes" ;;
 pebble) built pebble test/acme/pebble github.com/letsencrypt/pebble/v2/cmd/pebble "a few seconds" ;;
-*) say "want no argument, cert-manager or pebble; got: $1" && exit 2 ;;
+# The download of kube-apiserver has it too.
+kubectl) [[ ! -x $dir/kubectl ]] || { echo "$dir/kubectl" && exit; }
+	built kubectl hack/kube k8s.io/kubernetes/cmd/kubectl "about a minute" ;;
+kustomize) built kustomize hack/kube sigs.k8s.io/kustomize/kustomize/v5 "a few seconds" ;;
+*) say "want no argument, cert-manager, pebble, kubectl or kustomize; got: $1" && exit 2 ;;
 esac

@@ -50,6 +50,16 @@ func Assets(ctx context.Context, root string, progress func(string)) (string, er
 	return dir, nil
 }
 
+// Program returns the path of a program that hack/envtest.sh builds, such as kubectl, which may take a minute the
+// first time.
+func Program(ctx context.Context, name string, progress func(string)) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	return runEnvtest(ctx, root, progress, name)
+}
+
 // runEnvtest runs hack/envtest.sh, hands on the lines of its progress, and returns the path that it
 // prints.
 func runEnvtest(ctx context.Context, root string, progress func(string), args ...string) (string, error) {

@@ -46,6 +46,8 @@ type Options struct {
 	Progress func(string)
 	// WithoutCRDs leaves our CRDs and cert-manager's out.
 	WithoutCRDs bool
+	// ServiceRange is the network that Services get their addresses from. Default: that of envtest.
+	ServiceRange string
 	// Audit is the name of a user whose requests are written down; see Audited. Default: nobody's are.
 	Audit string
 }
@@ -125,6 +127,9 @@ func (c *Cluster) start(ctx context.Context, assets string, o Options) error {
 	}
 	if err := c.logControlPlane(); err != nil {
 		return err
+	}
+	if o.ServiceRange != "" {
+		c.env.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", o.ServiceRange)
 	}
 	if o.Audit != "" {
 		if err := c.audit(o.Audit, c.env.ControlPlane.GetAPIServer()); err != nil {
