@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails when the generated files are not what the sources generate, when the chart's copies are not
-# those of config/, or when a go.mod or go.sum is not tidy. It leaves the checkout as it is.
+# Fails when the generated files are not what the sources generate, when the chart's copies and dist/install.yaml are
+# not those of config/, or when a go.mod or go.sum is not tidy. It leaves the checkout as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fresh=$(mktemp -d)
@@ -15,6 +15,7 @@ diff -u api/v1alpha1/zz_generated.deepcopy.go "$fresh/zz_generated.deepcopy.go" 
 diff -ru config/crd/bases "$fresh/crd" || status=1
 diff -u config/rbac/role.yaml "$fresh/rbac/role.yaml" || status=1
 hack/sync-chart.sh check || status=1
+go -C test/chart run ./generate -check || status=1
 if ((status)); then
 	echo "generated files are not up to date: run make generate" >&2
 fi
