@@ -104,6 +104,7 @@ func add(index v1.ImageIndex, p program, image v1.Image, bill []byte) (v1.ImageI
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.History = "unknown", "unknown", nil
+	config.RootFS.DiffIDs = []v1.Hash{} // a statement is no layer of files
 	if attestation, err = mutate.ConfigFile(attestation, config); err != nil {
 		return nil, err
 	}
