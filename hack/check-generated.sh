@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails when the generated files, docs/api.md among them, are not what the sources generate, when the chart's copies are
-# not those of config/, or when a go.mod or go.sum is not tidy. It leaves the checkout as it is.
+# Fails when the generated files, docs/api.md and dist/install.yaml among them, are not what the sources generate, when the
+# chart's copies are not those of config/, or when a go.mod or go.sum is not tidy. It leaves the checkout as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fresh=$(mktemp -d)
@@ -18,6 +18,7 @@ diff -u config/rbac/role.yaml "$fresh/rbac/role.yaml" || status=1
 go run ./hack/dashboard | diff -u config/grafana/dane-operator.json - || status=1
 diff -u docs/api.md "$fresh/api.md" || status=1
 hack/sync-chart.sh check || status=1
+go -C test/chart run ./generate -check || status=1
 if ((status)); then
 	echo "generated files are not up to date: run make generate" >&2
 fi

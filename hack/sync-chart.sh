@@ -4,17 +4,17 @@
 # and fails when a copy differs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-chart=charts/dane-operator
+files=charts/dane-operator/files
 shared=(config/rbac/role.yaml config/policy/gate.yaml config/prometheus/rules.yaml config/grafana/dane-operator.json)
 if [[ ${1:-} == check ]]; then
 	status=0
-	diff -ru config/crd/bases "$chart/crds" || status=1
+	diff -ru config/crd/bases "$files/crds" || status=1
 	for file in "${shared[@]}"; do
-		diff -u "$file" "$chart/files/$(basename "$file")" || status=1
+		diff -u "$file" "$files/$(basename "$file")" || status=1
 	done
 	exit "$status"
 fi
-mkdir -p "$chart/crds" "$chart/files"
-rm -f "$chart"/crds/*.yaml "$chart"/files/*
-cp config/crd/bases/*.yaml "$chart/crds/"
-cp "${shared[@]}" "$chart/files/"
+mkdir -p "$files/crds"
+rm -f "$files"/crds/*.yaml "$files"/*.yaml "$files"/*.json
+cp config/crd/bases/*.yaml "$files/crds/"
+cp "${shared[@]}" "$files/"

@@ -87,6 +87,12 @@ nodeSelector: {a: b}
 tolerations: [{key: k, operator: Exists}]
 imagePullSecrets: [{name: registry}]
 affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}
+extraEnv: [{name: GOGC, value: "50"}]
+extraVolumes: [{name: ca, configMap: {name: own-ca}}]
+extraVolumeMounts: [{name: ca, mountPath: /etc/ssl/certs}]
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway}]
+networkPolicy: {create: true, metricsFrom: [{namespaceSelector: {}}], extraEgress: [{ports: [{port: 5353}]}]}
+rbac: {secrets: Read, approve: false}
 `, "every part of the templates"},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
@@ -97,6 +103,10 @@ affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []
 				name = r.name + "-" + name
 			}
 			d := deployment(t, objects, name)
+			all, _ := r.all(t)
+			if err := cluster.Client.Create(t.Context(), all["Pod "+name+"-test"], client.DryRunAll); err != nil {
+				t.Errorf("the pod of helm test is refused: %v", err)
+			}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: r.namespace, Labels: d.Spec.Template.Labels}, Spec: d.Spec.Template.Spec}
 			if err := cluster.Client.Create(t.Context(), pod.DeepCopy(), client.DryRunAll); err != nil {
 				t.Errorf("the restricted Pod Security standard refuses the pod: %v", err)
@@ -187,7 +197,7 @@ func TestTheReleasesAccountHasItsRights(t *testing.T) {
 	r := release{"mta", restricted(t), "serviceAccount: {name: own}"}
 	install(t, r)
 	user := kube.ServiceAccount(r.namespace, "own")
-	rules, _, err := unstructured.NestedSlice(fromConfig(t)["ClusterRole dane-operator"].Object, "rules")
+	rules, _, err := unstructured.NestedSlice(fromConfig(t, "default")["ClusterRole dane-operator"].Object, "rules")
 	if err != nil || len(rules) == 0 {
 		t.Fatalf("config/rbac/role.yaml has the rules %v: %v", rules, err)
 	}

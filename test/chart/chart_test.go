@@ -4,8 +4,8 @@ package chart
 
 import (
 	"maps"
-	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/dane-operator/dane-operator/test/chart/manifests"
 	"github.com/dane-operator/dane-operator/test/kube"
 )
 
@@ -64,66 +65,71 @@ func (r release) render(t *testing.T) (map[string]string, error) {
 	return engine.Engine{Strict: true}.RenderWithContext(t.Context(), chart, all)
 }
 
-// manifests are the rendered objects by kind and name, read strictly, and the text of NOTES.txt.
+// manifests are the rendered objects by kind and name, read strictly, and the text of NOTES.txt. The CRDs and the pod of
+// helm test are not among them: see all.
 func (r release) manifests(t *testing.T) (objects map[string]*unstructured.Unstructured, notes string) {
+	t.Helper()
+	objects, notes = r.all(t)
+	maps.DeleteFunc(objects, func(_ string, o *unstructured.Unstructured) bool {
+		return o.GetKind() == "CustomResourceDefinition" || o.GetAnnotations()["helm.sh/hook"] != ""
+	})
+	return objects, notes
+}
+
+// all is everything that the chart renders.
+func (r release) all(t *testing.T) (objects map[string]*unstructured.Unstructured, notes string) {
 	t.Helper()
 	rendered, err := r.render(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects = map[string]*unstructured.Unstructured{}
+	var text strings.Builder
 	for _, file := range slices.Sorted(maps.Keys(rendered)) {
 		if strings.HasSuffix(file, "NOTES.txt") {
 			notes = rendered[file]
 			continue
 		}
-		decoded, err := kube.Decode(rendered[file])
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		for _, o := range decoded {
-			key := o.GetKind() + " " + o.GetName()
-			if objects[key] != nil {
-				t.Errorf("%s: %s is made twice", file, key)
-			}
-			objects[key] = o
-		}
+		text.WriteString(rendered[file] + "\n---\n")
 	}
-	return objects, notes
+	return byName(t, text.String(), r.namespace), notes
 }
 
-// fromConfig are the objects of config/default but for the CRDs and the namespace, which Helm does
-// not make from templates.
-func fromConfig(t *testing.T) map[string]*unstructured.Unstructured {
+// byName reads objects, and keys each by its kind and name, and its namespace where that is not home.
+func byName(t *testing.T, text, home string) map[string]*unstructured.Unstructured {
 	t.Helper()
+	decoded, err := kube.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	objects := map[string]*unstructured.Unstructured{}
-	for _, dir := range []string{"rbac", "policy", "manager"} {
-		files, err := filepath.Glob(filepath.Join(configDir, dir, "*.yaml"))
-		if err != nil || len(files) < 2 {
-			t.Fatalf("config/%s has %v: %v", dir, files, err)
+	for _, o := range decoded {
+		key := o.GetKind() + " " + o.GetName()
+		if ns := o.GetNamespace(); ns != "" && ns != home {
+			key += " in " + ns
 		}
-		for _, file := range files {
-			if filepath.Base(file) == "kustomization.yaml" {
-				continue
-			}
-			for _, o := range decodeFile(t, file) {
-				objects[o.GetKind()+" "+o.GetName()] = o
-			}
+		if objects[key] != nil {
+			t.Errorf("%s is made twice", key)
 		}
+		objects[key] = o
 	}
 	return objects
 }
 
-func decodeFile(t *testing.T, file string) []*unstructured.Unstructured {
+// fromConfig are the objects that a folder of config/ renders but for the CRDs and the namespace, which a release does
+// not have or the caller of helm makes.
+func fromConfig(t *testing.T, folder string) map[string]*unstructured.Unstructured {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	text, err := manifests.Kustomize(filepath.Join(configDir, folder))
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := kube.Decode(string(text))
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
+	return withoutOuter(byName(t, string(text), like.namespace))
+}
+
+func withoutOuter(objects map[string]*unstructured.Unstructured) map[string]*unstructured.Unstructured {
+	maps.DeleteFunc(objects, func(_ string, o *unstructured.Unstructured) bool {
+		return o.GetKind() == "CustomResourceDefinition" || o.GetKind() == "Namespace"
+	})
 	return objects
 }
 
@@ -142,22 +148,43 @@ func TestChartMetadata(t *testing.T) {
 	}
 }
 
-// TestChartHasTheCRDs compares the CRDs of the chart, as Helm finds them, with the generated ones.
+// TestChartHasTheCRDs compares the CRDs that a release has with the generated ones: they are the same, and stay when the
+// release goes, unless the values say otherwise.
 func TestChartHasTheCRDs(t *testing.T) {
-	var got []string
-	for _, crd := range loadChart(t).CRDObjects() {
-		name := filepath.Base(crd.Filename)
-		got = append(got, name)
-		want, err := os.ReadFile(filepath.Join(configDir, "crd", "bases", name))
-		if err != nil {
-			t.Error(err)
-		}
-		if string(crd.File.Data) != string(want) {
-			t.Errorf("crds/%s is not config/crd/bases/%s: run make generate", name, name)
+	text, err := manifests.Kustomize(filepath.Join(configDir, "crd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := byName(t, string(text), "")
+	if len(want) < 2 {
+		t.Fatalf("config/crd has %v", slices.Sorted(maps.Keys(want)))
+	}
+	for _, row := range []struct {
+		values, policy string
+		enabled        bool
+	}{
+		{"", "keep", true},
+		{"crds: {keep: false}", "", true},
+		{"crds: {enabled: false}", "", false},
+	} {
+		objects, _ := release{"mta", "mail", row.values}.all(t)
+		for key, w := range want {
+			got := objects[key]
+			if (got != nil) != row.enabled {
+				t.Errorf("%q: is %s made? %v", row.values, key, got != nil)
+			}
+			if got == nil {
+				continue
+			}
+			if policy := got.GetAnnotations()["helm.sh/resource-policy"]; policy != row.policy {
+				t.Errorf("%q: %s has the policy %q, want %q", row.values, key, policy, row.policy)
+			}
+			if !reflect.DeepEqual(got.Object["spec"], w.Object["spec"]) {
+				t.Errorf("%s is not that of config/crd: run make generate", key)
+			}
 		}
 	}
-	bases, err := filepath.Glob(filepath.Join(configDir, "crd", "bases", "*.yaml"))
-	if err != nil || len(bases) == 0 || len(bases) != len(got) {
-		t.Errorf("the chart has the CRDs %v, config/crd/bases has %v (%v)", got, bases, err)
+	if loose := loadChart(t).CRDObjects(); len(loose) > 0 {
+		t.Errorf("the folder crds of the chart has %d CRDs, which Helm would not upgrade", len(loose))
 	}
 }

@@ -2,32 +2,73 @@ package chart
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
-// TestChartInstallsWhatConfigInstalls compares a release of the same name and namespace with
-// config/default, object by object. Labels alone may differ, and what follows from them.
+// TestChartInstallsWhatConfigInstalls compares releases of the same name and namespace with what config/ renders,
+// object by object. Labels alone may differ, and what follows from them.
 func TestChartInstallsWhatConfigInstalls(t *testing.T) {
-	got, _ := like.manifests(t)
-	want := fromConfig(t)
+	for _, row := range []struct {
+		values  string
+		folders []string
+		reason  string
+	}{
+		{"", []string{"default"}, "the defaults"},
+		{"namespaces: [mail]\nrbac: {scope: Namespaced}", []string{"namespaced"}, "one namespace"},
+		{"networkPolicy: {create: true}", []string{"default", "network-policy"}, "a part that is not installed by default"},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			got, _ := release{like.name, like.namespace, like.values + "\n" + row.values}.manifests(t)
+			want := map[string]*unstructured.Unstructured{}
+			for _, folder := range row.folders {
+				maps.Copy(want, fromConfig(t, folder))
+			}
+			compare(t, got, want)
+		})
+	}
+}
+
+// TestInstallYAMLIsConfigDefault: the file that people apply by its address is what config/default renders.
+func TestInstallYAMLIsConfigDefault(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "dist", "install.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := withoutOuter(byName(t, string(text), like.namespace)), fromConfig(t, "default")
+	if !reflect.DeepEqual(got, want) {
+		t.Error("dist/install.yaml is not what config/default renders: run make generate")
+	}
+	if kept := strings.Count(string(text), "\nkind: CustomResourceDefinition\n"); kept != 2 {
+		t.Errorf("dist/install.yaml has %d CRDs", kept)
+	}
+}
+
+func compare(t *testing.T, got, want map[string]*unstructured.Unstructured) {
+	t.Helper()
 	if g, w := slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)); !slices.Equal(g, w) {
-		t.Fatalf("the chart makes\n%v\nand config/default\n%v", g, w)
+		t.Fatalf("the chart makes\n%v\nand config/\n%v", g, w)
 	}
 	for key, w := range want {
 		g := got[key]
 		for _, o := range []*unstructured.Unstructured{g, w} {
 			o.SetLabels(nil)
-			if o.GetKind() == "Deployment" {
+			switch o.GetKind() {
+			case "Deployment":
 				withoutLabels(t, o)
+			case "NetworkPolicy":
+				unstructured.RemoveNestedField(o.Object, "spec", "podSelector")
 			}
 		}
 		if !reflect.DeepEqual(g.Object, w.Object) {
-			t.Errorf("%s: the chart makes\n%s\nand config/default\n%s", key, text(t, g), text(t, w))
+			t.Errorf("%s: the chart makes\n%s\nand config/\n%s", key, text(t, g), text(t, w))
 		}
 	}
 }

@@ -48,6 +48,17 @@ func TestSchemaRefuses(t *testing.T) {
 		{"prometheus: {rules: {labels: {a: 1}}}", "/prometheus/rules/labels/a", "labels are strings"},
 		{"extraArgs: [workers=3]", "/extraArgs/0", "a flag begins with two dashes"},
 		{"podLabels: {a: 1}", "/podLabels/a", "labels are strings"},
+		{"crds: {keep: 'no'}", "/crds/keep", "the string no would count as true"},
+		{"rbac: {scope: Namespace}", "/rbac/scope", "no scope"},
+		{"rbac: {secrets: None}", "/rbac/secrets", "without reading them no TSIG key is found"},
+		{"podDisruptionBudget: {maxUnavailable: 0}", "/podDisruptionBudget/maxUnavailable", "no node could be drained"},
+		{"podDisruptionBudget: {maxUnavailable: '1'}", "/podDisruptionBudget/maxUnavailable", "a string is a percentage"},
+		{"networkPolicy: {mailPorts: ['25']}", "/networkPolicy/mailPorts/0", "ports are numbers"},
+		{"networkPolicy: {extraEgress: {}}", "/networkPolicy/extraEgress", "a list of rules"},
+		{"extraEnv: [GOGC=50]", "/extraEnv/0", "an object with a name, as in a pod"},
+		{"extraVolumes: [{configMap: {name: a}}]", "/extraVolumes/0", "a volume has a name"},
+		{"extraVolumeMounts: [{name: a}]", "/extraVolumeMounts/0", "mounted nowhere"},
+		{"topologySpreadConstraints: [{topologyKey: zone}]", "/topologySpreadConstraints/0", "the API server wants the other fields"},
 	} {
 		t.Run(row.values, func(t *testing.T) {
 			_, err := release{name: "x", namespace: "y", values: row.values}.render(t)
@@ -69,6 +80,8 @@ func TestSchemaTakes(t *testing.T) {
 		{"resolvers: ['192.0.2.53:53', '[2001:db8::53]:5353', 'resolver.example:53']", "every form of an address"},
 		{"probe: {allowCIDRs: [0.0.0.0/0, 'fd00::/8', '::/0']}", "both families"},
 		{"{queriesPerServer: 0, workers: 1}", "no limit, and one at a time"},
+		{"podDisruptionBudget: {maxUnavailable: 100%}", "all of them may go"},
+		{"networkPolicy: {dnsPorts: [], apiServerPorts: [16443]}", "no ports, and one of one's own"},
 		{"global: {anything: 1}", "Helm gives every chart the values of its parents"},
 	} {
 		t.Run(row.values, func(t *testing.T) {

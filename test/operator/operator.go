@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -32,6 +33,8 @@ type Options struct {
 	Args []string
 	// Env is added to its environment, as NAME=VALUE.
 	Env []string
+	// Namespaced has StartInstalled go by config/namespaced: the operator has the namespace mail alone, which has to exist.
+	Namespaced bool
 	// WithoutPolicy leaves out the admission policy that holds requests for the operator.
 	WithoutPolicy bool
 	// Progress is called with a line about what is being done now.
@@ -75,6 +78,11 @@ var Installed = []string{
 	"config/rbac/leader_election_role.yaml", "config/policy/gate.yaml",
 }
 
+// InstalledInMail is what config/namespaced gives to it: the same, bound in the namespace mail, and what is about no
+// namespace.
+var InstalledInMail = append(slices.DeleteFunc(slices.Clone(Installed), func(file string) bool { return file == "config/rbac/role_binding.yaml" }),
+	"config/namespaced/cluster_role.yaml", "config/namespaced/role_binding.yaml")
+
 // StartInstalled starts the operator as config/ installs it: it elects a leader, and has the rights that the
 // bindings of config/ give to its account, and no others.
 func StartInstalled(ctx context.Context, c *kube.Cluster, o Options) (*kube.Process, error) {
@@ -85,7 +93,12 @@ func StartInstalled(ctx context.Context, c *kube.Cluster, o Options) (*kube.Proc
 	if _, err := Build(ctx, root, c.Dir); err != nil {
 		return nil, err
 	}
-	if err := apply(ctx, c, Installed...); err != nil {
+	files := Installed
+	if o.Namespaced {
+		files = InstalledInMail
+		o.Args = append(o.Args, "--namespace", "mail")
+	}
+	if err := apply(ctx, c, files...); err != nil {
 		return nil, err
 	}
 	return Replica(ctx, c, program, o)

@@ -43,8 +43,41 @@ type rig struct {
 // when it has a right that it does not need, and when it read a Secret that no object names.
 // TestChartInstallsWhatConfigInstalls says that the chart gives the same rights.
 func TestRights(t *testing.T) {
-	r := start(t)
+	r := start(t, operator.Options{})
 	r.zones()
+	r.eachStrategy()
+	r.compromise("gated", gated)
+	r.pair()
+	r.delegationTried()
+	r.deleted("gated")
+
+	asked := r.asked()
+	refused, unused := judge(rendered(t), asked)
+	if len(refused) > 0 {
+		t.Errorf("the operator lacks rights:\n%s", strings.Join(refused, "\n"))
+	}
+	if len(unused) > 0 {
+		t.Errorf("nothing here needs these rights: take them away (controllers/doc.go, config/rbac), or do here what needs them:\n%s", strings.Join(unused, "\n"))
+	}
+	r.readSecrets(asked)
+}
+
+// TestRightsInOneNamespace starts the operator with the rights of config/namespaced, which is not told of any other
+// namespace: it does its work, and is refused nothing. TestNamespacedRightsEndAtTheNamespace says where they end.
+func TestRightsInOneNamespace(t *testing.T) {
+	r := start(t, operator.Options{Namespaced: true})
+	r.zones()
+	r.eachStrategy()
+	r.compromise("gated", gated)
+	refused, _ := judge(nil, r.asked())
+	if len(refused) > 0 {
+		t.Errorf("the operator lacks rights:\n%s", strings.Join(refused, "\n"))
+	}
+}
+
+// eachStrategy has the operator bring a host of each strategy to rest.
+func (r *rig) eachStrategy() {
+	r.Helper()
 	r.secretsOf("gated", "staged", "behind")
 	r.create("gated", gated, nil)
 	r.create("staged", staged, func(md *v1alpha1.MailDomain) {
@@ -58,25 +91,18 @@ func TestRights(t *testing.T) {
 	r.settled("gated", gated, true)
 	r.settled("staged", staged, false)
 	r.settled("behind", behind, false)
-	r.compromise("gated", gated)
-	r.pair()
-	r.delegationTried()
-	r.deleted("gated")
+}
 
-	asked, err := r.lab.Audited()
+// asked are the requests of the operator until now.
+func (r *rig) asked() []kube.Request {
+	r.Helper()
+	all, err := r.lab.Audited()
 	r.must(err)
-	asked = slices.DeleteFunc(asked, func(q kube.Request) bool { return q.User.Name != operator.Name })
-	refused, unused := judge(rendered(t), asked)
-	if len(asked) < 100 {
-		t.Fatalf("only %d requests were written down", len(asked))
+	own := slices.DeleteFunc(all, func(q kube.Request) bool { return q.User.Name != operator.Name })
+	if len(own) < 100 {
+		r.Fatalf("only %d requests were written down", len(own))
 	}
-	if len(refused) > 0 {
-		t.Errorf("the operator lacks rights:\n%s", strings.Join(refused, "\n"))
-	}
-	if len(unused) > 0 {
-		t.Errorf("nothing here needs these rights: take them away (controllers/doc.go, config/rbac), or do here what needs them:\n%s", strings.Join(unused, "\n"))
-	}
-	r.readSecrets(asked)
+	return own
 }
 
 // readSecrets checks which Secrets were read: those that the objects name, by name.
@@ -103,12 +129,12 @@ func (r *rig) readSecrets(asked []kube.Request) {
 }
 
 // start starts the cluster and the operator, and gives the operator's events time to be written at the end.
-func start(t *testing.T) *rig {
+func start(t *testing.T, o operator.Options) *rig {
 	t.Helper()
+	// As with API servers that send no list by way of a watch.
+	o.Env = []string{"KUBE_FEATURE_WatchListClient=false"}
 	l, err := lab.Start(context.Background(), lab.Options{
-		Namespace: namespace, Installed: true, Progress: func(line string) { t.Log(line) },
-		// As with API servers that send no list by way of a watch.
-		Operator: operator.Options{Env: []string{"KUBE_FEATURE_WatchListClient=false"}},
+		Namespace: namespace, Installed: true, Progress: func(line string) { t.Log(line) }, Operator: o,
 	})
 	if err != nil {
 		t.Fatal(err)
