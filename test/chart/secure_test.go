@@ -2,13 +2,29 @@ package chart
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/dane-operator/dane-operator/test/kube"
 )
+
+func decodeFile(t *testing.T, file string) []*unstructured.Unstructured {
+	t.Helper()
+	text, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := kube.Decode(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return objects
+}
 
 // TestSecureMetricsAreThoseOfConfig wants metrics.secure to make what config/secure-metrics has, and no right of it where
 // it is off.
