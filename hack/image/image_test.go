@@ -247,19 +247,6 @@ func unpack(t *testing.T, index v1.ImageIndex, root string) *v1.ConfigFile {
 	return config
 }
 
-// TestOperatorsImage looks at the image that "make image" has made: make test-image runs it.
-func TestOperatorsImage(t *testing.T) {
-	dir := os.Getenv("DANE_TEST_IMAGE")
-	if dir == "" {
-		t.Skip("make test-image makes the operator's image and runs this; TestLayout is its like for a small program")
-	}
-	index, _ := open(t, dir)
-	if err := validate.Index(index); err != nil {
-		t.Errorf("the layout is not valid: %v", err)
-	}
-	runImage(t, index, "--help", "It watches MailDomain and DNSZone objects")
-}
-
 // TestRefused: what could not run in the image, or would be lost, is refused before anything is written.
 func TestRefused(t *testing.T) {
 	text, linux := filepath.Join(t.TempDir(), "image"), build(t, runtime.GOARCH)
