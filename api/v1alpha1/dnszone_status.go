@@ -90,8 +90,9 @@ type ZoneDNSSECStatus struct {
 	// signaturesExpire is when the first signature seen runs out.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
-	// keysChangedAt is when the DNSKEY set, or the trust anchors, last changed; absent when that is
-	// longer ago than the keys' TTL. Until then no new key is handed to servers.
+	// keysChangedAt is when the DNSKEY set, the DS records or the trust anchors last changed; absent when that is
+	// longer ago than caches keep what was before: for the keys' TTL, and for that of the DS records if they have
+	// changed. Until then no new key is handed to servers.
 	// +optional
 	KeysChangedAt *metav1.Time `json:"keysChangedAt,omitempty"`
 	// findings are what is wrong with the zone, its delegation or its servers, the worst first.
