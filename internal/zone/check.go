@@ -97,12 +97,13 @@ func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, own
 		return out
 	}
 	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
+	defer s.close()
 	var beside sync.WaitGroup
 	var packet *health.Reply
 	beside.Go(func() { k.opts.try(aServer, t.endpoint.name, func() { packet = k.packet(ctx, cfg, t) }, func() {}) })
 	replies := s.askAll(ctx, questions)
-	// The packet needs a connection of its own to the same address: whoever held one while waiting for another
-	// would, with as many zones on a server as it may have connections, wait for ever.
+	// Now, and not at the end: the packet needs a connection of its own to the same address. Whoever held one while
+	// waiting for another would, with as many zones on a server as it may have connections, wait for ever.
 	s.close()
 	beside.Wait()
 	out.asked = observed(t, questions, replies)

@@ -201,9 +201,7 @@ func (f *finder) firstAnswer(ctx context.Context, servers []netip.Addr) (*dns.Ms
 	said := "nothing"
 	for _, addr := range servers {
 		e := publicEndpoint(f.opts, f.cfg, addr)
-		s := sweepSession(f.opts, f.zone, e)
-		r := s.ask(ctx, query(f.zone, dns.TypeNS))[0]
-		s.close()
+		r := sweepSession(f.opts, f.zone, e).askOnce(ctx, query(f.zone, dns.TypeNS))
 		switch {
 		case r.err != nil:
 			said = e.address + ": " + silenceText(r.err)
@@ -306,8 +304,7 @@ func (f *finder) resolve(ctx context.Context, name string, qtype uint16) (*dns.M
 			m := query(name, qtype)
 			m.RecursionDesired = true
 			s := sweepSession(f.opts, f.zone, endpoint{name: resolver, address: withPort(resolver), protocol: protocol})
-			r := s.ask(ctx, m)[0]
-			s.close()
+			r := s.askOnce(ctx, m)
 			if r.err != nil {
 				said = fmt.Sprintf("%s: %s", resolver, silenceText(r.err))
 				continue

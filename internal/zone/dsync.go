@@ -174,9 +174,7 @@ func notifyParent(ctx context.Context, opts Options, cfg Config, to NotifyTarget
 	for _, addr := range addrs {
 		// The port is the record's to choose: that the user names the address says nothing of what is there.
 		e := foundEndpoint(opts, Config{}, netip.AddrPortFrom(addr.Unmap(), to.Port), UDP)
-		s := sweepSession(opts, cfg.Zone, e)
-		r := s.ask(ctx, notification(cfg.Zone))[0]
-		s.close()
+		r := sweepSession(opts, cfg.Zone, e).askOnce(ctx, notification(cfg.Zone))
 		switch {
 		case r.err != nil:
 			out.Message = fmt.Sprintf("%s; %s does not acknowledge a notification: %s", about, e.address, silenceText(r.err))

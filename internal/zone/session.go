@@ -113,6 +113,12 @@ func (s *session) askAnew(ctx context.Context, m *dns.Msg) reply {
 	return s.ask(ctx, m)[0]
 }
 
+// askOnce asks one thing and ends the connection, whatever comes of it.
+func (s *session) askOnce(ctx context.Context, m *dns.Msg) reply {
+	defer s.close()
+	return s.ask(ctx, m)[0]
+}
+
 func unanswered(replies []reply) []int {
 	var out []int
 	for i, r := range replies {
