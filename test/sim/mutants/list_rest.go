@@ -92,7 +92,7 @@ var ofReconcilers = []mutant{
 		test: control("Presented|Endpoints|Round"),
 	},
 	{
-		name: "addresses need not be all", file: "controllers/probing.go",
+		name: "addresses need not be all", file: "controllers/endpoints.go",
 		old: "\tcase !a.Complete:\n", new: "\tcase false:\n",
 		why:  "an address that only a silent server knows is not probed",
 		test: control("Round|Addresses"),
