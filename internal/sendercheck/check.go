@@ -4,6 +4,7 @@ package sendercheck
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -110,19 +111,38 @@ func (l *looking) judge(host, base string, names []string, found []senderview.Re
 	return usable, endpoints
 }
 
-// probe connects to every address of a host, once for each type of key.
+const (
+	// maxAddresses is how many addresses of a host are connected to. Whoever writes the zone decides how many there
+	// are, and thousands fit into an answer.
+	maxAddresses = 64
+	// maxAtOnce is how many are connected to at once.
+	maxAtOnce = 16
+)
+
+// probe connects to the addresses of a host, once for each type of key.
 func (l *looking) probe(host, base string) []Probed {
 	if l.Prober == nil {
 		return nil
 	}
 	l.say("connecting to " + host)
 	addrs := senderview.Addresses(l.ctx, l.Resolver, host)
-	out := make([]Probed, len(addrs))
+	some := addrs[:min(len(addrs), maxAddresses)]
+	out := make([]Probed, len(some))
+	places := make(chan struct{}, maxAtOnce)
 	var all sync.WaitGroup
-	for i, addr := range addrs {
-		all.Go(func() { out[i] = l.probeAddress(base, addr) })
+	for i, addr := range some {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			out[i] = l.probeAddress(base, addr)
+		})
 	}
 	all.Wait()
+	if left := len(addrs) - len(some); left > 0 {
+		out = append(out, Probed{Address: fmt.Sprintf("%d more addresses", left), Results: []probe.Result{{
+			Outcome: probe.Forbidden, Message: fmt.Sprintf("no more than %d addresses of a host are connected to", maxAddresses),
+		}}})
+	}
 	return out
 }
 

@@ -2,6 +2,7 @@ package sendercheck_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -100,6 +101,25 @@ func TestCheckSaysWhatItDidNotConnectTo(t *testing.T) {
 	report := sendercheck.Checker{Resolver: example, Prober: prober, Now: time.Now}.Check(t.Context(), "example.com", 25)
 	if got := report.Hosts[0].Endpoints; len(got) != 2 || got[0].Presented != "NotConnected" || got[0].Reason != "as told" {
 		t.Errorf("endpoints %+v", got)
+	}
+}
+
+// TestCheckConnectsToSomeOfMany: a zone with thousands of addresses has nobody connect to all of them, and that is said.
+func TestCheckConnectsToSomeOfMany(t *testing.T) {
+	texts := []string{"example.com. 60 IN MX 10 mx1.example.com.", "_25._tcp.mx1.example.com. 60 IN TLSA 3 1 1 " + strings.Repeat("0a", 32)}
+	for n := range 200 {
+		texts = append(texts, fmt.Sprintf("mx1.example.com. 60 IN A 192.0.2.%d", n))
+	}
+	prober := &dialled{outcome: map[string]probe.Outcome{}}
+	report := sendercheck.Checker{Resolver: records(texts...), Prober: prober, Now: time.Now}.Check(t.Context(), "example.com", 25)
+	addresses := map[string]bool{}
+	for _, target := range prober.targets {
+		addresses[target.Addr.String()] = true
+	}
+	endpoints := report.Hosts[0].Endpoints
+	last := endpoints[len(endpoints)-1]
+	if len(addresses) != 64 || last.Address != "136 more addresses" || last.Presented != "NotConnected" {
+		t.Errorf("%d addresses were connected to; of the rest it says %+v", len(addresses), last)
 	}
 }
 
