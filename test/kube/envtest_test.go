@@ -154,7 +154,7 @@ func TestEnvtestFails(t *testing.T) {
 
 func TestEnvtestUnknownArgument(t *testing.T) {
 	s := newScript(t)
-	if _, errs, err := s.run("kubectl"); err == nil || !strings.Contains(errs, "want no argument, cert-manager or pebble; got: kubectl") {
+	if _, errs, err := s.run("kubelet"); err == nil || !strings.Contains(errs, "want no argument, cert-manager, pebble, kubectl or kustomize; got: kubelet") {
 		t.Errorf("an unknown argument gave %v and said %q", err, errs)
 	}
 }
