@@ -45,6 +45,8 @@ func (h helm) install(chart *chartv2.Chart) {
 	h.Helper()
 	do := action.NewInstall(h.config)
 	do.ReleaseName, do.Namespace, do.WaitStrategy = h.name, h.namespace, helmkube.HookOnlyStrategy
+	// The test cluster has CRDs already, those of today, by another field manager.
+	do.ForceConflicts = true
 	if _, err := do.RunWithContext(h.Context(), chart, map[string]any{}); err != nil {
 		h.Fatalf("helm install: %v", err)
 	}
