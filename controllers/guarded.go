@@ -14,8 +14,9 @@ import (
 )
 
 // This file keeps one host or object from ending the operator outside of reconciles, which the library guards by
-// itself: one that does would do so again after each restart, and nothing would be looked after. The indexes of the cache are not guarded: an object that is missing in one would be
-// taken for one that does not exist, and a key that it gates would be let through.
+// itself: one that does would do so again after each restart, and nothing would be looked after. The indexes of the cache are
+// not guarded: an object that is missing in one would be taken for one that does not exist, and a key that it gates would
+// be let through.
 
 // unforeseen is what people are told of a host whose look was given up.
 const unforeseen = "given up for a fault of the operator, which its log describes: please report it; it is tried again"

@@ -39,7 +39,7 @@ func newAliased(t *testing.T, m servers.Make) *aliased {
 	a.secondary = servers.StartNSDSecondary(t, a.ends, "")
 	s.unbound.Stop()
 	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
-		Address: resolverAddress(t), Port: 53,
+		Address: servers.PublicAddress(t).String(), Port: 53,
 		Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd), servers.StubOf(a.ends, a.secondary)},
 	})
 	a.lead("mx")

@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -87,7 +85,7 @@ func newSiteWith(t *testing.T, m servers.Make, secret string, with siteOptions) 
 	s.other = otherSecondary[m](t, s.primary, "")
 	s.nsd = servers.StartNSDSecondary(t, s.primary, "")
 	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
-		Address: resolverAddress(t), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
+		Address: servers.PublicAddress(t).String(), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
 	})
 	s.startPostfix(secret, with)
 	own.AbandonAfter(t, own.Namespace)
@@ -128,23 +126,6 @@ var otherSecondary = map[servers.Make]func(testing.TB, *servers.Primary, string)
 	servers.BIND:     servers.StartKnotSecondary,
 	servers.Knot:     servers.StartBINDSecondary,
 	servers.PowerDNS: servers.StartKnotSecondary,
-}
-
-// resolverAddress is a loopback address that nothing listens on at port 53: libc asks no other port.
-func resolverAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.53.%d.%d", rand.IntN(256), 1+rand.IntN(254)) //nolint:gosec // no secret
-		l, err := net.Listen("tcp", net.JoinHostPort(address, "53"))
-		if err != nil {
-			continue
-		}
-		if err := l.Close(); err == nil {
-			return address
-		}
-	}
-	t.Fatal("port 53 of no loopback address is free, or this user may not listen there (root may)")
-	return ""
 }
 
 // revive starts the operator again if the test has killed it and then failed: the tests that follow need it.

@@ -12,8 +12,8 @@ import (
 // dnsPort is where delegations lead to: no record of them gives a port.
 const dnsPort = 53
 
-// PublicAddress is a loopback address that nothing listens on at port 53, for a server that delegations lead to. To
-// listen there needs root.
+// PublicAddress is a loopback address that nothing listens on at port 53, for a server that delegations lead to, or a
+// resolver: libc asks no other port. To listen there needs root.
 func PublicAddress(t testing.TB) netip.Addr {
 	t.Helper()
 	given.Lock()

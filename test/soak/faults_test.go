@@ -23,12 +23,12 @@ const (
 	briefest, longest, gap = 3 * time.Second, 15 * time.Second, 8 * time.Second
 )
 
-// soak has one fault after the other for the time that was asked for. In its second half the operator goes on as one
-// process.
-func (w *world) soak() {
+// soak has one fault after the other for the time that was asked for, and until enough has rolled over, if that takes
+// longer. In its second half the operator goes on as one process.
+func (w *world) soak(enough func() bool) {
 	w.Helper()
 	start := time.Now()
-	for lasted := time.Duration(0); lasted < w.duration; lasted = time.Since(start) {
+	for lasted := time.Duration(0); lasted < w.duration || lasted < w.duration+patience && !enough(); lasted = time.Since(start) {
 		f := w.draw(lasted > w.duration/2)
 		w.say("fault: %s", f.name)
 		end := f.begin(w)

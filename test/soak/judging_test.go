@@ -1,9 +1,6 @@
 package soak
 
 import (
-	"math/rand/v2"
-	"net"
-	"net/netip"
 	"time"
 
 	"github.com/dane-operator/dane-operator/test/judge"
@@ -21,7 +18,7 @@ func (w *world) check() {
 	for _, f := range w.farms {
 		stubs = append(stubs, servers.StubOf(f.primary, f.secondary))
 	}
-	unbound := servers.StartUnbound(w, servers.ResolverOptions{Address: w.resolverAddress(), Port: 53, Stubs: stubs})
+	unbound := servers.StartUnbound(w, servers.ResolverOptions{Address: servers.PublicAddress(w).String(), Port: 53, Stubs: stubs})
 	for _, f := range w.farms {
 		w.stops = append(w.stops, judge.StartFinger(w, w.checks, judge.FingerOptions{
 			Resolver: unbound.Addr, Host: f.hosts[0].name, Port: int(w.mail.addr.Port()), Interval: interval,
@@ -33,22 +30,6 @@ func (w *world) check() {
 			Interval: interval, Many: true,
 		}))
 	}
-}
-
-// resolverAddress is a loopback address where port 53 is free: libc asks no other port.
-func (w *world) resolverAddress() string {
-	w.Helper()
-	for range 100 {
-		address := netip.AddrFrom4([4]byte{127, 53, byte(rand.IntN(256)), byte(1 + rand.IntN(254))}).String() //nolint:gosec // no secret
-		l, err := net.Listen("tcp", net.JoinHostPort(address, "53"))
-		if err != nil {
-			continue
-		}
-		w.must(l.Close())
-		return address
-	}
-	w.Fatal("port 53 of no loopback address is free, or this user may not listen there (root may)")
-	return ""
 }
 
 func (w *world) stopChecking() {

@@ -52,7 +52,7 @@ func TestSoak(t *testing.T) {
 	before, since := w.rollovers(), w.resources()
 	w.say("at rest: %s", since)
 
-	w.soak()
+	w.soak(func() bool { return w.rollovers()-before >= o.hosts })
 	w.renewNoMore()
 	w.rest("at the end")
 	after := w.resources()
