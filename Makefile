@@ -164,6 +164,7 @@ conformance: ## Compare with the corpora of other implementations, and write the
 	go test ./internal/dnssec -count=1 -run 'Chains|Unbound' -v -update
 	go test ./internal/dnssec/health -count=1 -run Zonemaster -v -update
 	go test ./internal/dnssec/senderview -count=1 -run Exim -v -update
+	go test ./internal/tlsrpt -count=1 -run Public -v -update
 
 clean: ## Remove what was built here.
 	rm -rf bin dist/image dist/sbom
