@@ -22,7 +22,7 @@ type Collector struct {
 // Describe implements prometheus.Collector.
 func (Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range append(domainDescs[:len(domainDescs):len(domainDescs)], hostDescs...) {
-		out <- d
+		out <- d.Desc
 	}
 }
 
@@ -34,12 +34,13 @@ func (c Collector) Collect(out chan<- prometheus.Metric) {
 	var domains v1alpha1.MailDomainList
 	// They are only read here: no copy of each is needed.
 	if err := c.Reader.List(ctx, &domains, client.UnsafeDisableDeepCopy); err != nil {
-		out <- prometheus.NewInvalidMetric(hostSafe, err)
+		out <- prometheus.NewInvalidMetric(hostSafe.Desc, err)
 		return
 	}
+	pairs := labelPairs{}
 	for i := range domains.Items {
 		for _, s := range samplesOf(&domains.Items[i]) {
-			out <- prometheus.MustNewConstMetric(s.desc, prometheus.GaugeValue, s.value, s.labels...)
+			out <- pairs.series(s)
 		}
 	}
 }

@@ -1,7 +1,5 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
-
 // prefix begins the name of every metric of the operator.
 const prefix = "dane_operator_"
 
@@ -10,10 +8,6 @@ var (
 	domainLabels = []string{"namespace", "maildomain"}
 	hostLabels   = []string{"namespace", "maildomain", "host"}
 )
-
-func desc(name, help string, labels []string, more ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prefix+name, help, append(labels[:len(labels):len(labels)], more...), nil)
-}
 
 // What is shown of a MailDomain as a whole.
 var (
@@ -48,8 +42,8 @@ var (
 		"Unix time from which the next key of a certificate may be served; absent while that is not known.", hostLabels, "certificate")
 )
 
-var domainDescs = []*prometheus.Desc{conditionState, nextTransition}
+var domainDescs = []*family{conditionState, nextTransition}
 
-var hostDescs = []*prometheus.Desc{
+var hostDescs = []*family{
 	hostSafe, unsafeStart, unsafeEnd, senderView, nameServers, endpoints, keys, standbyMissing, certificateExpires, keyDeployable,
 }

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -10,7 +9,7 @@ import (
 
 // sample is one series.
 type sample struct {
-	desc   *prometheus.Desc
+	desc   *family
 	value  float64
 	labels []string
 }
@@ -95,7 +94,7 @@ func with(labels []string, more ...string) []string {
 }
 
 // appendTime adds an instant that is known.
-func appendTime(to []sample, desc *prometheus.Desc, at *metav1.Time, labels ...string) []sample {
+func appendTime(to []sample, desc *family, at *metav1.Time, labels ...string) []sample {
 	if at.IsZero() {
 		return to
 	}

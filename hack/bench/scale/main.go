@@ -114,6 +114,9 @@ func runOnce(ctx context.Context, f flags) (err error) {
 	}()
 	r, err := measure(ctx, w)
 	if err != nil {
+		// What the phases before it found took long to find.
+		fmt.Println("the run did not end; what it measured before:")
+		printTable(os.Stdout, r)
 		return err
 	}
 	if f.csv != "" {
