@@ -37,11 +37,11 @@ const (
 	probeIntervals = 90
 )
 
-// What is at rest costs no more than ten sweeps and three rounds of probes a second, however many hosts there
-// are: beyond three thousand, each waits longer for its turn. What moves does not.
+// What is at rest costs no more than six sweeps and three rounds of probes a second, however many hosts there
+// are: beyond two thousand, each waits longer for its turn. What moves does not.
 const (
-	sweepShare = 100 * time.Millisecond
-	probeShare = 300 * time.Millisecond
+	sweepShare = 160 * time.Millisecond
+	probeShare = 360 * time.Millisecond
 )
 
 // paceOf is the pace of one of so many hosts.

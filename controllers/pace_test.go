@@ -91,8 +91,8 @@ func TestManyHostsAtRest(t *testing.T) {
 		decision         rollover.Decision
 		owner, endpoints time.Duration
 	}{
-		{"as many as can be looked at every five minutes", 3000, rest, 5 * time.Minute, 15 * time.Minute},
-		{"more: each waits longer", 6000, rest, 10 * time.Minute, 30 * time.Minute},
+		{"as many as can be looked at every five minutes", 1875, rest, 5 * time.Minute, 15 * time.Minute},
+		{"more: each waits longer", 7500, rest, 20 * time.Minute, 45 * time.Minute},
 		{"never longer than an hour", 100_000, rest, time.Hour, time.Hour},
 		{"one that moves does not wait for the others", 100_000, behind, 10 * time.Second, time.Hour},
 	} {
