@@ -83,6 +83,7 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
 		},
 	}
 	o.addFlags(cmd)
+	cmd.AddCommand(newReportsCommand())
 	return cmd
 }
 

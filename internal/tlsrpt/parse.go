@@ -2,10 +2,8 @@ package tlsrpt
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -17,8 +15,9 @@ const (
 	// MaxSize is how many bytes of JSON a report has at most.
 	MaxSize     = 10 << 20
 	maxDepth    = 12
-	maxTokens   = 500_000
-	maxElements = 20_000
+	maxParts    = 250_000
+	maxLists    = 20_000
+	maxTextRead = 64 << 10
 	// maxCount is above the sessions that all mail of the world makes in a day.
 	maxCount = 1_000_000_000_000
 	// maxSpan is how long a time a report may cover. The RFC says a day; some send a week's.
@@ -45,7 +44,7 @@ func Parse(data []byte) (Report, error) {
 	var w wireReport
 	doubled, err := kjson.UnmarshalStrict(data, &w, kjson.DisallowDuplicateFields)
 	if err != nil {
-		return Report{}, malformed("%s", CleanText(err.Error()))
+		return Report{}, malformed("its JSON cannot be read: %s", CleanText(err.Error()))
 	}
 	if len(doubled) > 0 {
 		// Two readers could take it for two different reports.
@@ -54,35 +53,41 @@ func Parse(data []byte) (Report, error) {
 	return w.report()
 }
 
-// withinBounds walks the JSON once before anything is made of it.
+// withinBounds looks through the JSON before anything is made of it. It takes no memory: whether the JSON is right is
+// found out later, once it is known to be small in every way.
 func withinBounds(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	depth, elements := 0, 0
-	for tokens := 0; ; tokens++ {
-		token, err := d.Token()
+	var depth, lists, parts, text int
+	inText, escaped := false, false
+	for _, c := range data {
+		if inText {
+			text++
+			inText = escaped || c != '"'
+			escaped = !escaped && c == '\\'
+		} else {
+			switch c {
+			case '"':
+				inText, text = true, 0
+			case '{', '[':
+				depth++
+				lists++
+			case '}', ']':
+				depth--
+			case ',':
+				parts++
+			}
+		}
 		switch {
-		case errors.Is(err, io.EOF) && tokens > 0:
-			return nil
-		case err != nil:
-			return malformed("its JSON cannot be read: %s", CleanText(err.Error()))
-		case tokens > maxTokens:
-			return malformed("it has more than %d parts", maxTokens)
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-			elements++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth > maxDepth {
+		case text > maxTextRead:
+			return malformed("it has a text of more than %d bytes", maxTextRead)
+		case depth > maxDepth:
 			return malformed("it is nested more than %d deep", maxDepth)
-		}
-		if elements > maxElements {
-			return malformed("it has more than %d lists and objects", maxElements)
+		case lists > maxLists:
+			return malformed("it has more than %d lists and objects", maxLists)
+		case parts > maxParts:
+			return malformed("it has more than %d parts", maxParts)
 		}
 	}
+	return nil
 }
 
 // report makes the report of what was read.

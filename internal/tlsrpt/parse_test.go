@@ -69,7 +69,8 @@ func TestMalformed(t *testing.T) {
 		{"a failure of no kind", reportWith("tlsa-invalid", ""), "no result-type"},
 		{"nested to exhaust a stack", reportWith(`["3 1 1 aa"]`, deep), "nested"},
 		{"objects to fill the memory", reportWith(`["3 1 1 aa"]`, wide), "lists and objects"},
-		{"numbers to fill the memory", "[" + strings.Repeat("1,", 600_000) + "1]", "more than 500000 parts"},
+		{"numbers to fill the memory", "[" + strings.Repeat("1,", 600_000) + "1]", "more than 250000 parts"},
+		{"a text to fill the memory", reportWith("Sender Inc.", strings.Repeat("\\\"", 33<<10)), "a text of more than 65536 bytes"},
 		{"too long", strings.Repeat(" ", MaxSize+1), "more than 10485760 bytes"},
 	} {
 		_, err := Parse([]byte(c.text))
