@@ -36,6 +36,7 @@ func mergeAddresses(host string, list []target, found []Address) Address {
 	for i, a := range found {
 		text := fmt.Sprintf("%s: %s", serverText(list[i].Server), a.Message)
 		switch {
+		case a.Addrs == nil && list[i].isFormer() && a.Message != unforeseen:
 		case a.Addrs == nil:
 			out.Complete, silent = false, cmp.Or(silent, text)
 		case !a.Signed:

@@ -32,6 +32,12 @@ func (k *knowledge) sweepDS(ctx context.Context, cfg Config, child string) DSSwe
 	ttls := make([]delegatedTTL, len(list))
 	e := k.entry(ctx, cfg)
 	k.eachServer(list, func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, e, list[i], child) })
+	// A former server that tells of no delegation holds nothing up.
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].isFormer() && out.Answers[i].Problem != "" && out.Answers[i].Problem != unforeseen {
+			out.Answers = slices.Delete(out.Answers, i, i+1)
+		}
+	}
 	var longest delegatedTTL
 	for _, t := range ttls {
 		longest = delegatedTTL{ds: max(longest.ds, t.ds), ns: max(longest.ns, t.ns)}
@@ -119,10 +125,11 @@ func delegationNS(child string, m *dns.Msg) []dns.RR {
 	return find(append(slices.Clone(m.Answer), m.Ns...), child, dns.TypeNS).set
 }
 
-// sweepKeys asks every server of the zone what it asks its parent for.
+// sweepKeys asks every server of the zone what it asks its parent for. Those that the zone does not name any more have
+// no say in that.
 func (k *knowledge) sweepKeys(ctx context.Context, cfg Config) KeySweep {
 	list, _ := k.targets(ctx, cfg)
-	list = publicTargets(list)
+	list = slices.DeleteFunc(publicTargets(list), target.isFormer)
 	out := KeySweep{Answers: make([]delegation.Child, len(list))}
 	k.eachServer(list, func(i int) { out.Answers[i] = k.requestAt(ctx, cfg, list[i]) })
 	out.At = k.opts.Clock.Now()
