@@ -77,7 +77,7 @@ func (k *knowledge) addressesAt(ctx context.Context, cfg Config, e entry, t targ
 		}
 		out.Addrs = append(out.Addrs, addrsOf(got.data())...)
 		if err := keyErr; err == nil {
-			_, err = validate(keys, got, qtype, k.opts.Clock.Now())
+			_, err = validate(keys, got, k.opts.Clock.Now())
 			keyErrOr(&out, err)
 		} else {
 			keyErrOr(&out, err)

@@ -158,7 +158,7 @@ func (k *knowledge) soaSigned(cfg Config, keys *dnssec.Keys, r reply) (time.Time
 	if err != nil {
 		return time.Time{}, err
 	}
-	return validate(keys, got, dns.TypeSOA, k.opts.Clock.Now())
+	return validate(keys, got, k.opts.Clock.Now())
 }
 
 func (s *seen) readSOA(cfg Config, r reply) {

@@ -92,7 +92,7 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, e entry, t target, chi
 // delegation with DS records has a NSEC3 record of its own (RFC 5155 section 7.1). What such a gap leaves open
 // is whether there is a delegation, and that the NS records have said.
 func provedDS(keys *dnssec.Keys, got reading, now time.Time) error {
-	_, err := validate(keys, got, dns.TypeDS, now)
+	_, err := validate(keys, got, now)
 	var e *dnssec.Error
 	if got.denied && errors.As(err, &e) && e.Reason == dnssec.OptOut {
 		return nil
@@ -162,7 +162,7 @@ func (k *knowledge) requestAt(ctx context.Context, cfg Config, t target) delegat
 			return out
 		}
 		if data := got.data(); len(data) > 0 {
-			*sets[i] = delegation.Set{Records: data, Signatures: got.hops[len(got.hops)-1].sigs}
+			*sets[i] = delegation.Set{Records: data, Signatures: got.signatures()}
 		}
 	}
 	return out

@@ -82,14 +82,10 @@ func (k *knowledge) keysFrom(cfg Config, e entry, r reply) (*dnssec.Keys, error)
 	if err != nil {
 		return nil, err
 	}
-	var h hop
-	if len(got.hops) > 0 {
-		h = got.hops[0]
-	}
 	if e.parent == "" {
-		return k.cache.KeysFor(cfg.Zone, h.set, h.sigs, e.ds, k.opts.Clock.Now())
+		return k.cache.KeysFor(cfg.Zone, got.data(), got.signatures(), e.ds, k.opts.Clock.Now())
 	}
-	keys, err := k.cache.KeysUnder(cfg.Zone, h.set, h.sigs, e.ds, k.opts.Clock.Now())
+	keys, err := k.cache.KeysUnder(cfg.Zone, got.data(), got.signatures(), e.ds, k.opts.Clock.Now())
 	if err != nil {
 		return nil, e.blameParent(cfg.Zone, err)
 	}

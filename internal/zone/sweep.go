@@ -133,7 +133,7 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 		a.Message = unsignedText(keyErr)
 		return got
 	}
-	expires, err := validate(keys, got, dns.TypeTLSA, now)
+	expires, err := validate(keys, got, now)
 	if err != nil {
 		a.Message = unsignedText(err)
 		return got
