@@ -97,7 +97,9 @@ func (r *DNSZoneReconciler) configure(z *v1alpha1.DNSZone, config zone.Config) z
 		e.problem = ""
 		switch {
 		case e.client == nil:
-			e.client, changed = r.newClient(config), true
+			first := config
+			first.Known = knownServers(z)
+			e.client, changed = r.newClient(first), true
 		case !reflect.DeepEqual(e.config, config):
 			e.client.Configure(config)
 			changed = true
@@ -180,7 +182,7 @@ func healthy(h *zone.Health) bool {
 		return false
 	}
 	for _, s := range h.Servers {
-		if !s.Reachable && !s.Ignored {
+		if !s.Reachable && !s.Ignored && s.FormerUntil.IsZero() {
 			return false
 		}
 	}
@@ -197,7 +199,7 @@ func (r *DNSZoneReconciler) config(ctx context.Context, z *v1alpha1.DNSZone) (zo
 	c := zone.Config{
 		Zone: z.Spec.Zone + ".", Primary: primaryAddress(z), Protocol: zone.Protocol(z.Spec.Update.Protocol),
 		Delegation: z.Spec.Nameservers.Discovery != v1alpha1.DiscoveryStatic, Resolvers: r.resolvers,
-		Interval: z.Spec.Propagation.Interval.Or(10 * time.Second),
+		Interval: z.Spec.Propagation.Interval.Or(10 * time.Second), Delay: z.Spec.Propagation.Delay.Or(5 * time.Minute),
 	}
 	for _, n := range z.Spec.Nameservers.Ignore {
 		c.Ignore = append(c.Ignore, string(n))

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,21 @@ func unusableStatus(z *v1alpha1.DNSZone, problem *configError, now time.Time) v1
 	return next
 }
 
+// knownServers are the name servers that status tells of.
+func knownServers(z *v1alpha1.DNSZone) []zone.Known {
+	var out []zone.Known
+	for _, n := range z.Status.Nameservers {
+		addr, err := netip.ParseAddrPort(n.Address)
+		if err != nil {
+			continue
+		}
+		out = append(out, zone.Known{
+			Server: zone.Server{Name: n.Name, Addr: addr}, LeadTTL: time.Duration(n.LeadTTL) * time.Second, FormerUntil: timeOf(n.FormerUntil),
+		})
+	}
+	return out
+}
+
 type zoneConditions struct {
 	z      *v1alpha1.DNSZone
 	status *v1alpha1.DNSZoneStatus
@@ -79,7 +95,7 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, trust string, now time.Time
 	for _, s := range h.Servers {
 		next.Nameservers = append(next.Nameservers, v1alpha1.ZoneNameserverStatus{
 			Name: s.Name, Address: s.Addr.String(), Serial: int64(s.Serial), Reachable: s.Reachable, Message: s.Message,
-			SignaturesExpire: statusTime(s.SignaturesExpire),
+			SignaturesExpire: statusTime(s.SignaturesExpire), LeadTTL: int64(s.LeadTTL / time.Second), FormerUntil: statusTime(s.FormerUntil),
 		})
 	}
 	c := zoneConditions{z: z, status: &next, now: now, trust: trust}
@@ -123,6 +139,8 @@ func (c zoneConditions) inSync(h *zone.Health) finding {
 	for _, s := range h.Servers {
 		line := strings.TrimSpace(s.Name+" "+s.Addr.String()) + ": " + s.Message
 		switch {
+		case !s.FormerUntil.IsZero():
+			// It is none of the zone's servers.
 		case s.Ignored:
 			ignored = append(ignored, strings.TrimSpace(s.Name+" "+s.Addr.String()))
 		case !s.Reachable:

@@ -187,6 +187,6 @@ func ruleAnswer(a zone.Answer) rollover.Answer {
 	return rollover.Answer{
 		Name: a.Name, Address: a.Address, Reachable: a.Reachable, Signed: a.Signed, Records: a.Records, Alias: a.Alias,
 		TTL: a.TTL, CacheTTL: a.CacheTTL, SignatureExpires: a.SignatureExpires, SignatureValidity: a.SignatureValidity,
-		Message: a.Message, Ignored: a.Ignored, Primary: a.Primary,
+		Message: a.Message, Ignored: a.Ignored, Primary: a.Primary, Former: a.Former,
 	}
 }

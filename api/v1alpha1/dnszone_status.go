@@ -50,6 +50,15 @@ type ZoneNameserverStatus struct {
 	// signaturesExpire is when the first signature runs out that it shows.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
+	// leadTTL is how many seconds caches keep the NS and address records that lead to it, seven days at most; absent when
+	// not known.
+	// +optional
+	LeadTTL int64 `json:"leadTTL,omitempty"`
+	// formerUntil is set on a server that neither the delegation, nor the zone, nor spec.nameservers names any more: caches
+	// may know it until then. It is asked on, and what it answers counts as that of any other server; when it does not
+	// answer, it holds nothing up.
+	// +optional
+	FormerUntil *metav1.Time `json:"formerUntil,omitempty"`
 }
 
 // DNSSECState is the state of a zone: Secure, Insecure, Bogus or Indeterminate (RFC 4035 section 4.3).

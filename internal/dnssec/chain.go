@@ -154,11 +154,11 @@ func (l *lookup) descend(ctx context.Context, above link, child string) link {
 	return out
 }
 
-func (l *lookup) readDS(ctx context.Context, above link, p piece) (link, *Error) {
+func (l *lookup) readDS(ctx context.Context, above link, p Piece) (link, *Error) {
 	if p.kind == NoData || p.kind == NXDomain {
 		return l.readNoDS(above, p)
 	}
-	f := finding{piece: p}
+	f := finding{Piece: p}
 	if err := above.keys.verifyPiece(&f, l.now, l.work); err != nil {
 		if err.State() == Insecure {
 			return link{err: err.in(above.keys.zone), until: l.now.Add(f.ttl)}, nil
@@ -184,7 +184,7 @@ func (l *lookup) readDS(ctx context.Context, above link, p piece) (link, *Error)
 }
 
 // readNoDS reads the proof that a name has no DS record: it is an unsigned delegation, or no zone cut.
-func (l *lookup) readNoDS(above link, p piece) (link, *Error) {
+func (l *lookup) readNoDS(above link, p Piece) (link, *Error) {
 	cut, nothing, proof, err := above.keys.denyDS(p.name, p.authority, l.now, l.work)
 	if err != nil && err.State() != Insecure {
 		return link{}, err

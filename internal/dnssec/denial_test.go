@@ -244,7 +244,7 @@ func TestTimeToKeepADenial(t *testing.T) {
 			set := rrset(t, text)
 			authority = append(authority, set[0], z.sign(set))
 		}
-		f := finding{piece: piece{name: "mx.example.test.", qtype: dns.TypeTLSA, kind: NoData, authority: authority}}
+		f := finding{Piece: Piece{name: "mx.example.test.", qtype: dns.TypeTLSA, kind: NoData, authority: authority}}
 		if err := z.keys().verifyPiece(&f, at, newWork()); err != nil || f.ttl != c.want {
 			t.Errorf("%s: %s (%v), want %s", c.reason, f.ttl, err, c.want)
 		}

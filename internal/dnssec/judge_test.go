@@ -30,6 +30,8 @@ func TestJudge(t *testing.T) {
 	wildSig := z.sign(wild)
 	wild[0].Header().Name, wildSig.Hdr.Name = "w.example.test.", "w.example.test."
 	cover := rrset(t, "c.example.test. 60 NSEC example.test. A RRSIG NSEC")
+	ofChaos := rrset(t, "example.test. 60 CH DNAME evil.")
+	without := with(rrset(t, "z.example.test. 60 NSEC example.test. TXT RRSIG NSEC")...)
 	soa := with(rrset(t, "example.test. 60 SOA ns. h. 1 2 3 4 60")...)
 	for _, c := range []struct {
 		reason string
@@ -42,11 +44,14 @@ func TestJudge(t *testing.T) {
 	}{
 		{"data", m(data), "b.example.test.", dns.TypeA, Secure, Data, "b.example.test."},
 		{"an alias and its end", m(append(alias, data...)), "a.example.test.", dns.TypeA, Secure, Data, "b.example.test."},
+		{"an alias that comes twice", m(append(alias, alias...)), "a.example.test.", dns.TypeA, Secure, Alias, "b.example.test."},
+		{"two aliases", m(with(rrset(t, "a.example.test. 300 CNAME b.example.test.", "a.example.test. 300 CNAME c.example.test.")...)), "a.example.test.", dns.TypeA, Bogus, "", "a.example.test."},
 		{"an alias alone", m(alias), "a.example.test.", dns.TypeA, Secure, Alias, "b.example.test."},
 		{"an alias that leads out of the zone, with something there", m(append(out, rrset(t, "b.other. 300 A 192.0.2.1")...)), "a.example.test.", dns.TypeA, Secure, Alias, "b.other."},
 		{"an end that is not signed", m(append(alias, data[0])), "a.example.test.", dns.TypeA, Bogus, Data, "b.example.test."},
 		{"a DNAME with the alias that it makes", m(append(dname, made...)), "x.d.example.test.", dns.TypeA, Secure, Alias, "x.other."},
 		{"a DNAME with another alias", m(append(dname, lied...)), "x.d.example.test.", dns.TypeA, Bogus, Alias, "x.d.example.test."},
+		{"a DNAME of another class, beside the proof that the name has no such records", m(ofChaos, without), "z.example.test.", dns.TypeA, Secure, NoData, "z.example.test."},
 		{"a DNAME, asked for the alias that it makes", m(dname), "x.d.example.test.", dns.TypeCNAME, Secure, Data, "x.other."},
 		{"an alias made from a wildcard, with its proof, and without its end", m([]dns.RR{wild[0], wildSig}, with(cover...)), "w.example.test.", dns.TypeA, Secure, Alias, "b.example.test."},
 		{"the same, with a denial of its end that lacks the proof", m([]dns.RR{wild[0], wildSig}, append(soa, with(cover...)...)), "w.example.test.", dns.TypeA, Bogus, NoData, "b.example.test."},

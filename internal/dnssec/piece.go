@@ -1,13 +1,14 @@
 package dnssec
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
-// piece is what an answer says of one name: the data, an alias, or that there is nothing.
-type piece struct {
+// Piece is what an answer says of one name: the data, an alias, or that there is nothing.
+type Piece struct {
 	name  string
 	qtype uint16
 	kind  Kind
@@ -20,9 +21,36 @@ type piece struct {
 	authority []dns.RR
 }
 
+// ReadPiece reads what a server of a zone says of one name and type, and nothing of what follows an alias. That the
+// zone is the name's is not looked at, and nothing is validated. The error is an *Error: resolvers refuse such an answer.
+func ReadPiece(m *dns.Msg, name string, qtype uint16, zone string) (Piece, error) {
+	p, err := readPiece(m, dns.CanonicalName(name), qtype, zone)
+	if err != nil {
+		return Piece{}, err
+	}
+	return p, nil
+}
+
+// Kind says what it is: Data, Alias, NoData, NXDomain or TooLong.
+func (p *Piece) Kind() Kind { return p.kind }
+
+// Set is the RRset that says so, CNAME or DNAME for an alias; empty for a denial.
+func (p *Piece) Set() []dns.RR { return p.set }
+
+// Signatures are those over the Set; a denial has none of its own.
+func (p *Piece) Signatures() []*dns.RRSIG {
+	if len(p.set) == 0 {
+		return nil
+	}
+	return p.sigs
+}
+
+// Target is where an alias leads.
+func (p *Piece) Target() string { return p.target }
+
 // readPiece reads what a message says of one name and type. What stands above the zone that trust begins at has no say.
-func readPiece(m *dns.Msg, name string, qtype uint16, trusted string) (piece, *Error) {
-	p := piece{name: name, qtype: qtype, authority: m.Ns}
+func readPiece(m *dns.Msg, name string, qtype uint16, trusted string) (Piece, *Error) {
+	p := Piece{name: name, qtype: qtype, authority: m.Ns}
 	if done, err := p.readDNAME(m, trusted); done || err != nil {
 		return p, err
 	}
@@ -40,29 +68,34 @@ func readPiece(m *dns.Msg, name string, qtype uint16, trusted string) (piece, *E
 	return p, nil
 }
 
-func (p *piece) readCNAME() *Error {
+func (p *Piece) readCNAME() *Error {
 	cname, ok := p.set[0].(*dns.CNAME)
-	if !ok || len(p.set) > 1 {
+	if !ok || !single(p.set) {
 		return fail(BadRRset, p.name+" CNAME", "the name has more than one alias")
 	}
 	p.kind, p.target = Alias, dns.CanonicalName(cname.Target)
 	return nil
 }
 
+// single says whether a set is one record, however often it comes (RFC 2181 section 5).
+func single(set []dns.RR) bool {
+	return !slices.ContainsFunc(set, func(rr dns.RR) bool { return !dns.IsDuplicate(rr, set[0]) })
+}
+
 // readDNAME applies a DNAME above the name. The CNAME that the server makes of it is not signed (RFC
 // 6672 section 5.3.1): if it is there, it must be the right one.
-func (p *piece) readDNAME(m *dns.Msg, trusted string) (bool, *Error) {
+func (p *Piece) readDNAME(m *dns.Msg, trusted string) (bool, *Error) {
 	for _, rr := range m.Answer {
 		d, ok := rr.(*dns.DNAME)
 		owner := dns.CanonicalName(rr.Header().Name)
-		if !ok || !below(owner, p.name) {
+		if !ok || d.Hdr.Class != dns.ClassINET || !below(owner, p.name) {
 			continue
 		}
 		if below(owner, trusted) {
 			return true, fail(BadAlias, owner+" DNAME", "it is above the zone %s, whose keys alone are trusted to speak for %s", trusted, p.name)
 		}
 		p.set, p.sigs = findRRset(m.Answer, owner, dns.TypeDNAME)
-		if len(p.set) > 1 {
+		if !single(p.set) {
 			return true, fail(BadRRset, owner+" DNAME", "the name has more than one DNAME")
 		}
 		p.kind, p.dname = Alias, true
@@ -76,7 +109,7 @@ func (p *piece) readDNAME(m *dns.Msg, trusted string) (bool, *Error) {
 	return false, nil
 }
 
-func (p *piece) checkSynthesis(m *dns.Msg) *Error {
+func (p *Piece) checkSynthesis(m *dns.Msg) *Error {
 	made, _ := findRRset(m.Answer, p.name, dns.TypeCNAME)
 	for _, rr := range made {
 		if c, ok := rr.(*dns.CNAME); !ok || dns.CanonicalName(c.Target) != p.target {
@@ -122,7 +155,7 @@ func findRRset(section []dns.RR, name string, qtype uint16) (set []dns.RR, sigs 
 }
 
 // owner is the name whose zone signs the piece.
-func (p *piece) owner() string {
+func (p *Piece) owner() string {
 	if len(p.set) > 0 {
 		return dns.CanonicalName(p.set[0].Header().Name)
 	}
@@ -130,10 +163,10 @@ func (p *piece) owner() string {
 }
 
 // ofParent says that the piece belongs to the parent's side of a zone cut: DS records.
-func (p *piece) ofParent() bool { return p.qtype == dns.TypeDS && p.kind != Alias && p.name != "." }
+func (p *Piece) ofParent() bool { return p.qtype == dns.TypeDS && p.kind != Alias && p.name != "." }
 
 // top is the deepest zone that may speak for the piece.
-func (p *piece) top() string {
+func (p *Piece) top() string {
 	if p.ofParent() {
 		return parent(p.name)
 	}
@@ -141,7 +174,7 @@ func (p *piece) top() string {
 }
 
 // signer is the deepest zone that claims to have signed the piece and may do so; empty without one.
-func (p *piece) signer() string {
+func (p *Piece) signer() string {
 	sigs := p.sigs
 	if len(p.set) == 0 {
 		for _, rr := range p.authority {

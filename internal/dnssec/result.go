@@ -65,7 +65,7 @@ type Result struct {
 
 // finding is what was found of one piece of an answer.
 type finding struct {
-	piece
+	Piece
 	state State
 	cause *Error
 	zone  string

@@ -199,10 +199,10 @@ func (l *lookup) look(ctx context.Context, name string, qtype uint16) Result {
 // does not stand for the others.
 func (l *lookup) find(ctx context.Context, name string, qtype uint16) finding {
 	var found finding
-	trusted := l.trusted((&piece{name: name, qtype: qtype}).top())
+	trusted := l.trusted((&Piece{name: name, qtype: qtype}).top())
 	err := l.source.find(ctx, l, name, qtype, func(r reply) *Error {
 		p, err := readPiece(r.msg, name, qtype, trusted)
-		found = finding{piece: p, state: Secure, server: r.server, extended: ExtendedErrors(r.msg)}
+		found = finding{Piece: p, state: Secure, server: r.server, extended: ExtendedErrors(r.msg)}
 		if err != nil {
 			return err.of(r)
 		}
@@ -210,7 +210,7 @@ func (l *lookup) find(ctx context.Context, name string, qtype uint16) finding {
 	})
 	if err != nil {
 		// Of several answers that are no good it is this one that the result rests on.
-		found.piece, found.extended = piece{name: name, qtype: qtype}, err.Extended
+		found.Piece, found.extended = Piece{name: name, qtype: qtype}, err.Extended
 		found.fail(err)
 	}
 	return found

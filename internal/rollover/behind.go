@@ -27,6 +27,9 @@ func (r *run) faults(o *ownerRun) []Fault {
 	var out []Fault
 	for _, a := range o.last.Answers {
 		if problem := r.problem(o, a); problem != "" && !a.Ignored {
+			if a.Former {
+				problem += ", and caches may still know it for a server of the zone, which names it no more"
+			}
 			out = append(out, Fault{Name: a.Name, Address: a.Address, Problem: problem})
 		}
 	}

@@ -156,6 +156,9 @@ type Answer struct {
 	Ignored bool
 	// Primary marks the answer of the update server when that is asked besides the public ones.
 	Primary bool
+	// Former says that the zone does not name the server any more, and that caches may. Its answers count like all
+	// others; one that gives none is not in the sweep.
+	Former bool
 }
 
 // Sweep is one round of asking every authoritative address directly for one owner, and those of the

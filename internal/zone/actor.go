@@ -46,7 +46,9 @@ func NewActor(cfg Config, opts Options) *Actor {
 	a := &Actor{opts: opts, bell: make(chan struct{}, 1), done: make(chan struct{})}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.know = newKnowledge(a.ctx, opts)
-	go a.run(&state{cfg: normalized(cfg), publishing: newPublishing()})
+	s := &state{cfg: normalized(cfg), publishing: newPublishing()}
+	a.know.roster.recall(*s.cfg, opts.Clock.Now())
+	go a.run(s)
 	return a
 }
 

@@ -36,6 +36,7 @@ func mergeAddresses(host string, list []target, found []Address) Address {
 	for i, a := range found {
 		text := fmt.Sprintf("%s: %s", serverText(list[i].Server), a.Message)
 		switch {
+		case a.Addrs == nil && list[i].isFormer() && a.Message != unforeseen:
 		case a.Addrs == nil:
 			out.Complete, silent = false, cmp.Or(silent, text)
 		case !a.Signed:
@@ -76,7 +77,7 @@ func (k *knowledge) addressesAt(ctx context.Context, cfg Config, e entry, t targ
 		}
 		out.Addrs = append(out.Addrs, addrsOf(got.data())...)
 		if err := keyErr; err == nil {
-			_, err = validate(keys, got, qtype, k.opts.Clock.Now())
+			_, err = validate(keys, got, k.opts.Clock.Now())
 			keyErrOr(&out, err)
 		} else {
 			keyErrOr(&out, err)

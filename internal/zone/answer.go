@@ -14,7 +14,7 @@ import (
 // maxHops is how many aliases are followed within one answer.
 const maxHops = 16
 
-// hop is one RRset on the way from the question to the data: CNAME, DNAME, or the data itself.
+// hop is an RRset of a section, and its signatures.
 type hop struct {
 	set  []dns.RR
 	sigs []*dns.RRSIG
@@ -22,8 +22,8 @@ type hop struct {
 
 // reading is what one authoritative answer says of one name and type.
 type reading struct {
-	// hops on the way; the last one holds the data unless denied.
-	hops []hop
+	// pieces on the way: the aliases, then the data or the denial. They are read and judged as package dnssec does.
+	pieces []dnssec.Piece
 	// final is the name at the end of the aliases.
 	final string
 	// denied says that there is no such RRset at final; nxdomain that there is no such name.
@@ -41,16 +41,24 @@ type reading struct {
 
 // data is the RRset of the answer; empty when it is denied.
 func (r reading) data() []dns.RR {
-	if r.denied || len(r.hops) == 0 {
+	if r.denied || len(r.pieces) == 0 {
 		return nil
 	}
-	return r.hops[len(r.hops)-1].set
+	return r.pieces[len(r.pieces)-1].Set()
+}
+
+// signatures are those over the data.
+func (r reading) signatures() []*dns.RRSIG {
+	if r.denied || len(r.pieces) == 0 {
+		return nil
+	}
+	return r.pieces[len(r.pieces)-1].Signatures()
 }
 
 // firstAlias is what the answer says of the name asked for when that is an alias: the CNAME there, or
 // the DNAME above it, and nothing of what follows.
 func (r reading) firstAlias() reading {
-	first := reading{final: r.alias, alias: r.alias, aliasAt: r.aliasAt, hops: r.hops[:1], authority: r.authority}
+	first := reading{final: r.alias, alias: r.alias, aliasAt: r.aliasAt, pieces: r.pieces[:1], authority: r.authority}
 	first.measure()
 	return first
 }
@@ -80,11 +88,11 @@ func readAnswer(zone, name string, qtype uint16, m *dns.Msg) (reading, error) {
 	if !m.Authoritative {
 		return r, noAnswer("it answers without authority (lame delegation): make it serve the zone %s, or take it out of the NS set", zone)
 	}
-	if err := r.follow(qtype, m); err != nil {
+	if err := r.follow(zone, qtype, m); err != nil {
 		return r, err
 	}
 	r.nxdomain = m.Rcode == dns.RcodeNameError
-	if r.denied && len(r.hops) > 0 && !dns.IsSubDomain(zone, r.final) {
+	if r.denied && r.alias != "" && !dns.IsSubDomain(zone, r.final) {
 		return r, noAnswer("%s is an alias of %s, which is outside the zone %s", r.aliasAt, r.final, zone)
 	}
 	r.measure()
@@ -124,46 +132,28 @@ func findCut(zone, name string, m *dns.Msg) string {
 }
 
 // follow walks from the question to the data.
-func (r *reading) follow(qtype uint16, m *dns.Msg) error {
+func (r *reading) follow(zone string, qtype uint16, m *dns.Msg) error {
 	for range maxHops {
-		if h := find(m.Answer, r.final, qtype); len(h.set) > 0 {
-			r.hops = append(r.hops, h)
-			return nil
+		p, err := dnssec.ReadPiece(m, r.final, qtype, zone)
+		if err != nil {
+			return noAnswer("its answer makes no sense: %v", err)
 		}
-		next, h := r.step(m)
-		if next == "" {
+		r.pieces = append(r.pieces, p)
+		switch p.Kind() {
+		case dnssec.Data:
+			return nil
+		case dnssec.NoData, dnssec.NXDomain:
 			r.denied = true
 			return nil
+		case dnssec.TooLong:
+			return noAnswer("the DNAME above %s makes a name of it that is too long", r.final)
 		}
 		if r.alias == "" {
-			r.alias, r.aliasAt = next, dns.CanonicalName(h.set[0].Header().Name)
+			r.alias, r.aliasAt = p.Target(), dns.CanonicalName(p.Set()[0].Header().Name)
 		}
-		r.hops = append(r.hops, h)
-		r.final = next
+		r.final = p.Target()
 	}
 	return noAnswer("its answer has more than %d aliases", maxHops)
-}
-
-// step finds the alias that leads on from the name reached: a DNAME above it (its CNAME is made up
-// by the server and not signed, RFC 6672 section 3.1), or a CNAME.
-func (r *reading) step(m *dns.Msg) (string, hop) {
-	for _, rr := range m.Answer {
-		d, ok := rr.(*dns.DNAME)
-		if !ok || d.Hdr.Class != dns.ClassINET {
-			continue
-		}
-		owner := dns.CanonicalName(d.Hdr.Name)
-		if owner != r.final && dns.IsSubDomain(owner, r.final) {
-			prefix := strings.TrimSuffix(r.final, owner)
-			return prefix + strings.TrimPrefix(dns.CanonicalName(d.Target), "."), find(m.Answer, owner, dns.TypeDNAME)
-		}
-	}
-	h := find(m.Answer, r.final, dns.TypeCNAME)
-	if len(h.set) == 0 {
-		return "", hop{}
-	}
-	target, _ := h.set[0].(*dns.CNAME)
-	return dns.CanonicalName(target.Target), h
 }
 
 // find picks an RRset and its signatures out of a section.
@@ -186,11 +176,11 @@ func find(section []dns.RR, name string, qtype uint16) hop {
 // measure finds how long the answer may be cached: the longest over the hops. A denial is cached
 // for the lesser of the SOA's TTL and its MINIMUM (RFC 2308 section 5).
 func (r *reading) measure() {
-	for _, h := range r.hops {
-		for _, rr := range h.set {
+	for i := range r.pieces {
+		for _, rr := range r.pieces[i].Set() {
 			r.ttl = max(r.ttl, seconds(rr.Header().Ttl))
 		}
-		for _, sig := range h.sigs {
+		for _, sig := range r.pieces[i].Signatures() {
 			r.cacheTTL = max(r.cacheTTL, seconds(sig.OrigTtl))
 			if int(sig.Labels) < signedLabels(sig.Hdr.Name) {
 				r.synthesized = true

@@ -29,6 +29,8 @@ type seen struct {
 	err     error
 	expires time.Time
 	primary bool
+	// apexLead is the TTL of its own NS records; zero when it gave none.
+	apexLead time.Duration
 	// asked is all that it was asked and said.
 	asked health.Server
 }
@@ -49,14 +51,23 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 			})
 			return
 		}
-		k.tryServer(&list[i], func() { found[i] = k.look(ctx, cfg, e, list[i], owners) })
+		k.tryServer(&list[i], func() {
+			if list[i].isFormer() {
+				found[i] = k.lookFormer(ctx, cfg, list[i])
+				return
+			}
+			found[i] = k.look(ctx, cfg, e, list[i], owners)
+		})
 	})
 	if discovery != nil {
 		out.Discovery = discovery.Error()
 	}
+	former := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.isFormer() })
+	found = slices.DeleteFunc(found, seen.isFormer)
+	k.noteApexLead(found)
 	// What stands for servers that are not known was not asked; Discovery tells of it.
 	asked := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.health.Addr.IsValid() })
-	report := k.findings(ctx, cfg, e, asked)
+	report := k.findings(ctx, cfg, e, asked, former)
 	out.Findings = report.Findings
 	for i, f := range asked {
 		if f.primary && f.health.Reachable {
@@ -65,12 +76,29 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 		f.health.SignaturesExpire = report.Expire[i]
 		out.Servers = append(out.Servers, f.health)
 	}
+	for _, f := range former {
+		out.Servers = append(out.Servers, f.health)
+	}
 	out.DNSSEC = k.zoneDNSSEC(cfg, e, found)
 	if at := report.SignaturesExpire; !at.IsZero() && (out.DNSSEC.SignaturesExpire.IsZero() || at.Before(out.DNSSEC.SignaturesExpire)) {
 		out.DNSSEC.SignaturesExpire = at
 	}
 	out.At = k.opts.Clock.Now()
 	return out
+}
+
+func (s seen) isFormer() bool { return !s.health.FormerUntil.IsZero() }
+
+// noteApexLead notes how long caches keep the NS records that the zone gives itself: where its servers are listed, no
+// discovery tells.
+func (k *knowledge) noteApexLead(found []seen) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var lead time.Duration
+	for _, f := range found {
+		lead = max(lead, f.apexLead)
+	}
+	k.apexLead = cmp.Or(lead, k.apexLead)
 }
 
 // probePrimary sends an update that changes nothing, signed like every other.
@@ -89,7 +117,7 @@ func probePrimary(ctx context.Context, opts Options, cfg Config) Result {
 
 // look asks one server about the zone, and about some of the owners that are looked after.
 func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, owners []string) seen {
-	out := seen{health: ServerHealth{Server: t.Server, Message: t.problem}, primary: t.primary}
+	out := seen{health: ServerHealth{Server: t.Server, Message: t.problem, LeadTTL: t.lead}, primary: t.primary}
 	questions := healthQuestions(cfg.Zone, owners)
 	if t.problem != "" {
 		out.err = errors.New(t.problem)
@@ -111,6 +139,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, own
 	out.readSOA(cfg, replies[0])
 	out.readKeys(cfg, replies[1])
 	out.readCDS(cfg, replies[2])
+	_, out.apexLead = answered(cfg, dns.TypeNS, replies[slices.Index(apexTypes, dns.TypeNS)])
 	keys, err := k.keysFrom(cfg, e, replies[1])
 	if err != nil {
 		out.err = err
@@ -129,7 +158,7 @@ func (k *knowledge) soaSigned(cfg Config, keys *dnssec.Keys, r reply) (time.Time
 	if err != nil {
 		return time.Time{}, err
 	}
-	return validate(keys, got, dns.TypeSOA, k.opts.Clock.Now())
+	return validate(keys, got, k.opts.Clock.Now())
 }
 
 func (s *seen) readSOA(cfg Config, r reply) {

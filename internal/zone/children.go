@@ -44,7 +44,7 @@ func (f *finder) addChild(ctx context.Context, m *dns.Msg) {
 		f.lookUp(ctx, name)
 	}
 	for _, name := range f.names {
-		f.addrs[name] = append(f.addrs[name], glue(name, m.Answer)...)
+		f.addGlue(name, m.Answer)
 	}
 }
 

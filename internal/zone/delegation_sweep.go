@@ -32,6 +32,12 @@ func (k *knowledge) sweepDS(ctx context.Context, cfg Config, child string) DSSwe
 	ttls := make([]delegatedTTL, len(list))
 	e := k.entry(ctx, cfg)
 	k.eachServer(list, func(i int) { out.Answers[i], ttls[i] = k.dsAt(ctx, cfg, e, list[i], child) })
+	// A former server that tells of no delegation holds nothing up.
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].isFormer() && out.Answers[i].Problem != "" && out.Answers[i].Problem != unforeseen {
+			out.Answers = slices.Delete(out.Answers, i, i+1)
+		}
+	}
 	var longest delegatedTTL
 	for _, t := range ttls {
 		longest = delegatedTTL{ds: max(longest.ds, t.ds), ns: max(longest.ns, t.ns)}
@@ -86,7 +92,7 @@ func (k *knowledge) dsAt(ctx context.Context, cfg Config, e entry, t target, chi
 // delegation with DS records has a NSEC3 record of its own (RFC 5155 section 7.1). What such a gap leaves open
 // is whether there is a delegation, and that the NS records have said.
 func provedDS(keys *dnssec.Keys, got reading, now time.Time) error {
-	_, err := validate(keys, got, dns.TypeDS, now)
+	_, err := validate(keys, got, now)
 	var e *dnssec.Error
 	if got.denied && errors.As(err, &e) && e.Reason == dnssec.OptOut {
 		return nil
@@ -119,10 +125,11 @@ func delegationNS(child string, m *dns.Msg) []dns.RR {
 	return find(append(slices.Clone(m.Answer), m.Ns...), child, dns.TypeNS).set
 }
 
-// sweepKeys asks every server of the zone what it asks its parent for.
+// sweepKeys asks every server of the zone what it asks its parent for. Those that the zone does not name any more have
+// no say in that.
 func (k *knowledge) sweepKeys(ctx context.Context, cfg Config) KeySweep {
 	list, _ := k.targets(ctx, cfg)
-	list = publicTargets(list)
+	list = slices.DeleteFunc(publicTargets(list), target.isFormer)
 	out := KeySweep{Answers: make([]delegation.Child, len(list))}
 	k.eachServer(list, func(i int) { out.Answers[i] = k.requestAt(ctx, cfg, list[i]) })
 	out.At = k.opts.Clock.Now()
@@ -155,7 +162,7 @@ func (k *knowledge) requestAt(ctx context.Context, cfg Config, t target) delegat
 			return out
 		}
 		if data := got.data(); len(data) > 0 {
-			*sets[i] = delegation.Set{Records: data, Signatures: got.hops[len(got.hops)-1].sigs}
+			*sets[i] = delegation.Set{Records: data, Signatures: got.signatures()}
 		}
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -34,6 +35,9 @@ type finder struct {
 	// above are the servers of the parent zone that told of the delegation, and those beside them.
 	above  []netip.Addr
 	silent map[netip.AddrPort]string
+	// lead is the longest TTL of the records that name the servers and their addresses, of those that the parent and the
+	// zone itself gave: what a resolver gives has grown old.
+	lead time.Duration
 }
 
 func newFinder(opts Options, cfg Config) *finder {
@@ -46,17 +50,17 @@ func newFinder(opts Options, cfg Config) *finder {
 // discover finds the servers of a zone. The error says what went wrong where, and that a zone whose
 // parent cannot be asked needs its servers listed. With an *incomplete, some servers were found.
 func discover(ctx context.Context, opts Options, cfg Config) ([]Server, error) {
-	servers, _, err := discoverFrom(ctx, opts, cfg)
-	return servers, err
+	f, err := discoverBy(ctx, opts, cfg)
+	return f.servers(), err
 }
 
-// discoverFrom is discover that also returns the servers of the parent zone.
-func discoverFrom(ctx context.Context, opts Options, cfg Config) ([]Server, []netip.Addr, error) {
+// discoverBy is discover that returns all that it has found; nothing when the error is no *incomplete.
+func discoverBy(ctx context.Context, opts Options, cfg Config) (*finder, error) {
 	f := newFinder(opts, cfg)
 	if err := f.run(ctx); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
+		return newFinder(opts, cfg), fmt.Errorf("%w: %w; for a private zone, list every server: spec.nameservers.discovery: Static, with addresses", ErrDiscovery, err)
 	}
-	return f.servers(), f.above, f.lack()
+	return f, f.lack()
 }
 
 func (f *finder) run(ctx context.Context) error {
@@ -232,11 +236,26 @@ func (f *finder) referral(parent string, m *dns.Msg) (string, []netip.Addr) {
 
 // add takes in an NS set and the addresses that came with it.
 func (f *finder) add(set, extra []dns.RR) {
+	f.keep(set)
 	for _, ns := range nameServers(set) {
 		if !slices.Contains(f.names, ns) {
 			f.names = append(f.names, ns)
 		}
-		f.addrs[ns] = append(f.addrs[ns], glue(ns, extra)...)
+		f.addGlue(ns, extra)
+	}
+}
+
+// addGlue takes in the addresses of a server that a message gives.
+func (f *finder) addGlue(name string, section []dns.RR) {
+	f.addrs[name] = append(f.addrs[name], glue(name, section)...)
+	f.keep(find(section, name, dns.TypeA).set)
+	f.keep(find(section, name, dns.TypeAAAA).set)
+}
+
+// keep notes how long caches keep records. A TTL of zero is told from none at all.
+func (f *finder) keep(set []dns.RR) {
+	for _, rr := range set {
+		f.lead = max(f.lead, seconds(rr.Header().Ttl), time.Second)
 	}
 }
 

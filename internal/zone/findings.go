@@ -173,11 +173,14 @@ func (r *remembered) lag(found []seen, lagging []bool, now time.Time) []time.Tim
 }
 
 // findings judges what was seen, and says of each server when its first signature runs out.
-func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, found []seen) health.Report {
+func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, found, former []seen) health.Report {
 	now := k.opts.Clock.Now()
 	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, DS: e.ds, Cache: k.cache, Parents: k.parents(ctx, cfg)}
 	for _, f := range found {
 		o.Servers = append(o.Servers, f.asked)
+	}
+	for _, f := range former {
+		o.Former = append(o.Former, f.asked)
 	}
 	for i, since := range k.remembered.lag(found, health.Lagging(cfg.Zone, o.Servers), now) {
 		o.Servers[i].BehindSince = since

@@ -85,6 +85,8 @@ type found struct {
 	lackAt time.Time
 	// above are the servers of the parent zone.
 	above []netip.Addr
+	// lead is the longest TTL of the records that lead to the servers.
+	lead time.Duration
 }
 
 // serves says whether the servers need not be looked for now.
@@ -108,19 +110,21 @@ func (k *knowledge) discovered(ctx context.Context, cfg Config) ([]Server, error
 	if was.serves(k.opts) {
 		return slices.Clone(was.servers), was.lack
 	}
-	fresh, above, err := discoverFrom(ctx, k.opts, cfg)
+	f, err := discoverBy(ctx, k.opts, cfg)
+	fresh := f.servers()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.opts.Clock.Now()
-	if len(above) > 0 {
-		defer func() { k.found.above = above }()
+	if len(f.above) > 0 {
+		defer func() { k.found.above = f.above }()
 	}
 	var lack *incomplete
 	switch {
 	case err == nil:
-		k.found = found{zone: cfg.Zone, servers: fresh, at: now}
+		k.found = found{zone: cfg.Zone, servers: fresh, at: now, lead: f.lead}
 	case errors.As(err, &lack):
 		k.found.servers, k.found.lack, k.found.lackAt = union(fresh, k.found.servers), err, now
+		k.found.lead = max(f.lead, k.found.lead)
 	case k.found.lack == nil && len(k.found.servers) > 0 && now.Sub(k.found.at) < k.opts.DiscoveryKeep:
 		err = nil
 	}

@@ -132,8 +132,8 @@ func TestAliasOfAnotherClass(t *testing.T) {
 // checkReading checks that what is taken for an answer is of the name at the end of its aliases.
 func checkReading(t *testing.T, r reading, name string, qtype uint16) {
 	t.Helper()
-	if len(r.hops) > maxHops || r.ttl < 0 || r.cacheTTL < r.ttl {
-		t.Errorf("%d hops, TTL %s, in caches %s", len(r.hops), r.ttl, r.cacheTTL)
+	if len(r.pieces) > maxHops || r.ttl < 0 || r.cacheTTL < r.ttl {
+		t.Errorf("%d hops, TTL %s, in caches %s", len(r.pieces), r.ttl, r.cacheTTL)
 	}
 	for _, rr := range r.data() {
 		if dns.CanonicalName(rr.Header().Name) != r.final || rr.Header().Rrtype != qtype {

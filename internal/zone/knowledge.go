@@ -16,7 +16,7 @@ const dnsPort = 53
 
 // knowledge is what an actor keeps from one round to the next: the servers found by delegation, the
 // signatures already checked, what the primary just showed, and the DNSKEY set seen last. Losing it costs work and nothing else: when
-// the keys changed is kept by the caller.
+// the keys changed, and which servers the zone has had, is kept by the caller.
 type knowledge struct {
 	opts  Options
 	cache *dnssec.Cache
@@ -32,6 +32,10 @@ type knowledge struct {
 
 	mu    sync.Mutex
 	found found
+	// roster of the servers that the zone has and has had; apexLead is the TTL of the NS records that it gives itself, zero
+	// before any was seen.
+	roster   roster
+	apexLead time.Duration
 	// keySet is the DNSKEY set seen last, keyTTL how long caches keep it or the one before it, changedAt
 	// when it changed; zero when that is past.
 	keySet    string
@@ -78,14 +82,10 @@ func (k *knowledge) keysFrom(cfg Config, e entry, r reply) (*dnssec.Keys, error)
 	if err != nil {
 		return nil, err
 	}
-	var h hop
-	if len(got.hops) > 0 {
-		h = got.hops[0]
-	}
 	if e.parent == "" {
-		return k.cache.KeysFor(cfg.Zone, h.set, h.sigs, e.ds, k.opts.Clock.Now())
+		return k.cache.KeysFor(cfg.Zone, got.data(), got.signatures(), e.ds, k.opts.Clock.Now())
 	}
-	keys, err := k.cache.KeysUnder(cfg.Zone, h.set, h.sigs, e.ds, k.opts.Clock.Now())
+	keys, err := k.cache.KeysUnder(cfg.Zone, got.data(), got.signatures(), e.ds, k.opts.Clock.Now())
 	if err != nil {
 		return nil, e.blameParent(cfg.Zone, err)
 	}

@@ -141,7 +141,7 @@ func TestNoLieIsSigned(t *testing.T) {
 			case err != nil:
 				continue
 			}
-			if _, err := validate(l.keys, got, q.qtype, l.now); err != nil {
+			if _, err := validate(l.keys, got, l.now); err != nil {
 				continue
 			}
 			believed[i]++

@@ -135,7 +135,7 @@ func tellsZone(zone string, r reading) bool {
 			return rr.Header().Rrtype == dns.TypeSOA && dns.CanonicalName(rr.Header().Name) == zone
 		})
 	}
-	sigs := r.hops[len(r.hops)-1].sigs
+	sigs := r.signatures()
 	return len(sigs) > 0 && !slices.ContainsFunc(sigs, func(sig *dns.RRSIG) bool { return dns.CanonicalName(sig.SignerName) != zone })
 }
 

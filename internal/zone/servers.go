@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -23,43 +24,87 @@ type target struct {
 	problem string
 	// hidden says that it is asked for updates alone: no NS set need name it.
 	hidden bool
+	// lead and former as LeadTTL and FormerUntil in ServerHealth.
+	lead   time.Duration
+	former time.Time
 }
 
-// targets are the addresses of a round: the public servers, and the primary if it is not among
-// them. A server is asked once, whatever number of names it has. The discovery error is given back
+// isFormer says that the zone does not name the server any more.
+func (t target) isFormer() bool { return !t.former.IsZero() }
+
+// targets are the addresses of a round: the public servers, those that caches may still take for such, and the primary
+// if it is not among them. A server is asked once, whatever number of names it has. The discovery error is given back
 // for those who report it; it also stands as a target that cannot be asked, since a server that is
 // not known may serve anything.
 func (k *knowledge) targets(ctx context.Context, cfg Config) ([]target, error) {
 	var out []target
-	seen := map[netip.AddrPort]bool{}
-	add := func(s Server, e endpoint) {
-		if !seen[s.Addr] {
-			seen[s.Addr] = true
-			s.Ignored, e.name = ignored(cfg.Ignore, s), serverText(s)
-			out = append(out, target{Server: s, endpoint: e, problem: e.forbidden})
-		}
-	}
-	for _, addr := range cfg.Static {
-		add(Server{Addr: addr}, endpoint{address: addr.String(), protocol: TCP})
-	}
 	var discovery error
+	for _, addr := range cfg.Static {
+		out = addTarget(cfg, out, Server{Addr: addr}, endpoint{address: addr.String(), protocol: TCP})
+	}
 	if cfg.Delegation {
 		var found []Server
 		found, discovery = k.discovered(ctx, cfg)
 		for _, s := range found {
-			add(s, foundEndpoint(k.opts, cfg, s.Addr, TCP))
+			out = addTarget(cfg, out, s, foundEndpoint(k.opts, cfg, s.Addr, TCP))
 		}
-		if discovery = hold(out, discovery); discovery != nil {
-			out = append(out, target{Server: Server{Name: cfg.Zone}, problem: discovery.Error()})
-		}
+	}
+	beside := k.called(cfg, out, discovery == nil)
+	if discovery = hold(out, discovery); discovery != nil {
+		out = append(out, target{Server: Server{Name: cfg.Zone}, problem: discovery.Error()})
 	}
 	if cfg.Primary != "" {
 		out = k.addPrimary(ctx, cfg, out)
 	}
+	out = k.addRostered(cfg, out, beside)
 	slices.SortStableFunc(out, func(a, b target) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.Addr.Compare(b.Addr))
 	})
 	return out, discovery
+}
+
+// addTarget adds a server that is not there yet.
+func addTarget(cfg Config, list []target, s Server, e endpoint) []target {
+	if slices.ContainsFunc(list, func(t target) bool { return t.Addr == s.Addr }) {
+		return list
+	}
+	s.Ignored, e.name = ignored(cfg.Ignore, s), serverText(s)
+	return append(list, target{Server: s, endpoint: e, problem: e.forbidden})
+}
+
+// addRostered adds what the roster has beside the servers of a round, and says of all how long caches keep what leads to
+// them. A former server that is the update server now is asked as that.
+func (k *knowledge) addRostered(cfg Config, list []target, beside []rostered) []target {
+	for _, m := range beside {
+		n, e := len(list), foundEndpoint(k.opts, cfg, m.Addr, TCP)
+		if m.configured {
+			e.forbidden = ""
+		}
+		if list = addTarget(cfg, list, m.Server, e); len(list) > n && !m.named {
+			list[n].former = m.until
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range list {
+		list[i].lead = k.roster.lead(list[i].Addr)
+	}
+	return list
+}
+
+// called tells the roster of the public servers of a round, and returns those that are to be asked beside them.
+func (k *knowledge) called(cfg Config, list []target, whole bool) []rostered {
+	var named []Server
+	for _, t := range list {
+		named = append(named, t.Server)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	lead := k.apexLead
+	if cfg.Delegation {
+		lead = k.found.lead
+	}
+	return k.roster.call(cfg, named, lead, whole, k.opts.Clock.Now())
 }
 
 // addPrimary marks the primary among the public servers, or adds it, asked as updates are sent.

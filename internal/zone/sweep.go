@@ -25,8 +25,10 @@ func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []
 	out := make(map[string]Sweep, len(owners))
 	for i, owner := range owners {
 		s := Sweep{Start: start, End: end}
-		for _, of := range answers {
-			s.Answers = append(s.Answers, of[i])
+		for j, of := range answers {
+			if !list[j].gone(of[i]) {
+				s.Answers = append(s.Answers, of[i])
+			}
 		}
 		out[owner] = s
 	}
@@ -62,7 +64,7 @@ func (k *knowledge) tryServer(t *target, f func()) {
 
 // sweepServer asks one server for the zone's keys and all owners.
 func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) []Answer {
-	blank := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Message: t.problem}
+	blank := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Former: t.isFormer(), Message: t.problem}
 	if t.Addr.IsValid() {
 		blank.Address = t.Addr.String()
 	}
@@ -131,7 +133,7 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 		a.Message = unsignedText(keyErr)
 		return got
 	}
-	expires, err := validate(keys, got, dns.TypeTLSA, now)
+	expires, err := validate(keys, got, now)
 	if err != nil {
 		a.Message = unsignedText(err)
 		return got

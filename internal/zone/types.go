@@ -80,6 +80,11 @@ type Config struct {
 	Anchors []*dns.DS
 	// Interval between sweeps.
 	Interval time.Duration
+	// Delay is how far servers that cannot be asked one by one may be behind the others, those of the parent zone included.
+	Delay time.Duration
+	// Known are the servers that an earlier process has known. They count for NewActor alone: from then on the actor
+	// knows better.
+	Known []Known
 }
 
 // Change is what is wanted at one owner: compare-and-swap of its whole TLSA RRset.
@@ -176,6 +181,9 @@ type Answer struct {
 	Ignored bool
 	// Primary marks the answer of the update server when that is asked besides the public ones.
 	Primary bool
+	// Former says that the zone does not name the server any more, and that caches may. One that gives no answer is
+	// left out of a sweep.
+	Former bool
 }
 
 // Sweep is one round of asking every authoritative address directly for one owner.
@@ -222,6 +230,10 @@ type ServerHealth struct {
 	Message   string
 	// SignaturesExpire is when the first signature runs out that it shows; zero when none was seen.
 	SignaturesExpire time.Time
+	// LeadTTL is how long caches keep the records that lead to it, seven days at most; zero when not known.
+	LeadTTL time.Duration
+	// FormerUntil is when caches will have forgotten a server that the zone does not name any more; zero for others.
+	FormerUntil time.Time
 }
 
 // ZoneDNSSEC is how the zone validates.

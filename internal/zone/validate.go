@@ -9,40 +9,19 @@ import (
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
-// validate checks every RRset on the way through an answer, or the proof that there is none, with
-// the keys of the same server's answer. It returns when the first signature in play runs out, that
-// over the keys included.
-func validate(keys *dnssec.Keys, r reading, qtype uint16, now time.Time) (time.Time, error) {
+// validate checks every piece on the way through an answer with the keys of the same server's answer. It returns when
+// the first signature in play runs out, that over the keys and those that were not needed included.
+func validate(keys *dnssec.Keys, r reading, now time.Time) (time.Time, error) {
 	first := keys.Signature().Expiration
-	sooner := func(t time.Time) {
-		if t.Before(first) {
-			first = t
-		}
-	}
-	for _, h := range r.hops {
-		sig, err := keys.Verify(h.set, h.sigs, now)
+	for i := range r.pieces {
+		until, err := keys.Check(r.pieces[i], now)
 		if err != nil {
 			return time.Time{}, err
 		}
-		sooner(sig.Expiration)
-		for _, s := range h.sigs {
-			sooner(dnssec.SerialTime(s.Expiration, now))
+		first = earlier(first, until)
+		for _, sig := range r.pieces[i].Signatures() {
+			first = earlier(first, dnssec.SerialTime(sig.Expiration, now))
 		}
-		if !sig.Wildcard {
-			continue
-		}
-		until, err := keys.VerifyExpansion(h.set[0].Header().Name, sig, r.authority, now)
-		if err != nil {
-			return time.Time{}, err
-		}
-		sooner(until)
-	}
-	if r.denied {
-		until, err := keys.VerifyDenial(r.final, qtype, r.nxdomain, r.authority, now)
-		if err != nil {
-			return time.Time{}, err
-		}
-		sooner(until)
 	}
 	return first, nil
 }

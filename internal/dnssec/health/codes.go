@@ -32,6 +32,8 @@ const (
 	QuestionRefused Code = "QuestionRefused"
 	// AnswerMismatch: the server answers with records that were not asked for.
 	AnswerMismatch Code = "AnswerMismatch"
+	// FormerServer: a server that the zone does not name any more still answers for it.
+	FormerServer Code = "FormerServer"
 	// SingleServer: one address alone serves the zone (RFC 1034 section 4.1).
 	SingleServer Code = "SingleServer"
 	// NSMismatch: the parent names other servers than the zone does.
@@ -198,7 +200,7 @@ const (
 var severities = map[Code]Severity{
 	NoServerAnswers: Critical, ServerUnreachable: Warning, ServerLame: Warning, NotAuthoritative: Warning, NoTCP: Warning,
 	NoUDP: Warning, EDNSDropped: Warning, SignaturesStripped: Critical, QuestionUnanswered: Warning, QuestionRefused: Warning, AnswerMismatch: Warning,
-	SingleServer: Notice, NSMismatch: Warning, NSDiffers: Warning, SerialSpread: Warning,
+	FormerServer: Notice, SingleServer: Notice, NSMismatch: Warning, NSDiffers: Warning, SerialSpread: Warning,
 
 	DSMatchesNoKey: Critical, DSKeyDoesNotSign: Critical, DSAlgorithmDoesNotSign: Critical, DSOfUnsignedZone: Critical,
 	DSWithoutKey: Notice, DSUnsupported: Warning, DSUnsigned: Warning, DSDiffers: Warning, DSDigestWeak: Warning,
@@ -229,7 +231,7 @@ func (c Code) Severity() Severity { return severities[c] }
 // ofServer says that the code tells of a server and never of the zone, however many servers it is true of.
 func (c Code) ofServer() bool {
 	switch c {
-	case ServerUnreachable, ServerLame, NotAuthoritative, NoTCP, NoUDP, EDNSDropped, QuestionUnanswered, QuestionRefused, AnswerMismatch, SerialSpread:
+	case ServerUnreachable, ServerLame, NotAuthoritative, NoTCP, NoUDP, EDNSDropped, QuestionUnanswered, QuestionRefused, AnswerMismatch, FormerServer, SerialSpread:
 		return true
 	}
 	return false

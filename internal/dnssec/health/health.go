@@ -81,6 +81,9 @@ type Observations struct {
 	Anchors []dnssec.Anchor
 	DS      []*dns.DS
 	Servers []Server
+	// Former are servers that the zone does not name any more, and that caches may: what is wrong with them is nothing
+	// that is wrong with the zone.
+	Former []Server
 	// Cache of verified signatures; nil for none.
 	Cache *dnssec.Cache
 }
@@ -133,6 +136,7 @@ func Judge(o Observations) Report {
 		l.servers = append(l.servers, l.read(&o.Servers[i]))
 	}
 	l.transport()
+	l.former()
 	l.signing()
 	l.delegation()
 	l.algorithms()

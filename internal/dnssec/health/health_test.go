@@ -204,6 +204,9 @@ func TestServers(t *testing.T) {
 				m.Answer, m.Ns = slices.DeleteFunc(m.Answer, unsigned), slices.DeleteFunc(m.Ns, unsigned)
 			})
 		}},
+		{reason: "a server that left still answers", want: "FormerServer@ns2", seen: func(o *Observations) { o.Former = o.Servers[1:] }},
+		{reason: "one that left and answers nothing is what it should be", want: "", seen: func(o *Observations) { o.Former = []Server{{Label: "ns3"}} }},
+		{reason: "one that left is no second server", want: "FormerServer@ns2 SingleServer", seen: func(o *Observations) { o.Servers, o.Former = o.Servers[:1], o.Servers[1:] }},
 		{reason: "one server alone", want: "SingleServer", seen: func(o *Observations) { o.Servers = o.Servers[:1] }},
 		{reason: "the second is the primary, which is hidden", want: "SingleServer", seen: func(o *Observations) { o.Servers[1].Hidden = true }},
 		{reason: "the zone names a server that the parent does not", want: "NSMismatch", zone: func(z *testZone) {

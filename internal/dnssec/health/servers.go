@@ -42,6 +42,15 @@ func (l *look) ways(s *server) bool {
 	return stream || packet
 }
 
+// former tells of the servers that the zone does not name any more and that still answer for it.
+func (l *look) former() {
+	for i := range l.Former {
+		if s := l.read(&l.Former[i]); s.answers {
+			l.add(FormerServer, s, "it still answers for the zone %s, which does not name it any more: resolvers that have the old NS records cached ask it, and what it shows counts until they have forgotten them (status.nameservers[].formerUntil); keep its copy of the zone up to date until then, or have it refuse queries for the zone", l.Zone)
+		}
+	}
+}
+
 func heard(replies []Reply) bool {
 	return slices.ContainsFunc(replies, func(r Reply) bool { return r.Msg != nil })
 }

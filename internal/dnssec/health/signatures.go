@@ -67,7 +67,7 @@ func (l *look) verify(s *server, r *Reply) {
 func (l *look) alias(r *Reply, name string) dns.RR {
 	for _, rr := range r.Msg.Answer {
 		owner := dns.CanonicalName(rr.Header().Name)
-		if _, ok := rr.(*dns.DNAME); ok && owner != name && dns.IsSubDomain(owner, name) && dns.IsSubDomain(l.Zone, owner) {
+		if _, ok := rr.(*dns.DNAME); ok && rr.Header().Class == dns.ClassINET && owner != name && dns.IsSubDomain(owner, name) && dns.IsSubDomain(l.Zone, owner) {
 			return rr
 		}
 	}
