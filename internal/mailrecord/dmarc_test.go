@@ -1,6 +1,7 @@
 package mailrecord
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -107,9 +108,23 @@ func TestDiscoverDMARC(t *testing.T) {
 	if twice.Domain != "" || !twice.Problems.Fatal() || twice.Problems[0].Code != Several {
 		t.Errorf("two records: %+v", twice)
 	}
+	own := DiscoverDMARC(t.Context(), above{zone(t, `_dmarc.example.com. TXT "v=DMARC1; p=reject`+reports+`"`)}, "example.com")
+	if own.Failed || own.Applied != "reject" || len(own.Problems) > 0 {
+		t.Errorf("what fails above a record of the domain's own does not matter: %+v", own)
+	}
 	if failed := DiscoverDMARC(t.Context(), zone(t), "mail.fails"); !failed.Failed || len(failed.Asked) != 1 {
 		t.Errorf("without an answer for the domain nobody looks further: %+v", failed)
 	}
+}
+
+// above fails for the top level domain.
+type above struct{ world }
+
+func (a above) Lookup(ctx context.Context, name string, qtype uint16) Answer {
+	if name == "_dmarc.com" {
+		return Answer{Cause: "nobody answers"}
+	}
+	return a.world.Lookup(ctx, name, qtype)
 }
 
 // TestReportReceivers: those of other organizations have to say that they take reports.

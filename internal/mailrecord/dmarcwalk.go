@@ -98,11 +98,13 @@ func (w *dmarcWalk) look(ctx context.Context, r Resolver, domain string) (stop b
 
 // found chooses the record, and the organizational domain.
 func (w *dmarcWalk) found() DMARCFound {
-	out := DMARCFound{Organizational: w.organizational(), Asked: w.asked, Failed: w.failed, Problems: slices.Concat(w.own, w.c.found)}
-	for _, domain := range []string{w.domain, out.Organizational} {
-		if record := w.at(domain); record != nil {
-			return out.with(w.domain, *record)
-		}
+	out := DMARCFound{Organizational: w.organizational(), Asked: w.asked}
+	if record := w.at(w.domain); record != nil {
+		return out.with(w.domain, *record) // what stands above it, or fails, does not matter for the policy
+	}
+	out.Failed, out.Problems = w.failed, slices.Concat(w.own, w.c.found)
+	if record := w.at(out.Organizational); record != nil {
+		return out.with(w.domain, *record)
 	}
 	if n := len(w.records); n > 0 && w.records[n-1].PSD == "y" {
 		return out.with(w.domain, w.records[n-1])
@@ -152,14 +154,14 @@ func (out DMARCFound) with(domain string, r dmarcRecord) DMARCFound {
 // maxReceivers is how many domains that reports go to are asked.
 const maxReceivers = 10
 
-// ReportReceivers asks each domain that reports go to whether it takes them, where it is not within the organizational
-// domain: without its word receivers send it none (RFC 9990 section 4).
+// ReportReceivers asks each domain that reports go to whether it takes them, where it is not within the domain itself or
+// the organizational one: without its word receivers send it none (RFC 9990 section 4).
 func (out DMARCFound) ReportReceivers(ctx context.Context, r Resolver) Problems {
 	c := &collector{kind: KindDMARC}
 	var seen []string
 	for _, uri := range slices.Concat(out.Record.RUA, out.Record.RUF) {
 		to := MailtoDomain(uri)
-		if to == "" || within(to, out.Organizational) || slices.Contains(seen, to) || len(seen) == maxReceivers {
+		if to == "" || within(to, out.Organizational) || within(to, out.Domain) || slices.Contains(seen, to) || len(seen) == maxReceivers {
 			continue
 		}
 		seen = append(seen, to)

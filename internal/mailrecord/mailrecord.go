@@ -74,6 +74,12 @@ const (
 	Dangling Code = "Dangling"
 	// LookupFailed: it could not be found out.
 	LookupFailed Code = "LookupFailed"
+	// Unreachable: the policy host cannot be connected to. BadCertificate: it does not prove its name.
+	Unreachable    Code = "Unreachable"
+	BadCertificate Code = "BadCertificate"
+	// Redirected: it leads to another place, where senders do not go. BadAnswer: it answers otherwise than it should.
+	Redirected Code = "Redirected"
+	BadAnswer  Code = "BadAnswer"
 	// Unreached: nothing looks at this part.
 	Unreached Code = "Unreached"
 	// TooWeak: the record protects less than it could.

@@ -185,19 +185,26 @@ func (p Policy) Validate(hosts []string) Problems {
 	return c.found
 }
 
-// Hosts says which hosts of the MX records the policy does not name: senders go by none of them.
+// Hosts says which hosts of the MX records the policy does not name. Senders do not deliver to those where it is enforced,
+// and not at all where it names none of them.
 func (p Policy) Hosts(hosts []string) Problems {
 	c := &collector{kind: KindPolicy}
-	if p.Mode == ModeNone {
-		return nil
-	}
 	at := c.at("mx", "RFC 8461 section 4.1")
+	var left []string
 	for _, host := range hosts {
-		if !p.Covers(host) && p.Mode == ModeEnforce {
-			at.wrong(Dangling, fmt.Sprintf("the MX records name %s and the policy does not, so that senders do not deliver to it", host), "add a line mx: "+host+", and then a new id to the TXT record")
-		} else if !p.Covers(host) {
-			at.wrong(Dangling, fmt.Sprintf("the MX records name %s and the policy does not", host), "add a line mx: "+host+" before the mode is enforce")
+		if !p.Covers(host) {
+			left = append(left, host)
 		}
+	}
+	names := strings.Join(left, ", ")
+	switch {
+	case p.Mode == ModeNone || len(left) == 0:
+	case p.Mode == ModeTesting:
+		at.wrong(Dangling, "the policy does not name "+names+", which the MX records name", "add mx lines for them before the mode is enforce, and then change the id of the TXT record")
+	case len(left) == len(hosts):
+		at.fatal(Dangling, "the policy names none of the servers in the MX records, and senders deliver to none: "+names, "add mx lines for them, and then change the id of the TXT record")
+	default:
+		at.wrong(Dangling, "the policy does not name "+names+", which the MX records name, and senders do not deliver there", "add mx lines for them, and then change the id of the TXT record")
 	}
 	return c.found
 }

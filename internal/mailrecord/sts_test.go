@@ -127,6 +127,25 @@ func TestPolicyCovers(t *testing.T) {
 	if found := p.Validate([]string{"mail.example.com", "mx.example.org"}); len(found) != 1 || found[0].Code != Dangling || !strings.Contains(found[0].Message, "mx.example.org") {
 		t.Error(found)
 	}
+	for _, c := range []struct {
+		reason string
+		mode   Mode
+		hosts  []string
+		want   Severity
+	}{
+		{"one of two is left out", ModeEnforce, []string{"mail.example.com", "mx.example.org"}, Wrong},
+		{"all are left out, and no mail comes", ModeEnforce, []string{"mx.example.org"}, Fatal},
+		{"nothing is refused yet", ModeTesting, []string{"mx.example.org"}, Wrong},
+		{"nobody goes by it", ModeNone, []string{"mx.example.org"}, ""},
+		{"there are no hosts", ModeEnforce, nil, ""},
+	} {
+		p.Mode = c.mode
+		found := p.Hosts(c.hosts)
+		if worst := found.Worst(); (worst == nil) != (c.want == "") || worst != nil && worst.Severity != c.want {
+			t.Errorf("%s: %v", c.reason, found)
+		}
+	}
+	p.Mode = ModeEnforce
 	p.MX = []string{"mail.example.com\nmode: none"}
 	if found := p.Validate(nil); !found.Fatal() {
 		t.Errorf("a host with a line end is published: %q", p.Render())

@@ -49,14 +49,20 @@ func (r TLSRPT) Render() string {
 	return render("v="+tlsrptVersion, append(tags, r.Extensions...))
 }
 
-// Validate says what is wrong with a record that is to be published for a domain. Reports have to arrive when TLS does not
-// work: a mailbox of the domain itself is out of reach just then, unless senders ignore TLS for reports as they should.
+// Validate says what is wrong with a record that is to be published for a domain.
 func (r TLSRPT) Validate(domain string) Problems {
 	parsed, found := ParseTLSRPT(r.Render())
 	c := &collector{kind: KindTLSRPT, found: found}
 	if !slices.Equal(parsed.URIs, r.URIs) || !slices.Equal(parsed.Extensions, r.Extensions) {
 		c.notWhatWasMeant(tlsrptRule)
 	}
+	return append(c.found, r.Place(domain)...)
+}
+
+// Place looks at where reports about a domain go. They have to arrive when TLS does not work, and a mailbox of the domain
+// itself is out of reach just then, unless senders ignore TLS for reports as they should.
+func (r TLSRPT) Place(domain string) Problems {
+	c := &collector{kind: KindTLSRPT}
 	inside := func(uri string) bool { return within(MailtoDomain(uri), domain) }
 	if len(r.URIs) > 0 && !slices.ContainsFunc(r.URIs, func(uri string) bool { return !inside(uri) }) {
 		c.at("rua", tlsrptRule).unwise(TooWeak, "all reports go to mailboxes of the domain that they are about, which senders may not reach just when TLS fails",
