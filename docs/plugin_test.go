@@ -16,7 +16,7 @@ import (
 
 var (
 	ofPlugin = regexp.MustCompile("(?m)^- `kubectl dane ([a-z]+)")
-	aFlag    = regexp.MustCompile("`[^`]*--([a-z-]+)[^`]*`")
+	aFlag    = regexp.MustCompile("`[^`\n]*--([a-z-]+)[^`\n]*`")
 	shown    = regexp.MustCompile("(?ms)^```\n(.*?)^```")
 )
 

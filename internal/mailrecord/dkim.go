@@ -126,26 +126,31 @@ func (p *dkimParser) value(name, value string) {
 		}
 	case "p":
 		p.public(at, value)
-	case "h":
-		p.out.Hashes = words(value)
-		if !slices.Contains(p.out.Hashes, "sha256") {
-			p.c.at("h", "RFC 8301 section 3.1").fatal(BadValue, "it does not allow sha256, and sha1 is not used any more", "take h away, or write h=sha256")
-		}
-	case "s":
-		p.out.Services = words(value)
-		if !slices.Contains(p.out.Services, "*") && !slices.Contains(p.out.Services, "email") {
-			at.unwise(Unreached, "the key is not for mail: no service is email or *", "take s away where mail is signed with it")
-		}
-	case "t":
-		p.out.Flags = words(value)
-		if slices.Contains(p.out.Flags, "y") {
-			at.unwise(TooWeak, "the domain says that it is trying DKIM, and verifiers treat signed mail as unsigned", "take the flag y away")
-		}
+	case "h", "s", "t":
+		p.list(at, name, words(value))
 	case "n":
 		p.out.Notes = value
 	default:
 		at.unwise(Unreached, "there is no such tag, and verifiers ignore it", "take it away, or mend its name")
 		p.out.Others = append(p.out.Others, Tag{name, value})
+	}
+}
+
+// list takes a list of words.
+func (p *dkimParser) list(at place, name string, list []string) {
+	switch name {
+	case "h":
+		if p.out.Hashes = list; !slices.Contains(list, "sha256") {
+			p.c.at("h", "RFC 8301 section 3.1").fatal(BadValue, "it does not allow sha256, and sha1 is not used any more", "take h away, or write h=sha256")
+		}
+	case "s":
+		if p.out.Services = list; !slices.Contains(list, "*") && !slices.Contains(list, "email") {
+			at.unwise(Unreached, "the key is not for mail: no service is email or *", "take s away where mail is signed with it")
+		}
+	case "t":
+		if p.out.Flags = list; slices.Contains(list, "y") {
+			at.unwise(TooWeak, "the domain says that it is trying DKIM, and verifiers treat signed mail as unsigned", "take the flag y away")
+		}
 	}
 }
 

@@ -120,14 +120,10 @@ func (p *dmarcParser) value(at place, name, value string) {
 		}
 	case "t":
 		p.out.Testing = p.oneOf(at, value, "y", "n") == "y"
-	case "adkim":
-		p.out.ADKIM = p.oneOf(at, value, "r", "s")
-	case "aspf":
-		p.out.ASPF = p.oneOf(at, value, "r", "s")
-	case "rua":
-		p.out.RUA = uriList(at, withoutSizes(at, value), "mailto")
-	case "ruf":
-		p.out.RUF = uriList(at, withoutSizes(at, value), "mailto")
+	case "adkim", "aspf":
+		p.alignment(name, p.oneOf(at, value, "r", "s"))
+	case "rua", "ruf":
+		p.reports(name, uriList(at, withoutSizes(at, value), "mailto"))
 	case "fo":
 		p.options(at, value)
 	case "pct", "rf", "ri":
@@ -136,6 +132,22 @@ func (p *dmarcParser) value(at place, name, value string) {
 	default:
 		at.unwise(Unreached, "there is no such tag, and receivers ignore it", "take it away, or mend its name")
 		p.out.Others = append(p.out.Others, Tag{name, value})
+	}
+}
+
+func (p *dmarcParser) alignment(name, mode string) {
+	if name == "adkim" {
+		p.out.ADKIM = mode
+	} else {
+		p.out.ASPF = mode
+	}
+}
+
+func (p *dmarcParser) reports(name string, uris []string) {
+	if name == "rua" {
+		p.out.RUA = uris
+	} else {
+		p.out.RUF = uris
 	}
 }
 

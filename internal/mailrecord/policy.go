@@ -107,12 +107,17 @@ func (p *policyParser) field(at place, name, value string) {
 		}
 		p.out.MX = append(p.out.MX, strings.ToLower(value))
 	default:
-		if value == "" || !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if !plainValue(value) {
 			at.fatal(BadSyntax, "it has no value, or one with control characters", "take the line away")
 			return
 		}
 		p.out.Extensions = append(p.out.Extensions, Tag{name, value})
 	}
+}
+
+// plainValue says whether a field that the RFC does not know has a value as the grammar wants it.
+func plainValue(value string) bool {
+	return value != "" && utf8.ValidString(value) && !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 func (p *policyParser) maxAge(at place, value string) {

@@ -175,4 +175,9 @@ func TestCountSPFEnds(t *testing.T) {
 	if p := got.Problems.First(Fatal); !strings.Contains(p.Message, "or more terms of at most 10: include:a.%{d} ") {
 		t.Error(p)
 	}
+	over, end := context.WithCancel(t.Context())
+	end()
+	if got := CountSPF(over, everywhere{w}, "example.com", record); !got.Cut || got.Problems.Fatal() || got.Problems[0].Code != LookupFailed {
+		t.Errorf("nobody waits any more, which makes the record neither good nor broken: %+v", got)
+	}
 }

@@ -1,6 +1,7 @@
 package mailrecord
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,7 +30,7 @@ type SPFCount struct {
 	Terms []SPFCost
 	// Unknown are terms with names that depend on the message. They are counted, and not followed.
 	Unknown []string
-	// Cut says that it was not counted to the end.
+	// Cut says that it was not counted to the end: there are far too many, or the context was over.
 	Cut      bool
 	Problems Problems
 }
@@ -191,26 +192,42 @@ func (w *spfWalk) follow(t SPFTerm, name string, path []string) {
 	w.record(name, record, append(slices.Clone(path), name))
 }
 
+// told is how many terms are named in one line.
+const told = 4
+
+// dearest tells what costs most.
+func dearest(terms []SPFCost) string {
+	terms = slices.Clone(terms)
+	slices.SortStableFunc(terms, func(a, b SPFCost) int { return cmp.Compare(b.Lookups, a.Lookups) })
+	var out []string
+	for _, t := range terms[:min(len(terms), told)] {
+		out = append(out, fmt.Sprintf("%s %d", shorten(t.Term), t.Lookups))
+	}
+	if len(terms) > told {
+		out = append(out, "and more")
+	}
+	return strings.Join(out, ", ")
+}
+
 // limits compares the counts.
 func (w *spfWalk) limits() {
-	var costs []string
-	for _, t := range w.out.Terms {
-		costs = append(costs, fmt.Sprintf("%s %d", shorten(t.Term), t.Lookups))
-	}
 	at := w.c.at("", limitRule)
 	more := ""
 	if w.out.Cut {
 		more = " or more"
 	}
-	told := fmt.Sprintf("receivers have to look up %d%s terms of at most %d: %s", w.out.Lookups, more, MaxSPFLookups, strings.Join(costs, ", "))
+	count := fmt.Sprintf("receivers have to look up %d%s terms of at most %d: %s", w.out.Lookups, more, MaxSPFLookups, dearest(w.out.Terms))
 	const advice = "take out what does not send mail any more, and write the addresses of what is left with ip4 and ip6"
 	switch {
-	case w.out.Lookups > MaxSPFLookups || w.out.Cut:
-		at.fatal(TooManyLookups, told+"; beyond that it is a permanent error", advice)
+	case w.out.Lookups > MaxSPFLookups:
+		at.fatal(TooManyLookups, count+"; beyond that it is a permanent error", advice)
 	case w.out.Lookups >= near:
-		at.unwise(TooManyLookups, told+"; one more include there breaks it", advice)
+		at.unwise(TooManyLookups, count+"; one more include there breaks it", advice)
 	}
 	void := fmt.Sprintf("of the lookups %d find nothing for a client with IPv4 and %d for one with IPv6, of at most %d", w.out.VoidIPv4, w.out.VoidIPv6, MaxSPFVoidLookups)
+	if w.ctx.Err() != nil {
+		at.wrong(LookupFailed, "looking up what it refers to takes too long, and was not done to the end", "see that the name servers of the names in it answer")
+	}
 	const gone = "take out the names that are gone"
 	switch {
 	case min(w.out.VoidIPv4, w.out.VoidIPv6) > MaxSPFVoidLookups:

@@ -57,20 +57,25 @@ func macro(text string) (p macroPiece, length int, why string) {
 	if len(text) < 2 || text[1] != '{' || end < 3 {
 		return p, 0, "a % has to begin a macro such as %{d}; %% stands for itself"
 	}
-	body := text[2:end]
+	p, why = macroBody(text[2:end])
+	return p, end + 1, why
+}
+
+// macroBody reads what stands between the braces: a letter, transformers, delimiters.
+func macroBody(body string) (p macroPiece, why string) {
 	p.letter = body[0]
 	if !strings.ContainsRune("slodiphvSLODIPHV", rune(p.letter)) {
 		if strings.ContainsRune("crtCRT", rune(p.letter)) {
-			return p, 0, fmt.Sprintf("%%{%c} may stand in an explanation alone", p.letter)
+			return p, fmt.Sprintf("%%{%c} may stand in an explanation alone", p.letter)
 		}
-		return p, 0, fmt.Sprintf("there is no macro %%{%c}", p.letter)
+		return p, fmt.Sprintf("there is no macro %q", "%{"+body[:1]+"}")
 	}
 	body = body[1:]
 	digits := body[:len(body)-len(strings.TrimLeft(body, "0123456789"))]
 	if body = body[len(digits):]; digits != "" {
 		n, err := strconv.Atoi(digits)
 		if err != nil || n == 0 {
-			return p, 0, fmt.Sprintf("%q is no number of labels", digits)
+			return p, fmt.Sprintf("%q is no number of labels", digits)
 		}
 		p.keep = n
 	}
@@ -78,10 +83,10 @@ func macro(text string) (p macroPiece, length int, why string) {
 		p.reverse, body = true, body[1:]
 	}
 	if strings.Trim(body, ".-+,/_=") != "" {
-		return p, 0, fmt.Sprintf("%q are no delimiters", body)
+		return p, fmt.Sprintf("%q are no delimiters", body)
 	}
 	p.delimiters = body
-	return p, end + 1, ""
+	return p, ""
 }
 
 // macroString says what is wrong with a macro-string; empty if nothing is.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
@@ -70,10 +71,15 @@ func (p PartReport) Attention() bool {
 	return p.Grade == Missing || p.Grade == Broken || p.Grade == Unknown
 }
 
+// partsTime is how long all of it takes at most: whoever writes the records decides how much there is to look up.
+const partsTime = 2 * time.Minute
+
 // parts are what is looked up beside what senders with DANE need, all at once.
 func (l *looking) parts(d senderview.Domain, view senderview.DomainView) []PartReport {
 	out := []PartReport{mxPart(d, view), dnssecPart(d, view), danePart(view)}
-	at := domainParts{l, lookups{l.Resolver}, d, view}
+	ctx, cancel := context.WithTimeout(l.ctx, partsTime)
+	defer cancel()
+	at := domainParts{l.Checker, ctx, lookups{l.Resolver}, d, view}
 	asks := []func() PartReport{at.tlsrpt, at.mtasts, at.spf, at.dmarc}
 	for _, selector := range l.Selectors {
 		asks = append(asks, func() PartReport { return at.dkim(selector) })
@@ -97,7 +103,8 @@ func (l *looking) parts(d senderview.Domain, view senderview.DomainView) []PartR
 
 // domainParts looks at the parts of one domain.
 type domainParts struct {
-	*looking
+	Checker
+	ctx     context.Context
 	lookups lookups
 	d       senderview.Domain
 	view    senderview.DomainView
