@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,12 +16,12 @@ import (
 
 var (
 	ofPlugin = regexp.MustCompile("(?m)^- `kubectl dane ([a-z]+)")
-	aFlag    = regexp.MustCompile("`[^`]*--([a-z-]+)[^`]*`")
+	aFlag    = regexp.MustCompile("`[^`\n]*--([a-z-]+)[^`\n]*`")
 	shown    = regexp.MustCompile("(?ms)^```\n(.*?)^```")
 )
 
-// TestPageOfPluginIsComplete: kubectl-dane.md tells of every command, and of no other; the rollover that it shows is
-// what the command writes.
+// TestPageOfPluginIsComplete: kubectl-dane.md tells of every command, and of no other; the outputs that it shows are
+// what the commands write.
 func TestPageOfPluginIsComplete(t *testing.T) {
 	text, err := os.ReadFile("kubectl-dane.md")
 	if err != nil {
@@ -49,13 +50,23 @@ func TestPageOfPluginIsComplete(t *testing.T) {
 	for name := range told {
 		t.Errorf("kubectl-dane.md tells of %s, which is no command", name)
 	}
-	written, err := os.ReadFile("../internal/plugin/testdata/status.txt")
-	if err != nil {
-		t.Fatal(err)
+	written := ""
+	for _, file := range []string{"status.txt", "check.txt"} {
+		text, err := os.ReadFile(filepath.Join("../internal/plugin/testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		written += string(text)
 	}
-	for line := range strings.Lines(shown.FindStringSubmatch(page)[1]) {
-		if !strings.Contains(string(written), line) {
-			t.Errorf("the command does not write %q", line)
+	blocks := shown.FindAllStringSubmatch(page, -1)
+	if len(blocks) != 2 {
+		t.Errorf("the page shows %d outputs", len(blocks))
+	}
+	for _, block := range blocks {
+		for line := range strings.Lines(block[1]) {
+			if !strings.Contains(written, line) {
+				t.Errorf("no command writes %q", line)
+			}
 		}
 	}
 }

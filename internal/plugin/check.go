@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,9 @@ type checkOptions struct {
 	helo         string
 	port         uint16
 	format       string
+	selectors    []string
+	allowed      []string
+	strict       bool
 }
 
 // check is "kubectl dane check".
@@ -50,9 +54,18 @@ compares what they present. It needs no cluster and no operator, and works for a
 The verdict for a host is DANE (authenticated), EncryptOnly (no TLSA record is usable), Opportunistic (TLS or not: some
 link is insecure, or there are no TLSA records) or Undeliverable (bogus, no answer, or no match).
 
+The rest of the domain is graded beside that, each part with one line of advice: the MX records, DNSSEC, TLS-RPT
+(RFC 8460), MTA-STS with its policy fetched as senders do (RFC 8461), SPF with what receivers have to look up
+(RFC 7208), DMARC (RFC 9989), and the DKIM keys of the selectors that are named (RFC 6376). The grades are Good, Improve,
+Missing, Broken, Unknown (it could not be looked up), NotNeeded and NotChecked.
+
 The exit code is 0 if every host is authenticated, 2 if one is not, 3 if mail is not delivered, and 1 if check itself
-failed. Port 25 is often blocked where people sit: a host that cannot be reached from here may be fine.`,
+failed. The grades do not change it, unless --strict is given: then it is 2 also if a part is Missing, Broken or
+Unknown. Port 25 is often blocked where people sit: a host that cannot be reached from here may be fine.`,
 		Example: `  kubectl dane check example.com
+
+  # with the keys that mail is signed with; fail if anything is missing
+  kubectl dane check example.com --dkim-selector 2026a --dkim-selector 2026b --strict
 
   # without connecting, through a resolver of your own, for a script
   kubectl dane check example.com --no-connect --resolvers 192.0.2.53:53 -o json`,
@@ -63,10 +76,13 @@ failed. Port 25 is often blocked where people sit: a host that cannot be reached
 	f := cmd.Flags()
 	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to ask, with CD and DO; their word is never trusted. Default: the root servers down, or the system's")
 	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, to validate from. Default: those of the public root")
-	f.BoolVar(&o.noConnect, "no-connect", false, "do not connect to the mail servers: suppose that they present what they should")
+	f.BoolVar(&o.noConnect, "no-connect", false, "do not connect to the mail servers, and suppose that they present what they should; do not fetch the policy of MTA-STS")
 	f.StringVar(&o.helo, "helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.Uint16Var(&o.port, "port", 25, "`PORT` that mail is delivered at")
 	f.StringVarP(&o.format, "output", "o", "", "`FORMAT`: json or yaml. Default: for people")
+	f.StringSliceVar(&o.selectors, "dkim-selector", nil, "`SELECTOR` of a DKIM key to look at; may be given again")
+	f.StringSliceVar(&o.allowed, "allow-cidr", nil, "`NETWORK` where the policy of MTA-STS may be fetched, beside public addresses: the domain decides where that is")
+	f.BoolVar(&o.strict, "strict", false, "end with exit code 2 also if a part of the domain is Missing, Broken or Unknown")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -86,7 +102,7 @@ func (k *kube) runCheck(cmd *cobra.Command, o *checkOptions, domain string) erro
 	if err := writeReport(k.Out, report, o.format); err != nil {
 		return err
 	}
-	return exitOf(report.Verdict)
+	return exitOf(report, o.strict)
 }
 
 func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
@@ -111,6 +127,9 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
 			return out, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
 		}
 	}
+	if err := o.parts(k, &out); err != nil {
+		return out, err
+	}
 	// Whoever calls may ask and connect from here to whom he likes: no policy of ours stands between.
 	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	out.Resolver = resolve.Validator(resolve.Options{Servers: o.resolvers, Anchors: anchors, Now: k.now, Allowed: anywhere})
@@ -120,8 +139,33 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
 			helo, _ = os.Hostname() // without one the prober takes its own
 		}
 		out.Prober = probe.New(probe.Options{Clock: clock.RealClock{}, HELO: helo, AllowCIDRs: anywhere})
+		out.Policies.Resolver = out.Resolver
 	}
 	return out, nil
+}
+
+// parts takes over what the rest of the domain is looked at with. A policy is not fetched from everywhere: unlike the
+// address of a mail server, nobody has looked at that of the policy host before he calls.
+func (o *checkOptions) parts(k *kube, out *sendercheck.Checker) error {
+	var allowed []netip.Prefix
+	for _, text := range o.allowed {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("--allow-cidr: %w", err)
+		}
+		allowed = append(allowed, network)
+	}
+	for _, selector := range o.selectors {
+		selector = strings.ToLower(selector)
+		if wrong := validation.IsDNS1123Subdomain(selector); len(wrong) > 0 {
+			return fmt.Errorf("--dkim-selector %q is no selector: %s", selector, strings.Join(wrong, "; "))
+		}
+		out.Selectors = append(out.Selectors, selector)
+	}
+	if !o.noConnect {
+		out.Policies = &sendercheck.PolicyFetcher{Allowed: allowed, Now: k.now}
+	}
+	return nil
 }
 
 // progress tells somebody who waits at a terminal what is going on.
@@ -133,10 +177,13 @@ func (k *kube) progress() func(string) {
 	return func(what string) { fmt.Fprintf(k.ErrOut, "%s …\n", what) }
 }
 
-// exitOf is the exit code for the verdict on a domain.
-func exitOf(v senderview.Verdict) error {
-	switch v {
+// exitOf is the exit code for the verdict on a domain, and where that is strict for its parts.
+func exitOf(r sendercheck.Report, strict bool) error {
+	switch r.Verdict {
 	case senderview.DANE, senderview.NoMail:
+		if strict && slices.ContainsFunc(r.Parts, sendercheck.PartReport.Attention) {
+			return verdict{exitUnprotected}
+		}
 		return nil
 	case senderview.Undeliverable:
 		return verdict{exitUndeliverable}
@@ -175,5 +222,5 @@ func writeReport(out io.Writer, r sendercheck.Report, format string) error {
 			return err
 		}
 	}
-	return nil
+	return writeParts(out, r.Parts)
 }

@@ -52,3 +52,9 @@ func forbidden(addr netip.Addr, trusted bool, allowed []netip.Prefix) string {
 	}
 	return ""
 }
+
+// MayDial says whether an address that stands in records of a zone may be connected to: a public one, or one in the
+// networks allowed. Whoever has a domain can write any address into it.
+func MayDial(addr netip.Addr, allowed []netip.Prefix) bool {
+	return forbidden(addr, false, allowed) == ""
+}

@@ -1,5 +1,6 @@
 // Package sendercheck finds out how senders with DANE see a mail domain: what they look up (senderview) is looked up,
-// the mail servers are connected to (probe), and what they present is judged by their records (tlsa).
+// the mail servers are connected to (probe), and what they present is judged by their records (tlsa). The rest of the
+// domain is graded beside that (mailrecord): what other senders, and receivers of its own mail, go by.
 package sendercheck
 
 import (
@@ -20,7 +21,11 @@ type Checker struct {
 	Resolver senderview.Resolver
 	// Prober connects to mail servers; nil connects to none, and they are supposed to present what they should.
 	Prober probe.Prober
-	Now    func() time.Time
+	// Policies fetches the policy of MTA-STS; nil fetches none.
+	Policies *PolicyFetcher
+	// Selectors are those of the DKIM keys to look at.
+	Selectors []string
+	Now       func() time.Time
 	// Progress is told what begins; nil when nobody listens.
 	Progress func(what string)
 }
@@ -31,6 +36,8 @@ type Report struct {
 	Verdict senderview.Verdict `json:"verdict"`
 	Message string             `json:"message,omitempty"`
 	Hosts   []HostReport       `json:"hosts,omitempty"`
+	// Parts are all parts of the domain, graded. They do not change the verdict.
+	Parts []PartReport `json:"parts,omitempty"`
 }
 
 // HostReport is what was found of one mail server.
@@ -73,6 +80,8 @@ func (c Checker) Check(ctx context.Context, domain string, port uint16) Report {
 			Records: at.records[key], Endpoints: at.endpoints[key],
 		})
 	}
+	at.say("looking up the rest of " + domain)
+	out.Parts = at.parts(d, view)
 	return out
 }
 
