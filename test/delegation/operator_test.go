@@ -75,6 +75,20 @@ func (c *cluster) change(edit func(*v1alpha1.DNSZone)) {
 	})
 }
 
+// looksAgain has the operator look at the child's delegation now, as it does when the spec is another. By itself it looks at one that
+// is somebody else's to change once a minute.
+func (c *cluster) looksAgain() {
+	c.t.Helper()
+	c.change(func(z *v1alpha1.DNSZone) { z.Spec.Propagation.Sweeps++ })
+}
+
+// saysNow says whether the condition of the spec of now has a reason and all parts of a message.
+func (c *cluster) saysNow(reason string, parts ...string) func(metav1.Condition, v1alpha1.DelegationStatus) bool {
+	return func(condition metav1.Condition, _ v1alpha1.DelegationStatus) bool {
+		return condition.ObservedGeneration == c.child().Generation && says(reason, parts, condition.Reason, condition.Message) == nil
+	}
+}
+
 func (c *cluster) child() *v1alpha1.DNSZone {
 	c.t.Helper()
 	z := &v1alpha1.DNSZone{}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // knot is Knot DNS. What an administrator would copy is in zoneSections, and in docs/knot.md.
@@ -33,6 +35,41 @@ func (p *Primary) Refuses(grants ...string) error {
 	path := p.file("tried.conf", knot{}.text(tried))
 	_, err := p.run("knotc", "", "-c", path, "conf-check")
 	return err
+}
+
+// What Knot can ask the parent for by CDS and CDNSKEY records (PublishCDS).
+const (
+	// CDSNone asks for nothing, CDSOfKey for the DS records of the key in use.
+	CDSNone  = "none"
+	CDSOfKey = "always"
+)
+
+// PublishCDS has the signer publish other CDS and CDNSKEY records from now on, and waits until it does; before, it
+// publishes those of a key that it does not know the parent to have. It is for Knot alone.
+func (p *Primary) PublishCDS(what string) {
+	p.t.Helper()
+	if p.Make != Knot {
+		p.t.Fatalf("%s is not told what to ask for by CDS records: it is for Knot", p.Make)
+	}
+	p.publishCDS = what
+	p.brand.renotify(p)
+	p.Control("zone-sign", p.Zone)
+	Eventually(p.t, "the zone has such CDS records", func() error {
+		m, err := Ask(p.Addr, p.Zone, dns.TypeCDS, false)
+		if err != nil {
+			return err
+		}
+		shown := CDSNone
+		for _, rr := range m.Answer {
+			if _, ok := rr.(*dns.CDS); ok {
+				shown = CDSOfKey
+			}
+		}
+		if shown != what {
+			return fmt.Errorf("it has %v", m.Answer)
+		}
+		return nil
+	})
 }
 
 // configure writes knot.conf.
@@ -92,6 +129,9 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 	nsec3, signing, single, rolling := "off", "on", "on", ""
 	if p.options.Rolling != nil {
 		single, rolling = "off", rollingKnotPolicy(p.options.Rolling)
+	}
+	if p.publishCDS != "" {
+		rolling += "    cds-cdnskey-publish: " + p.publishCDS + "\n"
 	}
 	if p.options.NSEC3 {
 		nsec3 = "on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0"

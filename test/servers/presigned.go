@@ -3,7 +3,6 @@ package servers
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,12 +24,12 @@ type Presigned struct {
 func StartPresigned(t testing.TB, zone string, records []string, args ...string) *Presigned {
 	t.Helper()
 	d := newDaemon(t, "NSD of a presigned zone", "nsd", "")
-	p := &Presigned{daemon: d, Addr: d.addr, Zone: dns.Fqdn(zone)}
-	d.file("zone.db", fmt.Sprintf("$ORIGIN %s\n$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 300\n@ NS ns1\nns1 A %s\n%s\n", p.Zone, d.addr.Addr(), strings.Join(records, "\n")))
-	p.sign(args)
+	key := NewKey(t, zone)
+	p := &Presigned{daemon: d, Addr: d.addr, Zone: dns.Fqdn(zone), DS: key.DS()}
+	d.file("zone.db", key.Sign(fmt.Sprintf("$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 300\n@ NS ns1\nns1 A %s\n%s\n", d.addr.Addr(), strings.Join(records, "\n")), args...).Text)
 	d.file("nsd.conf", nsdServer(d, "refuse-any: no")+fmt.Sprintf(`zone:
   name: %q
-  zonefile: "zone.db.signed"
+  zonefile: "zone.db"
 `, p.Zone))
 	d.args = []string{"-d", "-c", filepath.Join(d.dir, "nsd.conf")}
 	d.ready = func() error {
@@ -39,28 +38,4 @@ func StartPresigned(t testing.TB, zone string, records []string, args ...string)
 	}
 	d.Start()
 	return p
-}
-
-// sign makes a key for the zone and signs it.
-func (p *Presigned) sign(args []string) {
-	p.t.Helper()
-	name, err := p.run("dnssec-keygen", "", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-L", "300", p.Zone)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	key := strings.TrimSpace(name)
-	all := append([]string{"-q", "-z", "-P", "-S", "-o", p.Zone}, args...)
-	if _, err := p.run("dnssec-signzone", "", append(all, "zone.db", key)...); err != nil {
-		p.t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(p.dir, key+".key"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if rr, err := dns.NewRR(line); err == nil && rr != nil {
-			ds := rr.(*dns.DNSKEY).ToDS(dns.SHA256)
-			p.DS = fmt.Sprintf("%d %d %d %s", ds.KeyTag, ds.Algorithm, ds.DigestType, strings.ToUpper(ds.Digest))
-		}
-	}
 }

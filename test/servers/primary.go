@@ -112,6 +112,7 @@ type Primary struct {
 	transferKey string
 	adminKey    string
 	secondaries []netip.AddrPort
+	publishCDS  string
 }
 
 // brand is what differs from make to make.

@@ -144,6 +144,8 @@ func TestFaults(t *testing.T) {
 		{"octet by octet; packets cannot", wire.Trickle{Every: long}, "silence", "answer"},
 		{"random octets under a wrong ID", wire.Garbage{}, "garbage", "garbage"},
 		{"clocks that differ", wire.Skew{By: time.Hour, Secret: secret}, "BADTIME by another clock", "BADTIME by another clock"},
+		{"no streams", wire.NoTCP{}, "reset", "answer"},
+		{"no packets", wire.NoUDP{}, "answer", "silence"},
 		// The server signs its answer to another request than was sent: this fault is for more than the fudge.
 		{"clocks that differ less than the fudge", wire.Skew{By: time.Minute, Secret: secret}, "wrong MAC", "wrong MAC"},
 	} {

@@ -1,0 +1,85 @@
+package servers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// Key signs a zone with dnssec-signzone, as often as is wanted and with other contents each time.
+type Key struct {
+	t testing.TB
+	// Zone apex, absolute.
+	Zone string
+	// Public is the key itself.
+	Public *dns.DNSKEY
+	dir    string
+	file   string
+}
+
+// NewKey makes a key for a zone (ECDSA P-256), which signs everything in it.
+func NewKey(t testing.TB, zone string) *Key {
+	t.Helper()
+	return newKey(t, dns.Fqdn(zone), t.TempDir())
+}
+
+// Another makes one more key of the zone, with which Sign signs as well from now on.
+func (k *Key) Another() *Key {
+	k.t.Helper()
+	return newKey(k.t, k.Zone, k.dir)
+}
+
+func newKey(t testing.TB, zone, dir string) *Key {
+	t.Helper()
+	k := &Key{t: t, Zone: zone, dir: dir}
+	k.file = strings.TrimSpace(k.run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-L", "300", k.Zone))
+	text, err := os.ReadFile(filepath.Join(k.dir, k.file+".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rr, err := dns.NewRR(line); err == nil && rr != nil {
+			k.Public = rr.(*dns.DNSKEY)
+		}
+	}
+	return k
+}
+
+// DS is the RDATA of the key's DS record in presentation form.
+func (k *Key) DS() string { return presentDS(k.Public.ToDS(dns.SHA256)) }
+
+// RDATA of the key itself in presentation form.
+func (k *Key) RDATA() string {
+	return strings.TrimPrefix(k.Public.String(), k.Public.Hdr.String())
+}
+
+// Sign signs a zone file, whose names are relative to the apex, with the key and those made by Another, and these
+// arguments more. What is wrong with the zone is not looked at.
+func (k *Key) Sign(text string, args ...string) StaticZone {
+	k.t.Helper()
+	path := filepath.Join(k.dir, "zone.db")
+	if err := os.WriteFile(path, []byte("$ORIGIN "+k.Zone+"\n"+text), 0o600); err != nil {
+		k.t.Fatal(err)
+	}
+	k.run("dnssec-signzone", append(append([]string{"-q", "-z", "-P", "-S", "-o", k.Zone}, args...), path, k.file)...)
+	signed, err := os.ReadFile(path + ".signed")
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return StaticZone{Name: k.Zone, Text: string(signed)}
+}
+
+func (k *Key) run(program string, args ...string) string {
+	k.t.Helper()
+	cmd := exec.Command(Find(k.t, program), args...)
+	cmd.Dir = k.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		k.t.Fatalf("%s: %v: %s", program, err, out)
+	}
+	return string(out)
+}
