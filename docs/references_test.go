@@ -1,7 +1,7 @@
 package docs
 
 import (
-	"maps"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -118,19 +118,39 @@ func TestMakeTargetsExist(t *testing.T) {
 // others are programs whose flags are none of ours.
 var others = []string{"kubectl", "helm", "docker", "kustomize", "go", "dig", "tsig-keygen", "kind", "apt-get", "acme.sh", "external-dns"}
 
+// flagsIn are the flags that a help tells of.
+func flagsIn(help string) map[string]bool {
+	out := map[string]bool{}
+	for _, found := range flag.FindAllStringSubmatch(help, -1) {
+		out[found[1]] = true
+	}
+	return out
+}
+
+// reportsHelp are the words of "dane-operator reports" on its flags.
+func reportsHelp(t *testing.T) string {
+	t.Helper()
+	help, err := exec.CommandContext(t.Context(), "go", "run", "../cmd/dane-operator", "reports", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("ask for the flags of reports: %v\n%s", err, help)
+	}
+	return string(help)
+}
+
 // TestFlagsExist: every flag that a page or the Deployment gives to the operator is one of it.
 func TestFlagsExist(t *testing.T) {
-	known := map[string]bool{}
-	for _, found := range flag.FindAllStringSubmatch(helpOf(t), -1) {
-		known[found[1]] = true
-	}
-	if !known["kubeconfig"] || !known["workers"] {
-		t.Fatalf("the operator's help has the flags %v: does the test still read it right?", slices.Sorted(maps.Keys(known)))
+	ofOperator, ofReports := flagsIn(helpOf(t)), flagsIn(reportsHelp(t))
+	if !ofOperator["kubeconfig"] || !ofOperator["workers"] || !ofReports["kubeconfig"] || !ofReports["retention"] || ofReports["workers"] {
+		t.Fatalf("the help has the flags %v and %v: does the test still read it right?", ofOperator, ofReports)
 	}
 	tried := 0
 	check := func(where, text string) {
 		for _, found := range flag.FindAllStringSubmatch(text, -1) {
 			tried++
+			known := ofOperator
+			if where == "tls-reports.md" || where == "config/reports/deployment.yaml" {
+				known = ofReports
+			}
 			if !known[found[1]] {
 				t.Errorf("%s: the operator has no flag --%s, which %q wants", where, found[1], text)
 			}
@@ -146,8 +166,10 @@ func TestFlagsExist(t *testing.T) {
 			}
 		}
 	}
-	for line := range strings.Lines(string(read(t, "../config/manager/manager.yaml"))) {
-		check("config/manager/manager.yaml", strings.TrimSpace(line))
+	for _, file := range []string{"config/manager/manager.yaml", "config/reports/deployment.yaml"} {
+		for line := range strings.Lines(string(read(t, "../"+file))) {
+			check(file, strings.TrimSpace(line))
+		}
 	}
 	if tried < 5 {
 		t.Errorf("only %d flags were found: does the test still find them?", tried)
