@@ -121,6 +121,9 @@ func contains(text string, names ...string) bool {
 	return text == "" || slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, text) })
 }
 
+// untilThen is what a host waits for that is unsafe and waits for nothing else (internal/rollover).
+const untilThen = "senders may fail until then"
+
 // hostOf is what the list shows of a host; s is nil where nothing is known.
 func hostOf(md *v1alpha1.MailDomain, name string, s *v1alpha1.MailServerStatus, now time.Time) Host {
 	h := Host{
@@ -142,6 +145,9 @@ func hostOf(md *v1alpha1.MailDomain, name string, s *v1alpha1.MailServerStatus, 
 		}
 		if !u.Until.IsZero() {
 			h.UnsafeUntil = instant(u.Until.Time, now)
+			if h.Waits == untilThen && h.At.Equal(u.Until.Time) {
+				h.Waits, h.At = "", Instant{} // it is said already
+			}
 		}
 	}
 	return h

@@ -17,6 +17,7 @@ func mixed() []v1alpha1.MailDomain {
 		domain("b", "unsafe", "z.example"), domain("b", "unknown", "c.example"), domain("b", "stalled", "b.example")
 	set(&moving, condition(v1alpha1.ConditionRolloverInProgress, metav1.ConditionTrue, v1alpha1.ReasonRetiring, "d.example: records stay"))
 	unsafe.Status.MailServers[0].Unsafe = &v1alpha1.UnsafeStatus{Message: "past the gate", Until: hours(1)}
+	unsafe.Status.NextTransition = &v1alpha1.Transition{Time: hours(1), Action: "z.example: senders may fail until then"}
 	unknown.Status = v1alpha1.MailDomainStatus{}
 	set(&stalled, condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonZoneNotFound, "no zone"))
 	return []v1alpha1.MailDomain{safe, moving, unsafe, unknown, stalled}
@@ -38,6 +39,9 @@ func TestWorstFirst(t *testing.T) {
 	}
 	if o.Level != Unsafe || o.Headline != "1 of 5 hosts is unsafe" || o.Pressing[0].UnsafeUntil.Words != "in 60m" {
 		t.Errorf("%s, %q, until %v", o.Level.Word(), o.Headline, o.Pressing[0].UnsafeUntil)
+	}
+	if o.Pressing[0].Waits != "" || !o.Pressing[0].At.IsZero() {
+		t.Errorf("it is said twice until when senders may fail: %+v", o.Pressing[0])
 	}
 	for i, c := range o.Counts {
 		if c.N != 1 || c.Level != Levels()[i] {
