@@ -9,6 +9,7 @@ wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey
 	/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql:pdns-backend-sqlite3
 	dovecot:dovecot-core /usr/lib/dovecot/imap-login:dovecot-imapd /usr/lib/dovecot/pop3-login:dovecot-pop3d
 	/usr/lib/dovecot/managesieve-login:dovecot-managesieved
+	chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 	posttls-finger:postfix promtool:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do
