@@ -122,6 +122,9 @@ soak: deps ## 200 hosts with certificates of minutes and a fault every quarter o
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		DANE_TEST_SOAK=$(SOAK) go -C test test -count=1 -timeout 0 -v ./soak
 
+screenshots: deps ## Take the pictures of docs/dashboard.md anew, in Chromium.
+	go -C test test -count=1 ./page -screenshots $(CURDIR)/docs
+
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
 	@echo "compiling the demo (a minute the first time)"
 	@go -C test build -o ../bin/demo ./demo
@@ -169,4 +172,4 @@ conformance: ## Compare with the corpora of other implementations, and write the
 clean: ## Remove what was built here.
 	rm -rf bin dist/image dist/sbom
 
-.PHONY: help build image test-image generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo run install uninstall sim mutants faults crash herd fuzz fuzz-smoke bench bench-smoke conformance clean
+.PHONY: help build image test-image generate check-generated fmt vet lint deps test test-unit test-cluster test-matrix demo screenshots run install uninstall sim mutants faults crash herd fuzz fuzz-smoke bench bench-smoke conformance clean

@@ -3,16 +3,18 @@
 # root it installs what is missing; otherwise it says plainly what is missing, and fails in CI.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
-# program:package, or file:package where a package has no program
+# program:package, or file:package where a package has no program in the path
 wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey:bind9-utils nsd:nsd unbound:unbound
 	knotd:knot knotc:knot pdns_server:pdns-server pdnsutil:pdns-server sqlite3:sqlite3
 	/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql:pdns-backend-sqlite3
 	dovecot:dovecot-core /usr/lib/dovecot/imap-login:dovecot-imapd /usr/lib/dovecot/pop3-login:dovecot-pop3d
 	/usr/lib/dovecot/managesieve-login:dovecot-managesieved
-	/usr/share/doc/postgresql:postgresql posttls-finger:postfix promtool:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
+	chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+	/usr/lib/postgresql/*/bin/postgres:postgresql
+	posttls-finger:postfix promtool:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do
-	[[ -e ${pair%%:*} ]] || command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+	compgen -G "${pair%%:*}" >/dev/null || command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 mapfile -t packages < <(printf '%s\n' "${missing[@]}" | sort -u)

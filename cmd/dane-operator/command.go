@@ -41,6 +41,7 @@ type options struct {
 	electionSpace  string
 	election       electionTimes
 	metrics        metricsOptions
+	dashboard      dashboardOptions
 	healthAddress  string
 	pprofAddress   string
 	trustAnchors   string
@@ -96,6 +97,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.electionSpace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: that of the pod")
 	o.election.addFlags(cmd)
 	o.metrics.addFlags(cmd)
+	o.dashboard.addFlags(cmd)
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
 	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
@@ -137,6 +139,15 @@ func run(ctx context.Context, o *options) error {
 	}
 	if err := controllers.Setup(ctx, mgr, setup); err != nil {
 		return err
+	}
+	page, err := o.dashboard.server(ctx, mgr, o.namespaces, log)
+	if err != nil {
+		return err
+	}
+	if page != nil {
+		if err := mgr.Add(page); err != nil {
+			return err
+		}
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err

@@ -35,6 +35,7 @@ type OperatorConfiguration struct {
 	Rollover       *rolloverConfig    `json:"rollover,omitempty"`
 	LeaderElection *electionConfig    `json:"leaderElection,omitempty"`
 	Metrics        *metricsConfig     `json:"metrics,omitempty"`
+	Dashboard      *dashboardConfig   `json:"dashboard,omitempty"`
 	Health         *healthConfig      `json:"health,omitempty"`
 	Profiling      *profilingConfig   `json:"profiling,omitempty"`
 	Log            *logConfig         `json:"log,omitempty"`
@@ -72,6 +73,11 @@ type metricsConfig struct {
 	BindAddress *string `json:"bindAddress,omitempty" flag:"metrics-bind-address"`
 	Secure      *bool   `json:"secure,omitempty" flag:"metrics-secure"`
 	CertDir     *string `json:"certDir,omitempty" flag:"metrics-cert-dir"`
+}
+
+type dashboardConfig struct {
+	BindAddress *string `json:"bindAddress,omitempty" flag:"dashboard-address"`
+	CertDir     *string `json:"certDir,omitempty" flag:"dashboard-cert-dir"`
 }
 
 type healthConfig struct {

@@ -52,6 +52,7 @@ mailServers: {allowCIDRs: [10.0.0.0/8], heloName: mx.example}
 rollover: {unknownHistory: 48h}
 leaderElection: {enabled: true, namespace: dane, leaseDuration: 30s, renewDeadline: 20s, retryPeriod: 5s}
 metrics: {bindAddress: ":8443", secure: true, certDir: /etc/tls}
+dashboard: {bindAddress: "127.0.0.1:8082", certDir: /etc/page}
 health: {bindAddress: ":9999"}
 profiling: {bindAddress: "127.0.0.1:6060"}
 log: {level: 2, format: console}
@@ -66,7 +67,7 @@ func TestConfigSetsEverything(t *testing.T) {
 		"--queries-per-server", "0", "--probe-allow-cidr", "10.0.0.0/8", "--probe-helo-name", "mx.example", "--unknown-history", "48h",
 		"--leader-elect", "--leader-election-namespace", "dane", "--leader-election-lease-duration", "30s", "--leader-election-renew-deadline", "20s",
 		"--leader-election-retry-period", "5s", "--metrics-bind-address", ":8443", "--metrics-secure", "--metrics-cert-dir", "/etc/tls",
-		"--health-probe-bind-address", ":9999", "--pprof-bind-address", "127.0.0.1:6060", "-v", "2", "--log-format", "console",
+		"--dashboard-address", "127.0.0.1:8082", "--dashboard-cert-dir", "/etc/page", "--health-probe-bind-address", ":9999", "--pprof-bind-address", "127.0.0.1:6060", "-v", "2", "--log-format", "console",
 	}); err != nil {
 		t.Fatal(err)
 	}

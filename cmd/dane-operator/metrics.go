@@ -8,7 +8,7 @@ import (
 	"k8s.io/utils/clock"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/dane-operator/dane-operator/internal/scrape"
+	"github.com/dane-operator/dane-operator/internal/door"
 )
 
 // metricsOptions say where metrics are served, and to whom.
@@ -35,7 +35,7 @@ func (m *metricsOptions) server() (metricsserver.Options, error) {
 		return out, errCertWithoutTLS
 	case m.secure:
 		out.SecureServing, out.CertDir = true, m.certDir
-		out.FilterProvider = scrape.Provider(clock.RealClock{})
+		out.FilterProvider = door.Provider(clock.RealClock{})
 		// HTTP/2 would let anybody who reaches the port open many streams before he is asked who he is (CVE-2023-44487).
 		out.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.NextProtos, c.MinVersion = []string{"http/1.1"}, tls.VersionTLS12 }}
 	}

@@ -28,10 +28,10 @@ func TestMetricsServer(t *testing.T) {
 	}
 }
 
-// TestNothingIsServedUnasked: profiles tell of the memory of the operator, and metrics of all tenants.
+// TestNothingIsServedUnasked: profiles tell of the memory of the operator, and metrics and the page of all tenants.
 func TestNothingIsServedUnasked(t *testing.T) {
 	flags := newCommand().Flags()
-	for flag, want := range map[string]string{"pprof-bind-address": "0", "metrics-bind-address": "0"} {
+	for flag, want := range map[string]string{"pprof-bind-address": "0", "metrics-bind-address": "0", "dashboard-address": "0"} {
 		if got := flags.Lookup(flag).DefValue; got != want {
 			t.Errorf("--%s is %s by default, want %s", flag, got, want)
 		}

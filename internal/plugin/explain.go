@@ -3,13 +3,11 @@ package plugin
 import (
 	"fmt"
 	"io"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/dane-operator/dane-operator/docs"
+	"github.com/dane-operator/dane-operator/internal/glossary"
 )
 
 // explain is "kubectl dane explain".
@@ -25,71 +23,26 @@ code of a finding, or the name of an alert. It needs no cluster.`,
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return words(explanations()), cobra.ShellCompDirectiveNoFileComp
+			return glossary.Words(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return writeExplanation(k.Out, args[0]) },
 	}
 }
 
-// explanation is a section of a page.
-type explanation struct{ heading, text string }
-
-// word is what the section explains.
-func (e explanation) word() string { return strings.TrimPrefix(e.heading, "Condition ") }
-
-// explanations are all sections about single words, in the order of the pages.
-func explanations() []explanation {
-	var out []explanation
-	for _, page := range []string{"troubleshooting.md", "findings.md", "alerts.md"} {
-		text, err := docs.Pages.ReadFile(page)
-		if err != nil {
-			panic(err) // a programming error: the pages are built in
-		}
-		for _, part := range strings.Split("\n"+string(text), "\n### ")[1:] {
-			heading, body, _ := strings.Cut(part, "\n")
-			body, _, _ = strings.Cut(body, "\n## ") // the next part of the page
-			out = append(out, explanation{heading, strings.TrimSpace(body)})
-		}
-	}
-	return out
-}
-
-func words(all []explanation) []string {
-	var out []string
-	for _, e := range all {
-		out = append(out, e.word())
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`)
-
-// plainText writes links out: the page that they lead to stands behind their text, unless it is that.
-func plainText(text string) string {
-	return markdownLink.ReplaceAllStringFunc(text, func(link string) string {
-		parts := markdownLink.FindStringSubmatch(link)
-		if parts[1] == parts[2] {
-			return parts[1]
-		}
-		return parts[1] + " (" + parts[2] + ")"
-	})
-}
-
 // writeExplanation writes each section about a word, whatever its case.
 func writeExplanation(out io.Writer, word string) error {
 	found := false
-	for _, e := range explanations() {
-		if strings.EqualFold(e.word(), word) {
+	for _, e := range glossary.Entries() {
+		if strings.EqualFold(e.Word(), word) {
 			if found {
 				fmt.Fprintln(out)
 			}
-			fmt.Fprintf(out, "%s\n\n%s\n", e.heading, plainText(e.text))
+			fmt.Fprintf(out, "%s\n\n%s\n", e.Heading, glossary.Plain(e.Text))
 			found = true
 		}
 	}
 	if !found {
-		return fmt.Errorf("%q is none of the words that the operator uses: %s", word, strings.Join(words(explanations()), ", "))
+		return fmt.Errorf("%q is none of the words that the operator uses: %s", word, strings.Join(glossary.Words(), ", "))
 	}
 	return nil
 }

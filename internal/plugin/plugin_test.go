@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/statusview"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -104,25 +104,6 @@ func TestStatusOfMany(t *testing.T) {
 	})
 }
 
-// TestTimelineOfAWait wants what has no known end to come last, after now.
-func TestTimelineOfAWait(t *testing.T) {
-	md := rolling()
-	md.Status.NextTransition = &v1alpha1.Transition{Action: "mx1.example.com: name server ns2 is waited for"}
-	steps := timeline(md, &md.Status.MailServers[0])
-	if last := steps[len(steps)-1]; !last.at.IsZero() || !strings.Contains(last.what, "ns2") {
-		t.Errorf("the last step is %+v", last)
-	}
-	if !slices.IsSortedFunc(steps[:len(steps)-1], func(a, b step) int { return a.at.Compare(b.at) }) {
-		t.Errorf("the steps are not in the order of time: %+v", steps)
-	}
-	md.Status.NextTransition.Action = "mx2.example.net: something else"
-	for _, s := range timeline(md, &md.Status.MailServers[0]) {
-		if s.at.IsZero() {
-			t.Errorf("mx1 is said to wait for %s", s.what)
-		}
-	}
-}
-
 // TestZone compares what is written of a zone.
 func TestZone(t *testing.T) {
 	dz := &v1alpha1.DNSZone{ObjectMeta: metav1.ObjectMeta{Namespace: "dns", Name: "example"}}
@@ -131,16 +112,16 @@ func TestZone(t *testing.T) {
 	dz.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "all is well"}}
 	dz.Status.Nameservers = []v1alpha1.ZoneNameserverStatus{{Name: "ns1.example.com", Address: "192.0.2.1:53", Serial: 42, Reachable: true}, {Address: "192.0.2.2:53", Message: "timed out"}}
 	dz.Status.DNSSEC = v1alpha1.ZoneDNSSECStatus{State: v1alpha1.DNSSECStateSecure, DS: []string{"1 13 2 00"}, SignaturesExpire: hours(100)}
-	if !healthy(dz) {
+	if !statusview.Healthy(dz) {
 		t.Error("a zone that is Ready and has no findings is not healthy")
 	}
 	dz.Status.DNSSEC.Findings = []v1alpha1.ZoneFinding{{Code: "SingleServer", Severity: v1alpha1.FindingWarning, Message: "one server alone"}}
-	if !healthy(dz) {
+	if !statusview.Healthy(dz) {
 		t.Error("a warning makes a zone unhealthy")
 	}
 	golden(t, "zone.txt", func(out io.Writer) error { return writeZone(out, dz, noon) })
 	dz.Status.DNSSEC.Findings[0].Severity = v1alpha1.FindingCritical
-	if healthy(dz) {
+	if statusview.Healthy(dz) {
 		t.Error("a critical finding leaves a zone healthy")
 	}
 }

@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 
@@ -65,21 +63,6 @@ func orNone(text string) string {
 	}
 	return text
 }
-
-// until says how far an instant is away, as kubectl says ages.
-func until(at, now time.Time) string {
-	switch left := at.Sub(now); {
-	case left > 0:
-		return "in " + duration.HumanDuration(left)
-	case left > -time.Second:
-		return "now"
-	default:
-		return duration.HumanDuration(-left) + " ago"
-	}
-}
-
-// stamp is an instant as people write it, in UTC as in the status.
-func stamp(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05Z") }
 
 // section prints a heading of a part.
 func section(out io.Writer, format string, args ...any) {

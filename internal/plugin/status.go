@@ -3,7 +3,6 @@ package plugin
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/statusview"
 )
 
 // status is "kubectl dane status".
@@ -106,10 +106,14 @@ func writeDomains(out io.Writer, list []v1alpha1.MailDomain, namespaces bool, no
 		md := &list[i]
 		for j := range md.Spec.MailServers {
 			host := md.Spec.MailServers[j].Hostname
-			waits, at := nextOf(md, host, now)
+			waits, next := statusview.NextOf(md, host)
+			at := ""
+			if !next.IsZero() {
+				at = statusview.Until(next, now)
+			}
 			row := []string{
-				md.Name, host, conditionWord(md, v1alpha1.ConditionReady), conditionWord(md, v1alpha1.ConditionRolloverSafe),
-				reasonOf(md, v1alpha1.ConditionRolloverInProgress), senders(md, host), waits, at,
+				md.Name, host, statusview.ConditionWord(md, v1alpha1.ConditionReady), statusview.ConditionWord(md, v1alpha1.ConditionRolloverSafe),
+				statusview.ReasonOf(md, v1alpha1.ConditionRolloverInProgress), statusview.Senders(md, host), waits, at,
 			}
 			if namespaces {
 				row = append([]string{md.Namespace}, row...)
@@ -118,46 +122,6 @@ func writeDomains(out io.Writer, list []v1alpha1.MailDomain, namespaces bool, no
 		}
 	}
 	return table(out, headings, rows)
-}
-
-// nextOf is what a host waits for next, and how far that is: what another host of the domain waits for does not
-// concern it.
-func nextOf(md *v1alpha1.MailDomain, host string, now time.Time) (action, at string) {
-	next := md.Status.NextTransition
-	if next == nil {
-		return "", ""
-	}
-	for i := range md.Spec.MailServers {
-		if other := md.Spec.MailServers[i].Hostname; other != host && strings.HasPrefix(next.Action, other+": ") {
-			return "", ""
-		}
-	}
-	if !next.Time.IsZero() {
-		at = until(next.Time.Time, now)
-	}
-	return strings.TrimPrefix(next.Action, host+": "), at
-}
-
-func conditionWord(md *v1alpha1.MailDomain, conditionType string) string {
-	if c := meta.FindStatusCondition(md.Status.Conditions, conditionType); c != nil {
-		return string(c.Status)
-	}
-	return string(metav1.ConditionUnknown)
-}
-
-func reasonOf(md *v1alpha1.MailDomain, conditionType string) string {
-	if c := meta.FindStatusCondition(md.Status.Conditions, conditionType); c != nil {
-		return c.Reason
-	}
-	return ""
-}
-
-// senders is what senders with DANE do with mail for a host.
-func senders(md *v1alpha1.MailDomain, host string) string {
-	if s := md.Status.MailServer(host); s != nil && s.SenderView != nil {
-		return string(s.SenderView.Verdict)
-	}
-	return ""
 }
 
 // writeDomain writes all that is known of one mail domain.
@@ -185,13 +149,13 @@ func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerS
 	}
 	var keys [][]string
 	for _, k := range s.Keys {
-		keys = append(keys, []string{short(k.SPKISHA256), k.Certificate, string(k.Role), string(k.Visibility), timeText(k.NotAfter)})
+		keys = append(keys, []string{statusview.Short(k.SPKISHA256), k.Certificate, string(k.Role), string(k.Visibility), timeText(k.NotAfter)})
 	}
 	if err := table(out, []string{"Key", "Certificate", "Role", "Caches", "Expires"}, keys); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)
-	if err := writeTimeline(out, timeline(md, s), now); err != nil {
+	if err := writeTimeline(out, statusview.Timeline(md, s), now); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)
@@ -202,26 +166,15 @@ func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerS
 func writeEvidence(out io.Writer, s *v1alpha1.MailServerStatus) error {
 	var rows [][]string
 	for _, n := range s.Nameservers {
-		rows = append(rows, []string{"name server", joined(n.Name, n.Address), yesNo(n.InSync, "in sync", "out of sync"), n.Message})
+		rows = append(rows, []string{"name server", statusview.Joined(n.Name, n.Address), yesNo(n.InSync, "in sync", "out of sync"), n.Message})
 	}
 	for _, e := range s.Endpoints {
-		state := yesNo(e.Verified, "matches", "does not match")
-		if e.SPKISHA256 == "" && !e.Verified {
-			state = "not known"
-		}
-		rows = append(rows, []string{"endpoint", fmt.Sprintf("%s port %d", e.Address, e.Port), state, e.Message})
+		rows = append(rows, []string{"endpoint", fmt.Sprintf("%s port %d", e.Address, e.Port), statusview.EndpointState(e), e.Message})
 	}
 	if len(rows) == 0 {
 		return nil
 	}
 	return table(out, []string{"Evidence", "Address", "State", "Message"}, rows)
-}
-
-func joined(name, address string) string {
-	if name == "" {
-		return address
-	}
-	return name + " " + address
 }
 
 func yesNo(is bool, yes, no string) string {
@@ -231,12 +184,9 @@ func yesNo(is bool, yes, no string) string {
 	return no
 }
 
-// short is enough of a key's digest to know it by.
-func short(spki string) string { return spki[:min(16, len(spki))] }
-
 func timeText(at *metav1.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return stamp(at.Time)
+	return statusview.Stamp(at.Time)
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/statusview"
 )
 
 // zone is "kubectl dane zone".
@@ -36,7 +36,7 @@ The exit code is 0 if the zone is Ready and has no critical finding, and 2 if no
 		if err := writeZone(k.Out, dz, k.now()); err != nil {
 			return err
 		}
-		if !healthy(dz) {
+		if !statusview.Healthy(dz) {
 			return verdict{2}
 		}
 		return nil
@@ -65,15 +65,6 @@ func (k *kube) dnsZone(cmd *cobra.Command, name string) (*v1alpha1.DNSZone, erro
 	return nil, fmt.Errorf("no DNSZone in namespace %s is called %q or has that zone; see kubectl get dnszones", namespace, name)
 }
 
-func healthy(dz *v1alpha1.DNSZone) bool {
-	for _, f := range dz.Status.DNSSEC.Findings {
-		if f.Severity == v1alpha1.FindingCritical {
-			return false
-		}
-	}
-	return meta.IsStatusConditionTrue(dz.Status.Conditions, v1alpha1.ConditionReady)
-}
-
 func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {
 	fmt.Fprintf(out, "DNSZone %s/%s of %s, serial %d\n\n", dz.Namespace, dz.Name, dz.Spec.Zone, dz.Status.Serial)
 	var rows [][]string
@@ -85,7 +76,7 @@ func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {
 	}
 	section(out, "DNSSEC: %s", orNone(string(dz.Status.DNSSEC.State)))
 	if at := dz.Status.DNSSEC.SignaturesExpire; !at.IsZero() {
-		fmt.Fprintf(out, "The first signature runs out %s (%s).\n", until(at.Time, now), stamp(at.Time))
+		fmt.Fprintf(out, "The first signature runs out %s (%s).\n", statusview.Until(at.Time, now), statusview.Stamp(at.Time))
 	}
 	for _, ds := range dz.Status.DNSSEC.DS {
 		fmt.Fprintf(out, "DS %s\n", ds)
@@ -93,7 +84,7 @@ func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {
 	section(out, "Name servers")
 	rows = nil
 	for _, n := range dz.Status.Nameservers {
-		rows = append(rows, []string{joined(n.Name, n.Address), yesNo(n.Reachable, "answers", "does not answer"), fmt.Sprint(n.Serial), n.Message})
+		rows = append(rows, []string{statusview.Joined(n.Name, n.Address), yesNo(n.Reachable, "answers", "does not answer"), fmt.Sprint(n.Serial), n.Message})
 	}
 	if err := table(out, []string{"Address", "State", "Serial", "Message"}, rows); err != nil {
 		return err

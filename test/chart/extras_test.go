@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -115,6 +116,13 @@ networkPolicy:
 	}
 	if from := in[0].From; len(from) != 1 || from[0].NamespaceSelector.MatchLabels["team"] != "metrics" {
 		t.Errorf("metrics are read by %+v", from)
+	}
+	const page = "{networkPolicy: {create: true, dashboardFrom: [{podSelector: {}}]}, dashboard: {enabled: true, service: {create: %t}}}"
+	if in := networkPolicy(t, fmt.Sprintf(page, true)).Spec.Ingress; len(in) != 3 || ports(in[1].Ports) != "dashboard" || len(in[1].From) != 1 {
+		t.Errorf("with a Service of the page %+v is let in", in)
+	}
+	if in := networkPolicy(t, fmt.Sprintf(page, false)).Spec.Ingress; len(in) != 2 {
+		t.Errorf("for kubectl port-forward, which needs nothing, %+v is let in", in)
 	}
 	if in := networkPolicy(t, "{metrics: {enabled: false}, networkPolicy: {create: true}}").Spec.Ingress; ports(in[0].Ports) != "health" || len(in) != 1 {
 		t.Errorf("without metrics %+v is let in", in)

@@ -46,6 +46,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --metrics-secure
 {{- end }}
 {{- end }}
+{{- with .Values.dashboard }}
+{{- if .enabled }}
+- --dashboard-address={{ ternary "" "127.0.0.1" .service.create }}:{{ .port }}
+{{- if .certificateSecret }}
+- --dashboard-cert-dir=/etc/dane-operator-dashboard
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range .Values.namespaces }}
 - --namespace={{ . }}
 {{- end }}

@@ -1,4 +1,4 @@
-package scrape
+package door
 
 import (
 	"context"
@@ -28,8 +28,8 @@ func (s *scripted) Authenticate(_ context.Context, token string) (authentication
 	return authenticationv1.UserInfo{Username: token}, token == "reader" || token == "other", s.failing
 }
 
-func (s *scripted) Authorize(_ context.Context, user authenticationv1.UserInfo, verb, path string) (bool, error) {
-	return user.Username == "reader" && verb+" "+path == s.may, s.failing
+func (s *scripted) Authorize(_ context.Context, user authenticationv1.UserInfo, a Access) (bool, error) {
+	return user.Username == "reader" && a.Verb+" "+a.Path == s.may, s.failing
 }
 
 type bed struct {

@@ -1,8 +1,8 @@
-// Package scrape lets those get the metrics whom the API server knows and permits it: the bearer token of a request is
-// put to the API server (TokenReview), and then whether its owner may do the request (SubjectAccessReview on the path,
-// a nonResourceURL). It is what controller-runtime's filter of the same purpose does, without the libraries of a whole
-// API server, which are a quarter of all packages of the operator with it.
-package scrape
+// Package door lets those get the metrics, and the page of the operator, whom the API server knows and permits it: the
+// bearer token of a request is put to the API server (TokenReview), and then whether its owner may do the request
+// (SubjectAccessReview on the path, a nonResourceURL, or on objects). It is what controller-runtime's filter of the same
+// purpose does, without the libraries of a whole API server, which are a quarter of all packages of the operator with it.
+package door
 
 import (
 	"context"
@@ -43,8 +43,18 @@ const (
 type Reviewer interface {
 	// Authenticate says who has a token; ok is false when nobody has.
 	Authenticate(ctx context.Context, token string) (user authenticationv1.UserInfo, ok bool, err error)
-	// Authorize says whether somebody may do with a path what the verb says.
-	Authorize(ctx context.Context, user authenticationv1.UserInfo, verb, path string) (bool, error)
+	// Authorize says whether somebody may do something.
+	Authorize(ctx context.Context, user authenticationv1.UserInfo, a Access) (bool, error)
+}
+
+// Access is what somebody wants to do: something with a path, or with objects of a kind.
+type Access struct {
+	// Verb as RBAC knows it, such as get or list.
+	Verb string
+	// Path is a nonResourceURL; empty for objects.
+	Path string
+	// Group and Resource name the kind of objects, and Namespace where they are: empty is everywhere.
+	Group, Resource, Namespace string
 }
 
 // Door is what requests have to pass.
@@ -59,8 +69,8 @@ type Door struct {
 
 // question is what is asked about: by a digest, so that no token is kept.
 type question struct {
-	token      [sha256.Size]byte
-	verb, path string
+	token [sha256.Size]byte
+	Access
 }
 
 // answer is an HTTP status and until when it counts.
@@ -77,22 +87,31 @@ func New(r Reviewer, c clock.PassiveClock) *Door {
 // Provider makes the filter for a metrics server of controller-runtime.
 func Provider(c clock.PassiveClock) func(*rest.Config, *http.Client) (metricsserver.Filter, error) {
 	return func(config *rest.Config, httpClient *http.Client) (metricsserver.Filter, error) {
-		tokens, err := authenticationclient.NewForConfigAndClient(config, httpClient)
+		r, err := NewReviewer(config, httpClient)
 		if err != nil {
-			return nil, fmt.Errorf("make a client for TokenReviews: %w", err)
+			return nil, err
 		}
-		access, err := authorizationclient.NewForConfigAndClient(config, httpClient)
-		if err != nil {
-			return nil, fmt.Errorf("make a client for SubjectAccessReviews: %w", err)
-		}
-		return New(apiServer{tokens, access}, c).Filter, nil
+		return New(r, c).Filter, nil
 	}
+}
+
+// NewReviewer makes what asks the real API server.
+func NewReviewer(config *rest.Config, httpClient *http.Client) (Reviewer, error) {
+	tokens, err := authenticationclient.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("make a client for TokenReviews: %w", err)
+	}
+	access, err := authorizationclient.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("make a client for SubjectAccessReviews: %w", err)
+	}
+	return apiServer{tokens, access}, nil
 }
 
 // Filter puts the door before a handler. What goes wrong is logged once for each request that it fails.
 func (d *Door) Filter(log logr.Logger, inside http.Handler) (http.Handler, error) {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		status, err := d.ask(r)
+		status, err := d.Ask(r.Context(), Bearer(r), Access{Verb: strings.ToLower(r.Method), Path: r.URL.Path})
 		switch {
 		case err != nil:
 			log.Error(err, "it could not be found out who asks for metrics, and whether he may")
@@ -108,24 +127,32 @@ func (d *Door) Filter(log logr.Logger, inside http.Handler) (http.Handler, error
 	}), nil
 }
 
-// ask gives the status that a request has before anything is answered: 200, 401 or 403.
-func (d *Door) ask(r *http.Request) (int, error) {
+// Bearer is the token that a request presents; empty where it presents none.
+func Bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > longestToken {
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// Ask says whether the owner of a token may do something, as an HTTP status: 200, 401 (nobody knows the token) or 403. An
+// error is that of the API server, or of ctx.
+func (d *Door) Ask(ctx context.Context, token string, a Access) (int, error) {
+	if token == "" || len(token) > longestToken {
 		return http.StatusUnauthorized, nil
 	}
-	q := question{sha256.Sum256([]byte(token)), strings.ToLower(r.Method), r.URL.Path}
+	q := question{sha256.Sum256([]byte(token)), a}
 	if status, ok := d.recall(q); ok {
 		return status, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case d.asking <- struct{}{}:
 		defer func() { <-d.asking }()
 	case <-ctx.Done():
-		return 0, fmt.Errorf("too many others ask for metrics: %w", ctx.Err())
+		return 0, fmt.Errorf("too many others ask: %w", ctx.Err())
 	}
 	status, err := d.review(ctx, token, q)
 	if err != nil {
@@ -143,7 +170,7 @@ func (d *Door) review(ctx context.Context, token string, q question) (int, error
 	if !known {
 		return http.StatusUnauthorized, nil
 	}
-	may, err := d.reviewer.Authorize(ctx, user, q.verb, q.path)
+	may, err := d.reviewer.Authorize(ctx, user, q.Access)
 	if err != nil {
 		return 0, err
 	}
@@ -187,9 +214,9 @@ type apiServer struct {
 }
 
 // Authenticate implements Reviewer.
-func (a apiServer) Authenticate(ctx context.Context, token string) (authenticationv1.UserInfo, bool, error) {
+func (s apiServer) Authenticate(ctx context.Context, token string) (authenticationv1.UserInfo, bool, error) {
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
-	review, err := a.tokens.TokenReviews().Create(ctx, review, metav1.CreateOptions{})
+	review, err := s.tokens.TokenReviews().Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
 		return authenticationv1.UserInfo{}, false, fmt.Errorf("have a token reviewed (the operator needs the right to create tokenreviews): %w", err)
 	}
@@ -197,16 +224,20 @@ func (a apiServer) Authenticate(ctx context.Context, token string) (authenticati
 }
 
 // Authorize implements Reviewer.
-func (a apiServer) Authorize(ctx context.Context, user authenticationv1.UserInfo, verb, path string) (bool, error) {
+func (s apiServer) Authorize(ctx context.Context, user authenticationv1.UserInfo, a Access) (bool, error) {
 	extra := make(map[string]authorizationv1.ExtraValue, len(user.Extra))
 	for key, values := range user.Extra {
 		extra[key] = authorizationv1.ExtraValue(values)
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra,
-		NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: path, Verb: verb},
 	}}
-	review, err := a.access.SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	if a.Path != "" {
+		review.Spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: a.Path, Verb: a.Verb}
+	} else {
+		review.Spec.ResourceAttributes = &authorizationv1.ResourceAttributes{Verb: a.Verb, Group: a.Group, Resource: a.Resource, Namespace: a.Namespace}
+	}
+	review, err := s.access.SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
 		return false, fmt.Errorf("ask what %s may do (the operator needs the right to create subjectaccessreviews): %w", user.Username, err)
 	}
