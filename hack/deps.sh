@@ -10,7 +10,7 @@ wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey
 	dovecot:dovecot-core /usr/lib/dovecot/imap-login:dovecot-imapd /usr/lib/dovecot/pop3-login:dovecot-pop3d
 	/usr/lib/dovecot/managesieve-login:dovecot-managesieved
 	chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
-	/usr/lib/postgresql/*/bin/postgres:postgresql
+	"/usr/lib/postgresql/*/bin/postgres:postgresql"
 	posttls-finger:postfix promtool:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do

@@ -140,6 +140,14 @@ func run(ctx context.Context, o *options) error {
 	if err := controllers.Setup(ctx, mgr, setup); err != nil {
 		return err
 	}
+	if err := o.serve(ctx, mgr, log); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// serve adds what is served beside the controllers: the page, and whether the operator is well.
+func (o *options) serve(ctx context.Context, mgr ctrl.Manager, log logr.Logger) error {
 	page, err := o.dashboard.server(ctx, mgr, o.namespaces, log)
 	if err != nil {
 		return err
@@ -156,10 +164,7 @@ func run(ctx context.Context, o *options) error {
 	if err := mgr.Add(ready); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("caches", ready.check); err != nil {
-		return err
-	}
-	return mgr.Start(ctx)
+	return mgr.AddReadyzCheck("caches", ready.check)
 }
 
 func (o *options) logger() (logr.Logger, error) {

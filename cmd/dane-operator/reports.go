@@ -102,16 +102,16 @@ func (o *reportsOptions) check() error {
 	switch {
 	case (o.database == "") == (o.databaseFile == ""):
 		return errors.New("say where to keep reports, in one way: --database FILE, or --database-dsn-file FILE for PostgreSQL")
+	case store.IsPostgreSQL(o.database):
+		return errors.New("--database is a file of SQLite; write how to reach PostgreSQL into a file, and name that in --database-dsn-file: others can see the flags")
 	case o.https == "" && o.smtp == "" && o.lmtp == "":
 		return errors.New("say how reports come: --https-bind-address, --lmtp-bind-address or --smtp-bind-address")
 	case (o.smtp != "" || o.lmtp != "") && len(o.addresses) == 0:
 		return errors.New("say which address reports are sent to: --address tlsrpt@example.com")
 	case o.retention < 24*time.Hour:
 		return fmt.Errorf("--retention %s: reports are kept a day at the least, since they come once a day", o.retention)
-	case o.limits.PerSource <= 0 || o.limits.SourceBurst <= 0 || o.limits.All <= 0 || o.limits.AllBurst <= 0 || o.atOnce <= 0:
+	case min(o.limits.PerSource, o.limits.All) <= 0 || min(o.limits.SourceBurst, o.limits.AllBurst, o.atOnce) <= 0:
 		return errors.New("--rate, --rate-per-source, --burst, --burst-per-source and --unpack-at-once are above 0")
-	case strings.HasPrefix(o.database, "postgres"):
-		return errors.New("--database is a file of SQLite; write how to reach PostgreSQL into a file, and name that in --database-dsn-file: others can see the flags")
 	}
 	return nil
 }

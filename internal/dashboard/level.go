@@ -89,6 +89,11 @@ func judgeHost(md *v1alpha1.MailDomain, host string, s *v1alpha1.MailServerStatu
 	if safe == nil {
 		return judgement{Unknown, v1alpha1.ReasonUnknown, "the operator has not looked at it yet"}
 	}
+	return judgeRollover(md, host)
+}
+
+// judgeRollover says how a mail server is that nothing is wrong with.
+func judgeRollover(md *v1alpha1.MailDomain, host string) judgement {
 	progress := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress)
 	text, concerns := concerning(md, progress, host)
 	switch {

@@ -178,7 +178,7 @@ func (s *slowWriter) Write(text []byte) (int, error) {
 
 func (s *slowWriter) FlushError() error                  { return nil }
 func (s *slowWriter) SetWriteDeadline(time.Time) error   { return nil }
-func (s *slowWriter) SetReadDeadline(at time.Time) error { return nil }
+func (s *slowWriter) SetReadDeadline(_ time.Time) error { return nil }
 
 // TestSlowBrowserIsGivenUp, and costs nothing any more.
 func TestSlowBrowserIsGivenUp(t *testing.T) {

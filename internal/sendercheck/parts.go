@@ -136,31 +136,31 @@ func (p domainParts) txt(part Part, kind mailrecord.Kind, at, absent string) (ou
 }
 
 // failed is the report where the lookup fails. What is bogus is broken for everybody who validates.
-func (r PartReport) failed(cause string) PartReport {
-	r.Grade, r.Advice = Unknown, fmt.Sprintf("the lookup of %s fails (%s); see that every name server of that zone answers it", r.At, cause)
-	if r.DNSSEC == dnssec.Bogus {
-		r.Grade, r.Advice = Broken, fmt.Sprintf("the lookup of %s is bogus (%s); mend the signatures of that zone, or its DS records", r.At, cause)
+func (p PartReport) failed(cause string) PartReport {
+	p.Grade, p.Advice = Unknown, fmt.Sprintf("the lookup of %s fails (%s); see that every name server of that zone answers it", p.At, cause)
+	if p.DNSSEC == dnssec.Bogus {
+		p.Grade, p.Advice = Broken, fmt.Sprintf("the lookup of %s is bogus (%s); mend the signatures of that zone, or its DS records", p.At, cause)
 	}
-	return r
+	return p
 }
 
 // graded grades by the problems; fine is said without any.
-func (r PartReport) graded(fine string) PartReport {
-	worst := r.Problems.Worst()
+func (p PartReport) graded(fine string) PartReport {
+	worst := p.Problems.Worst()
 	switch {
 	case worst == nil:
-		r.Grade, r.Advice = Good, fine
-		return r
+		p.Grade, p.Advice = Good, fine
+		return p
 	case worst.Severity == mailrecord.Fatal:
-		r.Grade = Broken
+		p.Grade = Broken
 	default:
-		r.Grade = Improve
+		p.Grade = Improve
 	}
-	r.Advice = worst.Message + "; " + worst.Advice
-	if more := len(r.Problems) - 1; more > 0 {
-		r.Advice += fmt.Sprintf(" (and %d more)", more)
+	p.Advice = worst.Message + "; " + worst.Advice
+	if more := len(p.Problems) - 1; more > 0 {
+		p.Advice += fmt.Sprintf(" (and %d more)", more)
 	}
-	return r
+	return p
 }
 
 // lookups answers what the records ask, by the validator.

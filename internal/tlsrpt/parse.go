@@ -56,36 +56,53 @@ func Parse(data []byte) (Report, error) {
 // withinBounds looks through the JSON before anything is made of it. It takes no memory: whether the JSON is right is
 // found out later, once it is known to be small in every way.
 func withinBounds(data []byte) error {
-	var depth, lists, parts, text int
-	inText, escaped := false, false
+	var s scan
 	for _, c := range data {
-		if inText {
-			text++
-			inText = escaped || c != '"'
-			escaped = !escaped && c == '\\'
+		if s.inText {
+			s.text++
+			s.inText = s.escaped || c != '"'
+			s.escaped = !s.escaped && c == '\\'
 		} else {
-			switch c {
-			case '"':
-				inText, text = true, 0
-			case '{', '[':
-				depth++
-				lists++
-			case '}', ']':
-				depth--
-			case ',':
-				parts++
-			}
+			s.outside(c)
 		}
-		switch {
-		case text > maxTextRead:
-			return malformed("it has a text of more than %d bytes", maxTextRead)
-		case depth > maxDepth:
-			return malformed("it is nested more than %d deep", maxDepth)
-		case lists > maxLists:
-			return malformed("it has more than %d lists and objects", maxLists)
-		case parts > maxParts:
-			return malformed("it has more than %d parts", maxParts)
+		if err := s.tooMuch(); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// scan is what has been seen of the JSON so far.
+type scan struct {
+	depth, lists, parts, text int
+	inText, escaped           bool
+}
+
+// outside takes in a byte that is not within a text.
+func (s *scan) outside(c byte) {
+	switch c {
+	case '"':
+		s.inText, s.text = true, 0
+	case '{', '[':
+		s.depth++
+		s.lists++
+	case '}', ']':
+		s.depth--
+	case ',':
+		s.parts++
+	}
+}
+
+func (s *scan) tooMuch() error {
+	switch {
+	case s.text > maxTextRead:
+		return malformed("it has a text of more than %d bytes", maxTextRead)
+	case s.depth > maxDepth:
+		return malformed("it is nested more than %d deep", maxDepth)
+	case s.lists > maxLists:
+		return malformed("it has more than %d lists and objects", maxLists)
+	case s.parts > maxParts:
+		return malformed("it has more than %d parts", maxParts)
 	}
 	return nil
 }

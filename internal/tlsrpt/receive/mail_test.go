@@ -22,8 +22,6 @@ import (
 // letter is a message as senders of reports write it.
 type letter struct {
 	from, kind, name, body string
-	// after is put behind the signature.
-	after string
 }
 
 func (l letter) text() string {

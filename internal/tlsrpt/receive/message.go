@@ -27,7 +27,7 @@ var errNoReport = errors.New("the message holds no report")
 // from the report, it is right (section 5.6).
 func attachment(text []byte) ([]byte, error) {
 	entity, err := message.Read(bytes.NewReader(text))
-	if entity == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
+	if entity == nil || !isReadable(err) {
 		return nil, fmt.Errorf("%w: its header cannot be read", errNoReport)
 	}
 	f := &finder{}
@@ -54,19 +54,7 @@ func (f *finder) look(e *message.Entity, depth int) error {
 	}
 	if parts := e.MultipartReader(); parts != nil {
 		defer func() { _ = parts.Close() }()
-		for !f.done {
-			part, err := parts.NextPart()
-			switch {
-			case errors.Is(err, io.EOF):
-				return nil
-			case part == nil, err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err):
-				return fmt.Errorf("%w: its parts cannot be read", errNoReport)
-			}
-			if err := f.look(part, depth+1); err != nil {
-				return err
-			}
-		}
-		return nil
+		return f.each(parts, depth)
 	}
 	exact, likely := kindOf(e)
 	if !exact && (!likely || f.best != nil) {
@@ -78,6 +66,29 @@ func (f *finder) look(e *message.Entity, depth int) error {
 	}
 	f.best, f.done = body, exact
 	return nil
+}
+
+// each looks at parts until there are no more, or none could be better than what was found.
+func (f *finder) each(parts message.MultipartReader, depth int) error {
+	for !f.done {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if part == nil || !isReadable(err) {
+			return fmt.Errorf("%w: its parts cannot be read", errNoReport)
+		}
+		if err := f.look(part, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isReadable says whether a message or a part can be read all the same: a text in an unheard-of character set is not
+// what is looked for.
+func isReadable(err error) bool {
+	return err == nil || message.IsUnknownCharset(err) || message.IsUnknownEncoding(err)
 }
 
 // kindOf says whether a part is of a type that RFC 8460 names, or looks like a report by its file name.
