@@ -176,8 +176,8 @@ func (s *slowWriter) Write(text []byte) (int, error) {
 	return s.ResponseWriter.Write(text)
 }
 
-func (s *slowWriter) FlushError() error                  { return nil }
-func (s *slowWriter) SetWriteDeadline(time.Time) error   { return nil }
+func (s *slowWriter) FlushError() error                 { return nil }
+func (s *slowWriter) SetWriteDeadline(time.Time) error  { return nil }
 func (s *slowWriter) SetReadDeadline(_ time.Time) error { return nil }
 
 // TestSlowBrowserIsGivenUp, and costs nothing any more.
