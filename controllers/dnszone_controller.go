@@ -140,10 +140,7 @@ func (r *DNSZoneReconciler) disable(ctx context.Context, z *v1alpha1.DNSZone, pr
 
 // check looks at the zone when that is due, and returns when it is due next.
 func (r *DNSZoneReconciler) check(name types.NamespacedName, entry zoneEntry) time.Duration {
-	pace := zoneBusy
-	if entry.health != nil && healthy(entry.health) && len(entry.findings.kept) == 0 {
-		pace = zoneIdle
-	}
+	pace := entry.pace()
 	if entry.health != nil {
 		if wait := entry.health.At.Add(pace).Sub(r.Clock.Now()); wait > 0 {
 			return wait
@@ -155,6 +152,18 @@ func (r *DNSZoneReconciler) check(name types.NamespacedName, entry zoneEntry) ti
 		entry.client.Check(func(h zone.Health) { r.looked(name, entry, h) })
 	}
 	return pace
+}
+
+// pace is how long after its newest look a zone is looked at again. Only a look ends a change of the zone's keys, which
+// holds rollovers: one is made when its time is over.
+func (e zoneEntry) pace() time.Duration {
+	switch {
+	case e.health == nil || !healthy(e.health) || len(e.findings.kept) > 0:
+		return zoneBusy
+	case e.keys.over.IsZero():
+		return zoneIdle
+	}
+	return min(max(e.keys.over.Sub(e.health.At), zoneBusy), zoneIdle)
 }
 
 // looked notes what a look has found, unless the zone was configured anew since the look began.

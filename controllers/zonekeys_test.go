@@ -156,3 +156,32 @@ func TestDSChange(t *testing.T) {
 		}
 	}
 }
+
+// TestLookWhenAChangeIsOver wants a zone that is well, and whose keys have changed, to be looked at when the caches have
+// the new ones: until a look says so, rollovers are held.
+func TestLookWhenAChangeIsOver(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for _, c := range []struct {
+		reason      string
+		floor, keep time.Duration
+		want        time.Duration
+	}{
+		{"caches keep them for a minute", time.Minute, 0, time.Minute},
+		{"the DS records that were replaced are kept for longer", time.Minute, 2 * time.Minute, 2 * time.Minute},
+		{"a change of a moment is no reason to look all the time", time.Second, 0, zoneBusy},
+		{"a long change is looked at as often as a zone without one", time.Hour, 0, zoneIdle},
+	} {
+		e := zoneEntry{keys: keyMemory{keys: []string{"old"}, floor: c.floor, keep: c.keep}}
+		h := zone.Health{At: now, PrimaryAccepts: zone.Result{Class: zone.Applied}}
+		h.DNSSEC = zone.ZoneDNSSEC{State: dnssec.Secure, Keys: []string{"new"}}
+		e.keys.note(&h.DNSSEC, now)
+		e.health = &h
+		if got := e.pace(); got != c.want {
+			t.Errorf("%s: the next look is after %s, want %s", c.reason, got, c.want)
+		}
+		e.keys.note(&h.DNSSEC, now.Add(time.Hour))
+		if got := e.pace(); got != zoneIdle {
+			t.Errorf("%s: afterwards it is looked at every %s, want %s", c.reason, got, zoneIdle)
+		}
+	}
+}

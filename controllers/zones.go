@@ -42,6 +42,8 @@ type keyMemory struct {
 	keys, ds []string
 	// changedAt is when either last changed; zero when no cache can hold the old ones any more.
 	changedAt time.Time
+	// over is when a change in flight has been waited for; zero when there is none, or that is not known.
+	over time.Time
 	// dsTTL is how long caches keep the DS records seen last. keep is how long they keep the DS records before the
 	// change in flight, and zero when that is one of the keys alone.
 	dsTTL, keep time.Duration
@@ -79,6 +81,10 @@ func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
 		m.changedAt = now
 	case seen && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
 		m.changedAt, m.keep = time.Time{}, 0
+	}
+	m.over = time.Time{}
+	if seen && !m.recalled && !m.changedAt.IsZero() {
+		m.over = m.changedAt.Add(max(d.KeyTTL, m.keep, m.floor))
 	}
 	m.keys, m.ds, m.dsTTL = d.Keys, d.DS, d.DSTTL
 	d.KeysChangedAt = m.changedAt
