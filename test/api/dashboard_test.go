@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -52,6 +53,15 @@ func bind(t *testing.T, account, role, namespace string) {
 	}
 	if err := cluster.Client.Create(t.Context(), binding); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// unbind takes a right away that another test wants the operator not to have from the start.
+func unbind(t *testing.T, name string) {
+	t.Helper()
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := cluster.Client.Delete(context.Background(), binding); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -113,6 +123,7 @@ func TestDashboard(t *testing.T) {
 	}
 	until(http.StatusInternalServerError) // nobody can be asked who that is
 	applyFile(t, "config", "dashboard", "auth.yaml")
+	t.Cleanup(func() { unbind(t, "dane-operator-dashboard-auth") })
 	until(http.StatusOK)
 	for _, row := range []struct {
 		reason, query, token string

@@ -80,7 +80,7 @@ func untilScraped(t *testing.T, address, token string, want int, log func() stri
 			return body
 		}
 		if time.Now().After(until) {
-			t.Fatalf("the scrape is answered %d %q, want %d\n%s", status, body, want, log())
+			t.Fatalf("the scrape is answered %d %.300q, want %d\n%s", status, body, want, log())
 		}
 	}
 }

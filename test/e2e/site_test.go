@@ -50,6 +50,8 @@ type site struct {
 	from int
 	// mounted is the name of the Secret that Postfix serves.
 	mounted atomic.Value
+	// tree is what the zone is delegated in; nil for a zone with a trust anchor of its own.
+	tree *tree
 }
 
 // siteOptions say what a site has that others have not.
@@ -59,6 +61,8 @@ type siteOptions struct {
 	// beside are Secrets whose chains Postfix serves beside the first.
 	beside  []string
 	postfix []func(*judge.PostfixOptions)
+	// tree has the zone delegated in it; the installation, and the resolver of the senders, are those of the tree.
+	tree *tree
 }
 
 // newSite starts everything but the operator's objects, with a primary of a make. Postfix serves the
@@ -78,15 +82,16 @@ func newSiteBeside(t *testing.T, m servers.Make, secret string, beside []string,
 func newSiteWith(t *testing.T, m servers.Make, secret string, with siteOptions) *site {
 	t.Helper()
 	own := *shared
-	own.Namespace = shared.Cluster.Namespace(t.Context(), t)
-	s := &site{T: t, lab: &own, checks: &judge.Log{}}
+	if with.tree != nil {
+		own = *with.tree.lab
+	}
+	own.Namespace = own.Cluster.Namespace(t.Context(), t)
+	s := &site{T: t, lab: &own, checks: &judge.Log{}, tree: with.tree}
 	s.must(own.Client.Create(t.Context(), kube.SelfSignedIssuer(own.Namespace, "selfsigned")))
 	s.startPrimary(m, with.primary)
 	s.other = otherSecondary[m](t, s.primary, "")
 	s.nsd = servers.StartNSDSecondary(t, s.primary, "")
-	s.unbound = servers.StartUnbound(t, servers.ResolverOptions{
-		Address: servers.PublicAddress(t).String(), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
-	})
+	s.startResolver()
 	s.startPostfix(secret, with)
 	own.AbandonAfter(t, own.Namespace)
 	t.Cleanup(s.revive) // earlier than the above, which takes a running operator
@@ -100,6 +105,19 @@ func (s *site) startPrimary(m servers.Make, edit func(*site, *servers.Options)) 
 		edit(s, &options)
 	}
 	s.primary = servers.StartPrimary(s, m, options)
+}
+
+// startResolver starts a resolver that knows the zone and its trust anchor; in a tree there is one, which finds it.
+func (s *site) startResolver() {
+	s.Helper()
+	if s.tree != nil {
+		s.unbound = s.tree.resolver
+		s.tree.delegate(s)
+		return
+	}
+	s.unbound = servers.StartUnbound(s, servers.ResolverOptions{
+		Address: servers.PublicAddress(s).String(), Port: 53, Stubs: []servers.Stub{servers.StubOf(s.primary, s.other, s.nsd)},
+	})
 }
 
 func (s *site) startPostfix(secret string, with siteOptions) {
@@ -172,6 +190,9 @@ func (s *site) createZone(edits ...func(*v1alpha1.DNSZone)) {
 	}
 	for _, a := range s.authoritative() {
 		z.Servers = append(z.Servers, a.String())
+	}
+	if s.tree != nil { // its servers, and how to validate it, are to be found
+		z.DS, z.Servers, z.Primary = "", nil, servers.AtPort53(s.tree.at["ns1"]).String()
 	}
 	_, err := s.lab.CreateZone(s.Context(), "zone", z, lab.Fast, edits...)
 	s.must(err)
