@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -68,12 +69,24 @@ func (r *run) openOwner(o Owner) ownerRun {
 	}
 	out.Name = o.Name
 	out.removing = r.f.Policy.Removing || o.Removing
-	out.Versions = prune(fold(o, r.f.Policy), r.f.Policy, r.now)
+	out.Versions = prune(fold(o, r.proof(out.removing)), r.f.Policy, r.now)
 	out.primary, out.primaryTTL, out.primaryKnown = primaryAnswer(out.last)
 	if out.ends = out.last.Ends(); len(out.ends) == 1 {
 		out.End = out.ends[0]
 	}
 	return out
+}
+
+// proof is the policy by which an answer without records is believed. What leaves a zone that its parent proves to be
+// insecure is believed gone without a signature: there are none, and to wait for them would keep the object for ever.
+// Senders take no notice of records there, and caches that still validate have been waited for. A zone that is bogus, or
+// of which nothing is known, may be made to look so by whoever forges the answer.
+func (r *run) proof(removing bool) Policy {
+	p := r.f.Policy
+	if removing && r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {
+		p.DNSSECRequired = false
+	}
+	return p
 }
 
 // primaryAnswer is what the primary shows; where it is not asked by itself, what all addresses that

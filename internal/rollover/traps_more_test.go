@@ -253,6 +253,38 @@ var endingTraps = []trap{
 			}
 		}
 	}},
+	{"a host leaves a zone without signatures", func(t *testing.T) {
+		for _, c := range []struct {
+			why  string
+			zone DNSSEC
+			goes bool
+		}{
+			{"the parent proves that there are none to wait for", DNSSEC{State: dnssec.Insecure}, true},
+			{"caches may still have the DS records, and believe what is signed", DNSSEC{State: dnssec.Insecure, KeysChanging: true}, false},
+			{"whoever forges the answer can make the zone look bogus", DNSSEC{State: dnssec.Bogus}, false},
+			{"and can keep us from knowing", DNSSEC{State: dnssec.Indeterminate}, false},
+		} {
+			s := newScene(t)
+			s.settle()
+			s.dnssec = c.zone
+			s.now = s.now.Add(72 * time.Hour)
+			s.policy.Removing = true
+			for _, server := range s.servers {
+				server.unsigned = true
+			}
+			s.work()
+			s.shows(firstOwner)
+			gone := s.now.Add(10 * time.Second)
+			s.now = gone
+			s.settle()
+			if d := s.at(gone.Add(soak - time.Second)); d.Untrusted {
+				t.Errorf("%s: the host may go while caches have its records: %+v", c.why, d)
+			}
+			if d := s.at(gone.Add(soak)); d.Untrusted != c.goes {
+				t.Errorf("%s: the host may go: %t, want %t; until %s, waits %+v", c.why, d.Untrusted, c.goes, d.UntrustAt, d.Waits)
+			}
+		}
+	}},
 	{"an input that cannot be read removes nothing", func(t *testing.T) {
 		s := rolled(t)
 		s.unread = true

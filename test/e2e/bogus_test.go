@@ -22,6 +22,7 @@ func TestBelowAPrivateRoot(t *testing.T) {
 	tr := plant(t)
 	s := newSiteWith(t, servers.Knot, "mx1-tls", siteOptions{tree: tr, primary: tr.grown}).gated(false)
 	s.turnsBogus()
+	s.turnsInsecure()
 }
 
 // strangeDS is the DS record of no key.

@@ -39,9 +39,11 @@ func (p *Primary) Refuses(grants ...string) error {
 
 // What Knot can ask the parent for by CDS and CDNSKEY records (PublishCDS).
 const (
-	// CDSNone asks for nothing, CDSOfKey for the DS records of the key in use.
-	CDSNone  = "none"
-	CDSOfKey = "always"
+	// CDSNone asks for nothing, CDSOfKey for the DS records of the key in use, CDSForRemoval for their removal (RFC
+	// 8078 section 4).
+	CDSNone       = "none"
+	CDSOfKey      = "always"
+	CDSForRemoval = "delete-dnssec"
 )
 
 // PublishCDS has the signer publish other CDS and CDNSKEY records from now on, and waits until it does; before, it
@@ -61,7 +63,9 @@ func (p *Primary) PublishCDS(what string) {
 		}
 		shown := CDSNone
 		for _, rr := range m.Answer {
-			if _, ok := rr.(*dns.CDS); ok {
+			if cds, ok := rr.(*dns.CDS); ok && cds.Algorithm == 0 {
+				shown = CDSForRemoval
+			} else if ok {
 				shown = CDSOfKey
 			}
 		}
