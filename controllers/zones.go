@@ -82,13 +82,18 @@ func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
 	case seen && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
 		m.changedAt, m.keep = time.Time{}, 0
 	}
-	m.over = time.Time{}
-	if seen && !m.recalled && !m.changedAt.IsZero() {
-		m.over = m.changedAt.Add(max(d.KeyTTL, m.keep, m.floor))
-	}
+	m.over = m.end(seen, max(d.KeyTTL, m.keep, m.floor))
 	m.keys, m.ds, m.dsTTL = d.Keys, d.DS, d.DSTTL
 	d.KeysChangedAt = m.changedAt
 	d.KeysChanging = d.KeysChanging || !m.changedAt.IsZero()
+}
+
+// end is when a change in flight has been waited for, where a look has shown keys and how long that is.
+func (m *keyMemory) end(seen bool, wait time.Duration) time.Time {
+	if !seen || m.recalled || m.changedAt.IsZero() {
+		return time.Time{}
+	}
+	return m.changedAt.Add(wait)
 }
 
 // noteDS notes how long caches keep the DS records that a change has replaced: for the TTL that they had, which may be
