@@ -211,7 +211,7 @@ func (h *hostRun) dnssecFacts() rollover.DNSSEC {
 	for _, l := range h.linked {
 		d := dnssecFacts(l.entry)
 		d.Message = "zone " + l.zone.Spec.Zone + ": " + d.Message
-		d.KeysChanging = d.KeysChanging || worst.KeysChanging
+		d.KeysChanging, d.Unsigned = d.KeysChanging || worst.KeysChanging, worst.Unsigned
 		if trust(d.State) >= trust(worst.State) {
 			d.State, d.Message = worst.State, worst.Message
 		}
@@ -230,7 +230,7 @@ func dnssecFacts(e zoneEntry) rollover.DNSSEC {
 		return rollover.DNSSEC{State: dnssec.Indeterminate, Message: "the zone has not been looked at yet"}
 	}
 	d := e.health.DNSSEC
-	return rollover.DNSSEC{State: d.State, Message: d.Message, KeysChanging: d.KeysChanging}
+	return rollover.DNSSEC{State: d.State, Message: d.Message, KeysChanging: d.KeysChanging, Unsigned: d.Unsigned}
 }
 
 // hasRecords says whether anything of ours may stand in DNS for the host.

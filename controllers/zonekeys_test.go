@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -182,6 +183,63 @@ func TestLookWhenAChangeIsOver(t *testing.T) {
 		e.keys.note(&h.DNSSEC, now.Add(time.Hour))
 		if got := e.pace(); got != zoneIdle {
 			t.Errorf("%s: afterwards it is looked at every %s, want %s", c.reason, got, zoneIdle)
+		}
+	}
+}
+
+// TestDSRecordsThatAreGone wants the removal of DS records to be waited for as long as caches may have them: what is
+// believed without signatures afterwards rests on that. It ends also where the keys went with them.
+func TestDSRecordsThatAreGone(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	ds := []string{"1 13 2 AA"}
+	for _, c := range []struct {
+		reason string
+		before keyMemory
+		seen   zone.ZoneDNSSEC
+		over   time.Duration
+	}{
+		{"their TTL was seen", keyMemory{keys: []string{"1"}, ds: ds, dsTTL: 24 * time.Hour},
+			zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, 24 * time.Hour},
+		{"they went while no operator ran", keyMemory{keys: []string{"1"}, ds: ds},
+			zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, lostDSTTL},
+		{"they went, and the operator was started anew", keyMemory{keys: []string{"1"}, ds: ds, recalled: true, changedAt: start},
+			zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, lostDSTTL},
+		{"the keys went with them", keyMemory{keys: []string{"1"}, ds: ds, dsTTL: 24 * time.Hour},
+			zone.ZoneDNSSEC{Unsigned: true}, 24 * time.Hour},
+	} {
+		m := c.before
+		look := func(after time.Duration) bool {
+			seen := c.seen
+			m.note(&seen, start.Add(after))
+			return seen.KeysChanging
+		}
+		look(0)
+		if !look(c.over - time.Second) {
+			t.Errorf("%s: it is over before %s", c.reason, c.over)
+		}
+		if look(c.over) {
+			t.Errorf("%s: it is not over after %s", c.reason, c.over)
+		}
+	}
+}
+
+// TestUnsignedIsOfTheHomeZone wants what is proved of another zone on the way to say nothing of the host's own.
+func TestUnsignedIsOfTheHomeZone(t *testing.T) {
+	of := func(state dnssec.State, unsigned bool) zoneEntry {
+		return zoneEntry{health: &zone.Health{DNSSEC: zone.ZoneDNSSEC{State: state, Unsigned: unsigned}}}
+	}
+	for _, c := range []struct {
+		reason     string
+		home, link zoneEntry
+		want       bool
+	}{
+		{"the home zone is unsigned, and the other is not", of(dnssec.Insecure, true), of(dnssec.Secure, false), true},
+		{"the other zone is unsigned", of(dnssec.Secure, false), of(dnssec.Insecure, true), false},
+		{"the home zone has not been looked at yet", zoneEntry{}, of(dnssec.Insecure, true), false},
+	} {
+		h := &hostRun{entry: c.home, zone: &v1alpha1.DNSZone{}, linked: []linkedZone{{zone: &v1alpha1.DNSZone{}, entry: c.link}}}
+		if got := h.dnssecFacts().Unsigned; got != c.want {
+			t.Errorf("%s: %t", c.reason, got)
 		}
 	}
 }

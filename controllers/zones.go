@@ -79,16 +79,16 @@ func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
 	switch {
 	case differ(m.keys, d.Keys) || differ(m.ds, d.DS):
 		m.changedAt = now
-	case seen && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
+	case (seen || d.Unsigned) && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
 		m.changedAt, m.keep = time.Time{}, 0
 	}
-	m.over = m.end(seen, max(d.KeyTTL, m.keep, m.floor))
+	m.over = m.end(seen || d.Unsigned, max(d.KeyTTL, m.keep, m.floor))
 	m.keys, m.ds, m.dsTTL = d.Keys, d.DS, d.DSTTL
 	d.KeysChangedAt = m.changedAt
 	d.KeysChanging = d.KeysChanging || !m.changedAt.IsZero()
 }
 
-// end is when a change in flight has been waited for, where a look has shown keys and how long that is.
+// end is when a change in flight has been waited for, where a look has shown how long that is.
 func (m *keyMemory) end(seen bool, wait time.Duration) time.Time {
 	if !seen || m.recalled || m.changedAt.IsZero() {
 		return time.Time{}
@@ -96,11 +96,18 @@ func (m *keyMemory) end(seen bool, wait time.Duration) time.Time {
 	return m.changedAt.Add(wait)
 }
 
+// lostDSTTL is how long caches are believed to keep DS records that are gone and whose TTL this process has not seen:
+// twice what the root and most registries give them.
+const lostDSTTL = 48 * time.Hour
+
 // noteDS notes how long caches keep the DS records that a change has replaced: for the TTL that they had, which may be
 // much longer than that of the keys. Where this process has not seen them, they had the TTL of those that are
-// there now, and a change that status tells of counts as theirs.
+// there now, or, where they are gone, lostDSTTL; and a change that status tells of counts as theirs.
 func (m *keyMemory) noteDS(d *zone.ZoneDNSSEC) {
 	found := m.recalled && !d.DSUnknown
+	if len(m.ds) > 0 && len(d.DS) == 0 && m.dsTTL == 0 {
+		m.dsTTL = lostDSTTL
+	}
 	if found || differ(m.ds, d.DS) {
 		m.keep = max(m.keep, m.dsTTL, d.DSTTL)
 	}

@@ -77,13 +77,14 @@ func (r *run) openOwner(o Owner) ownerRun {
 	return out
 }
 
-// proof is the policy by which an answer without records is believed. What leaves a zone that its parent proves to be
-// insecure is believed gone without a signature: there are none, and to wait for them would keep the object for ever.
-// Senders take no notice of records there, and caches that still validate have been waited for. A zone that is bogus, or
-// of which nothing is known, may be made to look so by whoever forges the answer.
+// proof is the policy by which an answer without records is believed. What leaves a zone whose parent proves that it has
+// no DS record is believed gone without a signature: nothing there validates, and to wait for it would keep the object for
+// ever. Senders take no notice of records there, and caches that still have the DS records have been waited for. A zone
+// that is bogus, or of which nothing is known, may be made to look so by whoever forges the answer; and an alias into a
+// zone without signatures says nothing of this one.
 func (r *run) proof(removing bool) Policy {
 	p := r.f.Policy
-	if removing && r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {
+	if removing && r.f.DNSSEC.Unsigned && r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {
 		p.DNSSECRequired = false
 	}
 	return p

@@ -276,6 +276,8 @@ type DNSSEC struct {
 	Message string
 	// KeysChanging says that a change of the zone's DNSKEY or DS set is in flight.
 	KeysChanging bool
+	// Unsigned says that the zone of the host's own names is proved to have no DS record at its parent.
+	Unsigned bool
 }
 
 // Facts is everything that a decision rests on.

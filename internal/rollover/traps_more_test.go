@@ -259,8 +259,10 @@ var endingTraps = []trap{
 			zone DNSSEC
 			goes bool
 		}{
-			{"the parent proves that there are none to wait for", DNSSEC{State: dnssec.Insecure}, true},
-			{"caches may still have the DS records, and believe what is signed", DNSSEC{State: dnssec.Insecure, KeysChanging: true}, false},
+			{"the parent proves that there are none to wait for", DNSSEC{State: dnssec.Insecure, Unsigned: true}, true},
+			{"caches may still have the DS records, and believe what is signed", DNSSEC{State: dnssec.Insecure, Unsigned: true, KeysChanging: true}, false},
+			{"it is another zone on the way that is insecure", DNSSEC{State: dnssec.Insecure}, false},
+			{"another zone on the way is bogus", DNSSEC{State: dnssec.Bogus, Unsigned: true}, false},
 			{"whoever forges the answer can make the zone look bogus", DNSSEC{State: dnssec.Bogus}, false},
 			{"and can keep us from knowing", DNSSEC{State: dnssec.Indeterminate}, false},
 		} {

@@ -40,7 +40,14 @@ func (k *knowledge) zoneDNSSEC(cfg Config, e entry, found []seen) ZoneDNSSEC {
 	out.KeysChangedAt, out.KeyTTL = k.keysChanged(found)
 	out.KeysChanging = !out.KeysChangedAt.IsZero()
 	out.State, out.Message = zoneState(cfg.Zone, e, keys, found)
+	out.Unsigned = isUnsigned(cfg.Zone, e.err)
 	return out
+}
+
+// isUnsigned says whether an error of entering a zone is the proof that the zone above has no DS record of it. Where the
+// servers of that zone differ no server is named: some may give some yet.
+func isUnsigned(zone string, err *dnssec.Error) bool {
+	return err != nil && err.Reason == dnssec.UnsignedDelegation && err.Subject == zone+" DS" && err.Server != ""
 }
 
 func algorithmText(a uint8) string {

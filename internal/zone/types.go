@@ -243,6 +243,9 @@ type ZoneDNSSEC struct { //nolint:revive // DNSSEC alone would be read as a swit
 	Message string
 	// Algorithms by mnemonic, Keys by tag, DS and CDS in presentation form; sorted.
 	Algorithms, Keys, DS, CDS []string
+	// Unsigned says that the zone above proves that it has no DS record of this one: nothing in the zone validates for
+	// anybody who has no older DS records in a cache.
+	Unsigned bool
 	// DSUnknown says that what the DS records are could not be found out; there may be some.
 	DSUnknown bool
 	// SignaturesExpire is when the first signature seen runs out.
