@@ -90,15 +90,3 @@ func ResultTypes() []ResultType {
 		TLSAInvalid, DNSSECInvalid, DANERequired, STSPolicyFetchError, STSPolicyInvalid, STSWebPKIInvalid, OtherResult,
 	}
 }
-
-// DANE says whether a failure of the type, under a policy of the type p, is one of DANE: the sender had TLSA records
-// and could not use them or matched nothing, or had no secure answer. Such a sender does not deliver.
-func (r ResultType) DANE(p PolicyType) bool {
-	switch r {
-	case TLSAInvalid, DNSSECInvalid, DANERequired:
-		return true
-	case STSPolicyFetchError, STSPolicyInvalid, STSWebPKIInvalid:
-		return false
-	}
-	return p == TLSA
-}
