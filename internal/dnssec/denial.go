@@ -19,9 +19,10 @@ type proof struct {
 	expires time.Time
 	ttl     time.Duration
 	limited bool
-	// hashes that were computed, what they cost, and whether more were needed than are allowed.
-	hashes    map[hashed]string
-	hashing   int
+	// work of the answer or the question that it is part of, what is left of that of this proof, and whether more was
+	// needed.
+	work      *work
+	left      int
 	exhausted bool
 }
 
@@ -30,7 +31,7 @@ type proof struct {
 // such name. It returns when the first of the signatures runs out. The error is an *Error; its State
 // is Insecure when an unsigned delegation may be in between (opt-out).
 func (k *Keys) VerifyDenial(name string, qtype uint16, nxdomain bool, authority []dns.RR, now time.Time) (time.Time, error) {
-	p, err := k.proofOf(dns.CanonicalName(name), qtype, authority, now, newWork())
+	p, err := k.proofOf(dns.CanonicalName(name), qtype, authority, now, k.budget())
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -66,7 +67,7 @@ func (p *proof) denies(zone, name string, qtype uint16, nxdomain bool) outcome {
 func (p *proof) conclude(out outcome) *Error {
 	switch {
 	case p.exhausted:
-		return fail(TooMuchWork, p.subject, "the NSEC3 proof takes more hashing than is done")
+		return fail(TooMuchWork, p.subject, "the NSEC3 proofs of the answer take more hashing than is done (CVE-2023-50868): sign the zone without iterations (RFC 9276)")
 	case out == proved:
 		return nil
 	case out == optedOut:
@@ -82,7 +83,7 @@ func (p *proof) conclude(out outcome) *Error {
 // needs: that no closer name exists (RFC 4035 section 5.3.4, RFC 5155 section 8.8). That the name itself
 // does not is not enough: a host keeps the wildcard of its zone away from all names below it.
 func (k *Keys) VerifyExpansion(name string, sig Signature, authority []dns.RR, now time.Time) (time.Time, error) {
-	p, err := k.expansion(dns.CanonicalName(name), sig, authority, now, newWork())
+	p, err := k.expansion(dns.CanonicalName(name), sig, authority, now, k.budget())
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -121,7 +122,7 @@ func coveredType(rr dns.RR) uint16 {
 
 // validateAuthority verifies the SOA, NSEC and NSEC3 RRsets of an authority section.
 func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Time, w *work) (*proof, *Error) {
-	p := &proof{subject: subject}
+	p := &proof{subject: subject, work: w, left: maxHashing}
 	sets, sigs := groupRRsets(authority)
 	if len(sets) > 2*maxChecks {
 		return nil, fail(TooMuchWork, subject, "the answer holds %d RRsets of proof", len(sets))

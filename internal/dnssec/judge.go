@@ -14,7 +14,7 @@ func (k *Keys) Judge(m *dns.Msg, name string, qtype uint16, now time.Time) Resul
 	name = dns.CanonicalName(name)
 	out := newResult(name, qtype)
 	extended := ExtendedErrors(m)
-	w := newWork()
+	w := k.budget()
 	for range maxHops {
 		f := k.judgePiece(m, out.Final, qtype, now, w)
 		f.extended, extended = extended, nil
@@ -88,7 +88,7 @@ func plainTTL(set, authority []dns.RR) time.Duration {
 // what the piece is then.
 func (k *Keys) Check(p Piece, now time.Time) (time.Time, error) {
 	f := finding{Piece: p}
-	if err := k.verifyPiece(&f, now, newWork()); err != nil {
+	if err := k.verifyPiece(&f, now, k.budget()); err != nil {
 		return time.Time{}, err
 	}
 	return f.expires, nil

@@ -24,6 +24,8 @@ type Keys struct {
 	also map[uint8]check
 	// iterations of NSEC3 that are computed, if more than usual.
 	iterations uint16
+	// work of the one answer that they are for; nil when they are not.
+	work *work
 }
 
 // KeysFor is Cache.KeysFor with a cache of its own.
@@ -182,7 +184,7 @@ type check func(sig *dns.RRSIG, key *dns.DNSKEY, rrset []dns.RR) error
 func (k *Keys) checkOf(algorithm uint8) check {
 	switch algorithm {
 	case dns.RSASHA256, dns.RSASHA512, dns.ECDSAP256SHA256, dns.ECDSAP384SHA384, dns.ED25519:
-		return (*dns.RRSIG).Verify
+		return k.checked.verify
 	}
 	return k.also[algorithm]
 }

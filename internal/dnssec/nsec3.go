@@ -23,27 +23,27 @@ func provedIf(ok bool) outcome {
 	return unproved
 }
 
-// hashed identifies a hash that was computed for a proof.
+// hashed identifies a hash that was computed.
 type hashed struct {
 	name, salt string
 	iterations uint16
 }
 
-// hash gives the hash of a name by the parameters of a record, as long as the proof may cost that.
+// hash gives the hash of a name by the parameters of a record, as long as the answer and the question may cost that.
 func (p *proof) hash(name string, n *dns.NSEC3) string {
 	id := hashed{name, n.Salt, n.Iterations}
-	if h, ok := p.hashes[id]; ok {
+	if h, ok := p.work.hashes[id]; ok {
 		return h
 	}
-	if p.hashing += int(n.Iterations) + 1; p.hashing > maxHashing {
+	cost := int(n.Iterations) + 1
+	if cost > min(p.left, p.work.hashing) {
 		p.exhausted = true
 		return ""
 	}
+	p.left -= cost
+	p.work.hashing -= cost
 	h := dns.HashName(name, n.Hash, n.Iterations, n.Salt)
-	if p.hashes == nil {
-		p.hashes = map[hashed]string{}
-	}
-	p.hashes[id] = h
+	p.work.hashes[id] = h
 	return h
 }
 

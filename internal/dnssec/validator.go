@@ -134,7 +134,7 @@ func (v *Validator) begin(ctx context.Context) (limited context.Context, l *look
 		return nil, nil, nil, busy()
 	}
 	limited, cancel := context.WithTimeout(ctx, maxTime)
-	l = &lookup{Validator: v, now: v.config.Now(), work: newWork(), servers: map[string][]netip.AddrPort{}}
+	l = &lookup{Validator: v, now: v.config.Now(), work: newQueryWork(), servers: map[string][]netip.AddrPort{}}
 	return limited, l, func() { cancel(); <-v.turns }, nil
 }
 

@@ -23,7 +23,7 @@ type Signature struct {
 // owner, validity period, and the signature itself. One good signature is enough. The error is an
 // *Error for the signature that came furthest.
 func (k *Keys) Verify(rrset []dns.RR, sigs []*dns.RRSIG, now time.Time) (Signature, error) {
-	sig, err := k.verify(rrset, sigs, now, newWork())
+	sig, err := k.verify(rrset, sigs, now, k.budget())
 	if err != nil {
 		return Signature{}, err
 	}

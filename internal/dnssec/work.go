@@ -19,14 +19,42 @@ const (
 	// with more would prove is insecure. Others stop at 50 (BIND 9.20, Knot Resolver, PowerDNS Recursor), 100
 	// (systemd-resolved) or 150 (unbound, BIND 9.18).
 	MaxIterations = 100
-	// maxHashing is what one proof may cost: eight names at the limit of iterations, or many more in
-	// a zone without them.
-	maxHashing = 8 * (MaxIterations + 1)
+	// maxHashing is how often all the proofs of one answer may hash: for sixteen names at the limit of iterations, or for
+	// many more in a zone without any. maxQueryHashing is that of one question, with the zones on the way down to it.
+	maxHashing      = 16 * (MaxIterations + 1)
+	maxQueryHashing = 4 * maxHashing
 	// maxMessages is how many messages one question may take, those for keys and addresses included.
 	maxMessages = 150
 )
 
-// work counts down the signature checks of one question.
-type work struct{ checks int }
+// work counts down what one answer, or one question, may cost: signature checks, and hashing for NSEC3.
+type work struct {
+	checks, hashing int
+	// hashes that were computed; what costs nothing any more does not count again.
+	hashes map[hashed]string
+}
 
-func newWork() *work { return &work{checks: maxQueryChecks} }
+// newWork is that of one answer, newQueryWork that of a question with all that is asked for its sake.
+func newWork() *work { return newWorkOf(maxHashing) }
+
+func newQueryWork() *work { return newWorkOf(maxQueryHashing) }
+
+func newWorkOf(hashing int) *work {
+	return &work{checks: maxQueryChecks, hashing: hashing, hashes: map[hashed]string{}}
+}
+
+// OneAnswer gives the same keys for one answer of a server: all that is checked with them may cost together what an
+// answer may (CVE-2023-50387, CVE-2023-50868), where every call on others may cost as much. They are for one goroutine.
+func (k *Keys) OneAnswer() *Keys {
+	out := *k
+	out.work = newWork()
+	return &out
+}
+
+// budget is what a check may cost.
+func (k *Keys) budget() *work {
+	if k.work != nil {
+		return k.work
+	}
+	return newWork()
+}

@@ -9,10 +9,12 @@ import (
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
-// validate checks every piece on the way through an answer with the keys of the same server's answer. It returns when
+// validate checks every piece on the way through an answer with the keys of the same server's answer, all of them within
+// the work of one answer. It returns when
 // the first signature in play runs out, that over the keys and those that were not needed included.
 func validate(keys *dnssec.Keys, r reading, now time.Time) (time.Time, error) {
 	first := keys.Signature().Expiration
+	keys = keys.OneAnswer()
 	for i := range r.pieces {
 		until, err := keys.Check(r.pieces[i], now)
 		if err != nil {

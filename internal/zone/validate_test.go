@@ -1,11 +1,55 @@
 package zone
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
+
+// TestWorkOfOneAnswer: what an answer may cost is not what each of its pieces may (CVE-2023-50387).
+func TestWorkOfOneAnswer(t *testing.T) {
+	s := newFakeServer(t)
+	now := time.Now()
+	keySet := s.signed([]dns.RR{s.dnskey})
+	keys, err := dnssec.KeysFor(testZone, keySet[:1], []*dns.RRSIG{keySet[1].(*dns.RRSIG)}, []dnssec.Anchor{s.ds()}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const junk = 7
+	for aliases, want := range map[int]dnssec.Reason{1: "", maxHops - 1: dnssec.TooMuchWork} {
+		m := new(dns.Msg)
+		m.SetQuestion("a0."+testZone, dns.TypeA)
+		m.Authoritative = true
+		for i := range aliases + 1 {
+			h := header(fmt.Sprintf("a%d.%s", i, testZone), dns.TypeCNAME, 60)
+			set := s.signed([]dns.RR{&dns.CNAME{Hdr: h, Target: fmt.Sprintf("a%d.%s", i+1, testZone)}})
+			if h.Rrtype = dns.TypeA; i == aliases {
+				set = s.signed([]dns.RR{&dns.A{Hdr: h, A: []byte{192, 0, 2, 1}}})
+			}
+			m.Answer = append(m.Answer, set[0])
+			for n := range junk {
+				bad := dns.Copy(set[1]).(*dns.RRSIG)
+				bad.OrigTtl += uint32(n) + 1
+				m.Answer = append(m.Answer, bad)
+			}
+			m.Answer = append(m.Answer, set[1])
+		}
+		got, err := readAnswer(testZone, "a0."+testZone, dns.TypeA, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = validate(keys, got, now)
+		var e *dnssec.Error
+		if (err == nil) != (want == "") || errors.As(err, &e) && e.Reason != want {
+			t.Errorf("%d aliases with %d bad signatures each: %v", aliases, junk, err)
+		}
+	}
+}
 
 func TestLongestValidity(t *testing.T) {
 	const day = 24 * 60 * 60

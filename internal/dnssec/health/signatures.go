@@ -41,22 +41,22 @@ func (l *look) signatures() {
 
 // verify looks at one reply: the RRsets on the way from the question, and the proof if there is nothing.
 func (l *look) verify(s *server, r *Reply) {
-	name := dns.CanonicalName(r.Name)
+	name, keys := dns.CanonicalName(r.Name), s.keys.OneAnswer()
 	for range len(r.Msg.Answer) + 1 {
 		set := find(r.Msg.Answer, name, r.Type)
 		if len(set) > 0 {
-			l.verifySet(s, r, set)
+			l.verifySet(s, keys, r, set)
 			return
 		}
 		alias := l.alias(r, name)
 		if alias == nil {
 			// At the end of an alias a server may leave it to others to look further.
 			if len(r.Msg.Answer) == 0 || len(r.Msg.Ns) > 0 {
-				l.verifyDenial(s, r, name)
+				l.verifyDenial(s, keys, r, name)
 			}
 			return
 		}
-		l.verifySet(s, r, []dns.RR{alias})
+		l.verifySet(s, keys, r, []dns.RR{alias})
 		if name = target(alias, name); !dns.IsSubDomain(l.Zone, name) {
 			return
 		}
@@ -88,23 +88,23 @@ func target(alias dns.RR, name string) string {
 	return name
 }
 
-func (l *look) verifySet(s *server, r *Reply, set []dns.RR) {
+func (l *look) verifySet(s *server, keys *dnssec.Keys, r *Reply, set []dns.RR) {
 	h := set[0].Header()
 	sigs := signaturesOf(r.Msg.Answer, dns.CanonicalName(h.Name), h.Rrtype)
 	s.lives = append(s.lives, l.lives(s, set, sigs)...)
-	sig, err := s.keys.Verify(set, sigs, l.Now)
+	sig, err := keys.Verify(set, sigs, l.Now)
 	if err != nil {
 		l.invalid(s, err, "")
 		return
 	}
 	if sig.Wildcard {
-		if _, err := s.keys.VerifyExpansion(h.Name, sig, r.Msg.Ns, l.Now); err != nil {
+		if _, err := keys.VerifyExpansion(h.Name, sig, r.Msg.Ns, l.Now); err != nil {
 			l.invalid(s, err, WildcardUnproven)
 		}
 	}
 }
 
-func (l *look) verifyDenial(s *server, r *Reply, name string) {
+func (l *look) verifyDenial(s *server, keys *dnssec.Keys, r *Reply, name string) {
 	if !dns.IsSubDomain(l.Zone, name) || l.cut(r, name) {
 		return
 	}
@@ -112,7 +112,7 @@ func (l *look) verifyDenial(s *server, r *Reply, name string) {
 		h := set[0].Header()
 		s.lives = append(s.lives, l.lives(s, set, signaturesOf(r.Msg.Ns, dns.CanonicalName(h.Name), h.Rrtype))...)
 	}
-	_, err := s.keys.VerifyDenial(name, r.Type, r.Msg.Rcode == dns.RcodeNameError, r.Msg.Ns, l.Now)
+	_, err := keys.VerifyDenial(name, r.Type, r.Msg.Rcode == dns.RcodeNameError, r.Msg.Ns, l.Now)
 	var e *dnssec.Error
 	if errors.As(err, &e) && e.Reason == dnssec.BadProof && optsOut(r.Msg.Ns) {
 		// What lies in a span of opt-out cannot be denied: resolvers take the answer for insecure.
