@@ -46,7 +46,7 @@ func (m *findingMemory) recall(z *v1alpha1.DNSZone) {
 
 // note adds to the findings of a look those that it does not refute.
 func (m *findingMemory) note(h *zone.Health) {
-	if completeLook(m.first, h.At, h.Owners) {
+	if completeLook(m.first, h) {
 		m.kept = nil
 	}
 	if m.first.IsZero() {
@@ -57,10 +57,22 @@ func (m *findingMemory) note(h *zone.Health) {
 	}
 }
 
-// completeLook says whether a look has seen what there is to see, after the first of the process at a time (zero for
-// none) and with so many owners. Where none becomes known by the next look of a zone that is well, there is none.
-func completeLook(first, at time.Time, owners int) bool {
-	return !first.IsZero() && (owners > 0 || at.Sub(first) >= zoneIdle)
+// recallFor is how long findings of an earlier process stand at the most: a zone may have more owners than are looked
+// at meanwhile, and what is mended should go away.
+const recallFor = time.Hour
+
+// completeLook says whether by a look there was seen what there is to see, after the first of the process at a time (zero
+// for none): every owner, in as many looks as that takes. Where none becomes known by the next look of a zone that is
+// well, there is none.
+func completeLook(first time.Time, h *zone.Health) bool {
+	since := h.At.Sub(first)
+	switch {
+	case first.IsZero():
+		return false
+	case h.Owners == 0:
+		return since >= zoneIdle
+	}
+	return h.OwnersWaiting == 0 || since >= recallFor
 }
 
 // worst is the worst finding about how the zone is served, or about its DNSSEC, that is more than a notice;

@@ -129,18 +129,21 @@ func TestFindingsOutliveARestart(t *testing.T) {
 func TestCompleteLook(t *testing.T) {
 	begun := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		reason string
-		first  time.Time
-		after  time.Duration
-		owners int
-		want   bool
+		reason          string
+		first           time.Time
+		after           time.Duration
+		owners, waiting int
+		want            bool
 	}{
-		{"the first look knows some owners, or none", time.Time{}, 0, 2, false},
-		{"the second knows them", begun, zoneBusy, 2, true},
-		{"none is known yet", begun, zoneIdle - time.Second, 0, false},
-		{"there is none", begun, zoneIdle, 0, true},
+		{"the first look knows some owners, or none", time.Time{}, 0, 2, 0, false},
+		{"the second knows them", begun, zoneBusy, 2, 0, true},
+		{"none is known yet", begun, zoneIdle - time.Second, 0, 0, false},
+		{"there is none", begun, zoneIdle, 0, 0, true},
+		{"some were not looked at yet", begun, zoneIdle, 3, 1, false},
+		{"nor are they in a while", begun, recallFor - time.Second, 3, 1000, false},
+		{"there are too many to wait for", begun, recallFor, 3, 1000, true},
 	} {
-		if got := completeLook(c.first, begun.Add(c.after), c.owners); got != c.want {
+		if got := completeLook(c.first, &zone.Health{At: begun.Add(c.after), Owners: c.owners, OwnersWaiting: c.waiting}); got != c.want {
 			t.Errorf("%s: %t", c.reason, got)
 		}
 	}

@@ -67,7 +67,8 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	k.noteApexLead(found)
 	// What stands for servers that are not known was not asked; Discovery tells of it.
 	asked := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.health.Addr.IsValid() })
-	report := k.findings(ctx, cfg, e, asked, former)
+	report := k.findings(ctx, cfg, e, owners, asked, former)
+	out.OwnersWaiting = k.remembered.complete(&report, owners, asked, k.opts.Clock.Now())
 	out.Findings = report.Findings
 	for i, f := range asked {
 		if f.primary && f.health.Reachable {
@@ -121,7 +122,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, own
 	questions := healthQuestions(cfg.Zone, owners)
 	if t.problem != "" {
 		out.err = errors.New(t.problem)
-		out.asked = observed(t, questions[:1], []reply{{err: out.err}})
+		out.asked = observed(t, questionary{apex: questions.apex[:1]}, []reply{{err: out.err}})
 		return out
 	}
 	s := sweepSession(k.opts, cfg.Zone, t.endpoint)
@@ -129,7 +130,7 @@ func (k *knowledge) look(ctx context.Context, cfg Config, e entry, t target, own
 	var beside sync.WaitGroup
 	var packet *health.Reply
 	beside.Go(func() { k.opts.try(aServer, t.endpoint.name, func() { packet = k.packet(ctx, cfg, t) }, func() {}) })
-	replies := s.askAll(ctx, questions)
+	replies := s.askAll(ctx, questions.all())
 	// Now, and not at the end: the packet needs a connection of its own to the same address. Whoever held one while
 	// waiting for another would, with as many zones on a server as it may have connections, wait for ever.
 	s.close()

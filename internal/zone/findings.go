@@ -15,34 +15,40 @@ import (
 )
 
 // A check asks every server apexTypes over one connection, SOA by packet, and hostQuestions for each of
-// checkedOwners: 25 questions at the most. The servers of the parent are asked two questions each, no more
+// checkedOwners: 24 questions at the most. The servers of the parent are asked two questions each, no more
 // than maxParents of them and no more often than every parentEvery.
 const (
-	checkedOwners = 4
-	maxParents    = 8
-	parentEvery   = 5 * time.Minute
-	// ownerFor is how long an owner that was swept counts as one that is looked after.
-	ownerFor = 3 * time.Hour
+	maxParents  = 8
+	parentEvery = 5 * time.Minute
 )
 
 // apexTypes are asked of the zone itself. The first three are what the state of the zone is judged by.
 var apexTypes = []uint16{dns.TypeSOA, dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY, dns.TypeNS, dns.TypeNSEC, dns.TypeNSEC3PARAM, dns.TypeMX}
 
-// healthQuestions are what a check asks a server.
-func healthQuestions(zone string, owners []string) []*dns.Msg {
-	var out []*dns.Msg
+// questionary is what a check asks a server: about the zone, and about each of some owners.
+type questionary struct {
+	apex  []*dns.Msg
+	hosts [][]*dns.Msg
+}
+
+func healthQuestions(zone string, owners []string) questionary {
+	var out questionary
 	for _, qtype := range apexTypes {
-		out = append(out, query(zone, qtype))
+		out.apex = append(out.apex, query(zone, qtype))
 	}
 	for _, owner := range owners {
-		out = append(out, hostQuestions(owner)...)
+		out.hosts = append(out.hosts, hostQuestions(zone, owner))
 	}
 	return out
 }
 
+// all are the questions in one row.
+func (q questionary) all() []*dns.Msg { return slices.Concat(q.apex, slices.Concat(q.hosts...)) }
+
 // hostQuestions look at one TLSA owner: its records, the denial of A there and of a name beside it, as
-// resolvers and internet.nl meet them, and the address of the host.
-func hostQuestions(owner string) []*dns.Msg {
+// resolvers and internet.nl meet them, and the addresses of the host, if it is in the zone: a sender that cannot look
+// them up does not deliver (RFC 7672 section 2.2).
+func hostQuestions(zone, owner string) []*dns.Msg {
 	labels := dns.SplitDomainName(owner)
 	beside := strings.Join(append([]string{"_nonexistent"}, labels[1:]...), ".") + "."
 	out := []*dns.Msg{query(owner, dns.TypeTLSA), query(owner, dns.TypeA), query(beside, dns.TypeA)}
@@ -50,17 +56,28 @@ func hostQuestions(owner string) []*dns.Msg {
 	for len(host) > 0 && strings.HasPrefix(host[0], "_") {
 		host = host[1:]
 	}
-	if len(host) > 0 && len(host) < len(labels) {
-		out = append(out, query(strings.Join(host, ".")+".", dns.TypeA))
+	if name := strings.Join(host, ".") + "."; len(host) > 0 && len(host) < len(labels) && dns.IsSubDomain(zone, name) {
+		out = append(out, query(name, dns.TypeA), query(name, dns.TypeAAAA))
 	}
 	return out
 }
 
-// observed is what a server said, for the judgement of the zone's health.
-func observed(t target, questions []*dns.Msg, replies []reply) health.Server {
+// observed is what a server said, in the order of all the questions, for the judgement of the zone's health.
+func observed(t target, questions questionary, replies []reply) health.Server {
 	out := health.Server{Label: serverText(t.Server), Ignored: t.Ignored, Hidden: t.hidden}
+	out.Stream = observedReplies(questions.apex, replies)
+	replies = replies[len(questions.apex):]
+	for _, of := range questions.hosts {
+		out.Hosts = append(out.Hosts, observedReplies(of, replies))
+		replies = replies[len(of):]
+	}
+	return out
+}
+
+func observedReplies(questions []*dns.Msg, replies []reply) []health.Reply {
+	var out []health.Reply
 	for i, q := range questions {
-		out.Stream = append(out.Stream, observedReply(q, replies[i]))
+		out = append(out, observedReply(q, replies[i]))
 	}
 	return out
 }
@@ -95,8 +112,8 @@ func (k *knowledge) packet(ctx context.Context, cfg Config, t target) *health.Re
 // remembered is what findings need from one look to the next.
 type remembered struct {
 	mu sync.Mutex
-	// owners are those that were swept, and when last.
-	owners map[string]time.Time
+	// owners that are looked at in turn.
+	owners rotation
 	// behind is since when a server has been showing an older serial than others.
 	behind map[netip.AddrPort]time.Time
 	// parents of the zone, and when they were asked.
@@ -129,28 +146,24 @@ func (r *remembered) keepParents(zone string, asked []health.Parent, now time.Ti
 func (r *remembered) swept(owners []string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.owners == nil {
-		r.owners = map[string]time.Time{}
-	}
-	for _, owner := range owners {
-		r.owners[owner] = now
-	}
+	r.owners.swept(owners, now)
 }
 
-// checked are the owners that a check looks at: the first of those below the zone that are looked after.
+// checked are the owners that a check looks at.
 func (r *remembered) checked(zone string, now time.Time) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []string
-	for owner, at := range r.owners {
-		if now.Sub(at) >= ownerFor {
-			delete(r.owners, owner)
-		} else if owner != zone && dns.IsSubDomain(zone, owner) {
-			out = append(out, owner)
-		}
-	}
-	slices.Sort(out)
-	return out[:min(len(out), checkedOwners)]
+	return r.owners.next(zone, now)
+}
+
+// complete adds to a report what was found at owners that it does not cover, keeps what it tells of those that it does,
+// and says how many no look has covered yet.
+func (r *remembered) complete(report *health.Report, owners []string, servers []seen, now time.Time) (waiting int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owners.note(keptOwners(owners, *report, servers, now))
+	r.owners.complete(report, servers)
+	return r.owners.waiting
 }
 
 // lag notes which servers are behind, and says of each since when.
@@ -173,9 +186,9 @@ func (r *remembered) lag(found []seen, lagging []bool, now time.Time) []time.Tim
 }
 
 // findings judges what was seen, and says of each server when its first signature runs out.
-func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, found, former []seen) health.Report {
+func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, owners []string, found, former []seen) health.Report {
 	now := k.opts.Clock.Now()
-	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, DS: e.ds, Cache: k.cache, Parents: k.parents(ctx, cfg)}
+	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, DS: e.ds, Cache: k.cache, Parents: k.parents(ctx, cfg), Owners: owners}
 	for _, f := range found {
 		o.Servers = append(o.Servers, f.asked)
 	}

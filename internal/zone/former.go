@@ -146,12 +146,12 @@ func (t target) gone(a Answer) bool {
 // lookFormer asks a former server whether it still serves the zone.
 func (k *knowledge) lookFormer(ctx context.Context, cfg Config, t target) seen {
 	out := seen{health: ServerHealth{Server: t.Server, LeadTTL: t.lead, FormerUntil: t.former}}
-	questions := []*dns.Msg{query(cfg.Zone, dns.TypeSOA)}
+	questions := questionary{apex: []*dns.Msg{query(cfg.Zone, dns.TypeSOA)}}
 	replies := []reply{{err: errors.New(t.problem)}}
 	if t.problem == "" {
 		s := sweepSession(k.opts, cfg.Zone, t.endpoint)
 		defer s.close()
-		replies = s.askAll(ctx, questions)
+		replies = s.askAll(ctx, questions.all())
 	}
 	out.asked = observed(t, questions, replies)
 	out.readSOA(cfg, replies[0])

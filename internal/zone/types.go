@@ -218,8 +218,9 @@ type Health struct {
 	DNSSEC    ZoneDNSSEC
 	// Findings are what is wrong with the zone, the worst first.
 	Findings []health.Finding
-	// Owners is how many TLSA owners were looked at, of those that were swept before.
-	Owners int
+	// Owners is how many TLSA owners were looked at, of those that were swept before; OwnersWaiting how many of these no
+	// look has covered yet.
+	Owners, OwnersWaiting int
 }
 
 // ServerHealth is one authoritative address.

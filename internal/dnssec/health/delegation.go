@@ -228,7 +228,7 @@ func algorithmsOf(ds []*dns.DS) []uint8 {
 // enter tries to trust the keys of a server by DS records.
 func (l *look) enter(s *server, ds []*dns.DS) *dnssec.Error {
 	m := s.authoritative(l.Zone, dns.TypeDNSKEY)
-	_, err := l.cache.KeysFor(l.Zone, s.dnskeys, signaturesOf(m.Answer, l.Zone, dns.TypeDNSKEY), ds, l.Now)
+	_, err := l.Cache.KeysFor(l.Zone, s.dnskeys, signaturesOf(m.Answer, l.Zone, dns.TypeDNSKEY), ds, l.Now)
 	var e *dnssec.Error
 	errors.As(err, &e)
 	return e

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -57,6 +58,8 @@ type Server struct {
 	// was not asked.
 	Stream []Reply
 	Packet *Reply
+	// Hosts holds what it replied to the questions about each of Observations.Owners; nil where it was not asked.
+	Hosts [][]Reply
 	// BehindSince is since when it has been showing an older serial than another server without a break;
 	// zero when it does not.
 	BehindSince time.Time
@@ -84,6 +87,9 @@ type Observations struct {
 	// Former are servers that the zone does not name any more, and that caches may: what is wrong with them is nothing
 	// that is wrong with the zone.
 	Former []Server
+	// Owners are the TLSA owners that this look asks about, of those that there are: what is found at them is told of each
+	// by itself, for it stands until the owner is looked at again.
+	Owners []string
 	// Cache of verified signatures; nil for none.
 	Cache *dnssec.Cache
 }
@@ -96,6 +102,15 @@ type Report struct {
 	// SignaturesExpire the earliest of them. Zero where none was seen.
 	Expire           []time.Time
 	SignaturesExpire time.Time
+	// Owners tell what was found at each of Observations.Owners beyond that, in their order.
+	Owners []OwnerReport
+}
+
+// OwnerReport is what a look has found at one TLSA owner and the host that it is of.
+type OwnerReport struct {
+	// Findings and Expire as in Report, of the answers about the owner alone.
+	Findings []Finding
+	Expire   []time.Time
 }
 
 // MaxFindings is how many findings a report has at most; the worst are kept.
@@ -104,7 +119,6 @@ const MaxFindings = 50
 // look is one judgement under way.
 type look struct {
 	*Observations
-	cache    *dnssec.Cache
 	servers  []*server
 	findings []Finding
 }
@@ -112,6 +126,8 @@ type look struct {
 // server is a Server with what is needed of it more than once.
 type server struct {
 	*Server
+	// asked are the replies that are judged one by one: those about the zone, or about one owner, out of Stream.
+	asked []Reply
 	// answers says that it speaks for the zone: it gave its SOA with authority.
 	answers bool
 	soa     *dns.SOA
@@ -128,12 +144,40 @@ type server struct {
 
 // Judge finds what is wrong with a zone. It is a pure function of the observations.
 func Judge(o Observations) Report {
-	l := &look{Observations: &o, cache: o.Cache}
-	if l.cache == nil {
-		l.cache = dnssec.NewCache()
+	if o.Cache == nil {
+		o.Cache = dnssec.NewCache()
 	}
-	for i := range o.Servers {
-		l.servers = append(l.servers, l.read(&o.Servers[i]))
+	out := o.judge(o.Servers, nil)
+	for i := range o.Owners {
+		out.Owners = append(out.Owners, o.judgeOwner(i, out.Findings))
+	}
+	out.Findings = foremost(out.Findings)
+	return out
+}
+
+// judgeOwner finds what is wrong at an owner, beyond what is known of the zone without it.
+func (o *Observations) judgeOwner(owner int, known []Finding) OwnerReport {
+	servers, hosts := slices.Clone(o.Servers), make([][]Reply, len(o.Servers))
+	for i := range servers {
+		if s := &servers[i]; owner < len(s.Hosts) {
+			hosts[i] = s.Hosts[owner]
+			s.Stream = slices.Concat(s.Stream, hosts[i])
+		}
+	}
+	of := o.judge(servers, hosts)
+	of.Findings = slices.DeleteFunc(of.Findings, func(f Finding) bool { return slices.Contains(known, f) })
+	return OwnerReport{Findings: foremost(of.Findings), Expire: of.Expire}
+}
+
+// judge finds what is wrong by what the servers said, single replies among hosts alone where there are such.
+func (o *Observations) judge(servers []Server, hosts [][]Reply) Report {
+	l := &look{Observations: o}
+	for i := range servers {
+		s := l.read(&servers[i])
+		if s.asked = s.Stream; hosts != nil {
+			s.asked = hosts[i]
+		}
+		l.servers = append(l.servers, s)
 	}
 	l.transport()
 	l.former()
@@ -160,7 +204,7 @@ func (l *look) read(of *Server) *server {
 		s.keysKnown = true
 		s.dnskeys = find(m.Answer, l.Zone, dns.TypeDNSKEY)
 		s.single = s.dnskeys[:min(len(s.dnskeys), dnssec.MaxKeys)]
-		s.keys = l.cache.UntrustedKeys(l.Zone, s.dnskeys)
+		s.keys = l.Cache.UntrustedKeys(l.Zone, s.dnskeys)
 		s.stripped = s.keys != nil && !s.givesSignatures()
 	}
 	return s

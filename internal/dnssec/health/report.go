@@ -65,16 +65,30 @@ func (l *look) gathered() []Finding {
 			out = append(out, Finding{w.code, severity, label, w.message})
 		}
 	}
-	slices.SortFunc(out, compare)
-	return out[:min(len(out), MaxFindings)]
+	slices.SortFunc(out, Compare)
+	return out
 }
 
-// Join puts findings of two looks together as a report has them: each once, the worst first, at most MaxFindings.
-func Join(a, b []Finding) []Finding {
-	out := slices.Concat(a, b)
-	slices.SortFunc(out, compare)
-	out = slices.Compact(out)
-	return out[:min(len(out), MaxFindings)]
+// foremost are as many of sorted findings as a report may hold.
+func foremost(found []Finding) []Finding { return found[:min(len(found), MaxFindings)] }
+
+// Join puts findings of several looks together as a report has them: each once, the worst first, at most MaxFindings.
+// What one tells of the zone another need not tell of single servers.
+func Join(of ...[]Finding) []Finding {
+	all := slices.Concat(of...)
+	slices.SortFunc(all, Compare)
+	all = slices.Compact(all)
+	type words struct {
+		code    Code
+		message string
+	}
+	ofZone := map[words]bool{}
+	for _, f := range all {
+		if f.Server == "" {
+			ofZone[words{f.Code, f.Message}] = true
+		}
+	}
+	return foremost(slices.DeleteFunc(all, func(f Finding) bool { return f.Server != "" && ofZone[words{f.Code, f.Message}] }))
 }
 
 // answering counts the servers that speak for the zone and are not excepted.
@@ -88,7 +102,8 @@ func (l *look) answering() int {
 	return n
 }
 
-func compare(a, b Finding) int {
+// Compare orders findings as a report has them: the worst first.
+func Compare(a, b Finding) int {
 	return cmp.Or(cmp.Compare(rank(a.Severity), rank(b.Severity)), cmp.Compare(a.Code, b.Code),
 		cmp.Compare(a.Server, b.Server), cmp.Compare(a.Message, b.Message))
 }

@@ -99,8 +99,8 @@ func (l *look) questions(s *server) {
 		return
 	}
 	found := map[Code]map[string]bool{}
-	for i := range s.Stream {
-		r := &s.Stream[i]
+	for i := range s.asked {
+		r := &s.asked[i]
 		code, detail := r.fault(l.Zone)
 		if code == "" {
 			continue

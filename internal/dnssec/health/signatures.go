@@ -31,8 +31,8 @@ func (l *look) signatures() {
 		if s.keys == nil || s.stripped {
 			continue
 		}
-		for i := range s.Stream {
-			if r := &s.Stream[i]; r.speaks() && dns.IsSubDomain(l.Zone, r.Name) {
+		for i := range s.asked {
+			if r := &s.asked[i]; r.speaks() && dns.IsSubDomain(l.Zone, r.Name) {
 				l.verify(s, r)
 			}
 		}
