@@ -63,7 +63,7 @@ func algorithmText(a uint8) string {
 func zoneState(zone string, e entry, keys []*dns.DNSKEY, found []seen) (dnssec.State, string) {
 	switch {
 	case e.err != nil && e.err.Reason == dnssec.NoAnchor:
-		return stateWithoutAnchor(zone, e.err, keys)
+		return e.err.State(), withoutAnchor(e.err, keys)
 	case e.err != nil:
 		return e.err.State(), e.err.Error()
 	}
@@ -98,11 +98,12 @@ func worse(a, b dnssec.State) bool {
 	return rank[a] > rank[b]
 }
 
-// stateWithoutAnchor is what can be said of a zone that no trust anchor leads to: unsigned zones are insecure
-// whatever anybody says, others cannot be judged. The DS to copy is given.
-func stateWithoutAnchor(zone string, why error, keys []*dns.DNSKEY) (dnssec.State, string) {
+// withoutAnchor is what can be said of a zone that no trust anchor leads to: that it cannot be judged, whatever its servers
+// show, and the DS record to copy. That they show no keys is no proof that it is unsigned: nobody above says so, and who
+// answers in their place may have left them out.
+func withoutAnchor(why error, keys []*dns.DNSKEY) string {
 	if len(keys) == 0 {
-		return dnssec.Insecure, fmt.Sprintf("the zone %s is not signed: it serves no DNSKEY; senders ignore TLSA records of unsigned zones; sign the zone", zone)
+		return fmt.Sprintf("%v; none of its servers shows a DNSKEY: if it is not signed, sign it first, for senders ignore TLSA records of unsigned zones", why)
 	}
 	var ds []string
 	for _, key := range keys {
@@ -114,7 +115,7 @@ func stateWithoutAnchor(zone string, why error, keys []*dns.DNSKEY) (dnssec.Stat
 	}
 	slices.Sort(ds)
 	ds = slices.Compact(ds)
-	return dnssec.Indeterminate, fmt.Sprintf("%v; its servers now show %s, which is to be compared with the signer's own key before it is trusted", why, strings.Join(ds, ", "))
+	return fmt.Sprintf("%v; its servers now show %s, which is to be compared with the signer's own key before it is trusted", why, strings.Join(ds, ", "))
 }
 
 // keysChanged says when the DNSKEY set last changed, and how long caches keep it: now while servers

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -57,6 +58,26 @@ func TestZoneState(t *testing.T) {
 				t.Errorf("%s %q, want %s %q", state, message, c.want, c.message)
 			}
 		})
+	}
+}
+
+// TestZoneWithoutAnAnchor: nobody can judge it, and without a proof it is not unsigned, whatever its servers show or leave
+// out. The rule holds what it holds where nothing is known.
+func TestZoneWithoutAnAnchor(t *testing.T) {
+	key := newFakeServer(t).dnskey
+	why := &dnssec.Error{Reason: dnssec.NoAnchor, Subject: testZone, Detail: "no trust anchor"}
+	for _, c := range []struct {
+		reason string
+		keys   []*dns.DNSKEY
+		says   string
+	}{
+		{"keys", []*dns.DNSKEY{key}, dnssec.PresentDS(key.ToDS(dns.SHA256))},
+		{"no keys", nil, "none of its servers shows a DNSKEY"},
+	} {
+		state, message := zoneState(testZone, entry{err: why}, c.keys, nil)
+		if state != dnssec.Indeterminate || !strings.HasPrefix(message, "example.test.: no trust anchor; ") || !strings.Contains(message, c.says) {
+			t.Errorf("%s: %s, %q", c.reason, state, message)
+		}
 	}
 }
 

@@ -70,3 +70,22 @@ func TestFindingsOfManyHosts(t *testing.T) {
 		t.Errorf("it was told by %d of 8 looks", told)
 	}
 }
+
+// TestZoneThatNoAnchorLeadsTo: that a server shows no keys proves nothing; what it shows is told beside.
+func TestZoneThatNoAnchorLeadsTo(t *testing.T) {
+	t.Parallel()
+	for _, unsigned := range []bool{true, false} {
+		r := newRig(t, servers.Options{Unsigned: unsigned})
+		r.config.Anchors, r.config.Static = nil, []netip.AddrPort{r.primary.Addr}
+		r.start(zone.Options{QueryTimeout: 10 * time.Second})
+		h := r.check()
+		says, finding := "its servers now show", ""
+		if unsigned {
+			says, finding = "none of its servers shows a DNSKEY", string(health.ZoneUnsigned)
+		}
+		if h.DNSSEC.State != dnssec.Indeterminate || h.DNSSEC.Unsigned || !strings.Contains(h.DNSSEC.Message, says) {
+			t.Errorf("unsigned %t: the zone is %s (%s)", unsigned, h.DNSSEC.State, h.DNSSEC.Message)
+		}
+		finds(t, h, strings.Fields(finding)...)
+	}
+}
