@@ -89,7 +89,7 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, trust string, now time.Time
 		DNSSEC: v1alpha1.ZoneDNSSECStatus{
 			State: v1alpha1.DNSSECState(h.DNSSEC.State), Algorithms: h.DNSSEC.Algorithms, Keys: h.DNSSEC.Keys,
 			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: statusTime(h.DNSSEC.SignaturesExpire),
-			KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt), Findings: statusFindings(h.Findings),
+			Above: statusPassed(h.DNSSEC.Above), KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt), Findings: statusFindings(h.Findings),
 		},
 	}
 	for _, s := range h.Servers {

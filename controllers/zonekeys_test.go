@@ -206,6 +206,11 @@ func TestDSRecordsThatAreGone(t *testing.T) {
 			zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, lostDSTTL},
 		{"the keys went with them", keyMemory{keys: []string{"1"}, ds: ds, dsTTL: 24 * time.Hour},
 			zone.ZoneDNSSEC{Unsigned: true}, 24 * time.Hour},
+		{"that was noted, and the operator started anew since", keyMemory{keys: []string{"1"}, recalled: true, changedAt: start},
+			zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, lostDSTTL},
+		{"the DNSZone was made anew, and nobody knows whether there were any", keyMemory{blank: true},
+			zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, lostDSTTL},
+		{"the same, and the keys went too", keyMemory{blank: true}, zone.ZoneDNSSEC{Unsigned: true}, lostDSTTL},
 	} {
 		m := c.before
 		look := func(after time.Duration) bool {
@@ -219,6 +224,108 @@ func TestDSRecordsThatAreGone(t *testing.T) {
 		}
 		if look(c.over) {
 			t.Errorf("%s: it is not over after %s", c.reason, c.over)
+		}
+	}
+}
+
+// TestWhatALostStatusHolds: DS records that nobody remembers may be in caches where the parent has none now. Nothing else
+// is held for it, and it ends when there are DS records.
+func TestWhatALostStatusHolds(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	keys, ds := []string{"1"}, []string{"1 13 2 AA"}
+	unsigned := zone.ZoneDNSSEC{Keys: keys, KeyTTL: time.Hour, Unsigned: true}
+	secure := zone.ZoneDNSSEC{Keys: keys, DS: ds, KeyTTL: time.Hour, DSTTL: time.Hour}
+	unknown := zone.ZoneDNSSEC{Keys: keys, KeyTTL: time.Hour, DSUnknown: true}
+	other := zone.ZoneDNSSEC{Keys: []string{"2"}, KeyTTL: time.Hour, Unsigned: true}
+	for _, c := range []struct {
+		reason string
+		status v1alpha1.ZoneDNSSECStatus
+		looks  []zone.ZoneDNSSEC
+		// changing after each look, which are a minute apart.
+		changing []bool
+	}{
+		{"a new zone with DS records", v1alpha1.ZoneDNSSECStatus{}, []zone.ZoneDNSSEC{secure}, []bool{false}},
+		{"one without", v1alpha1.ZoneDNSSECStatus{}, []zone.ZoneDNSSEC{unsigned, unsigned}, []bool{true, true}},
+		{"one without, and nobody tells at first", v1alpha1.ZoneDNSSECStatus{}, []zone.ZoneDNSSEC{unknown, unsigned}, []bool{false, true}},
+		{"one that gets some", v1alpha1.ZoneDNSSECStatus{}, []zone.ZoneDNSSEC{unsigned, secure, secure}, []bool{true, false, false}},
+		{"one that gets other keys meanwhile, and then some", v1alpha1.ZoneDNSSECStatus{}, []zone.ZoneDNSSEC{unsigned, other, secure}, []bool{true, true, true}},
+		{"one that could not be used so far", v1alpha1.ZoneDNSSECStatus{State: v1alpha1.DNSSECStateIndeterminate}, []zone.ZoneDNSSEC{unsigned}, []bool{true}},
+		{"one that was without before", v1alpha1.ZoneDNSSECStatus{State: v1alpha1.DNSSECStateInsecure}, []zone.ZoneDNSSEC{unsigned}, []bool{false}},
+		{"one that had keys, and no DS records", v1alpha1.ZoneDNSSECStatus{State: v1alpha1.DNSSECStateIndeterminate, Keys: keys}, []zone.ZoneDNSSEC{unsigned}, []bool{false}},
+	} {
+		z := &v1alpha1.DNSZone{Status: v1alpha1.DNSZoneStatus{DNSSEC: c.status}}
+		z.UID = "1"
+		var m keyMemory
+		m.recall(z)
+		for i, seen := range c.looks {
+			m.note(&seen, start.Add(time.Duration(i)*time.Minute))
+			if seen.KeysChanging != c.changing[i] || seen.KeysChangedAt.IsZero() == seen.KeysChanging {
+				t.Errorf("%s: after look %d changing is %t, since %v", c.reason, i, seen.KeysChanging, seen.KeysChangedAt)
+			}
+		}
+	}
+}
+
+// TestZonesAboveThatChange: caches may have the keys and DS records of a zone above that are there no more, for as long as
+// they may have them: what validates by the new ones does not there.
+func TestZonesAboveThatChange(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	way := func(texts ...string) []dnssec.Passed { return passedOf(texts) }
+	seen := func(above []dnssec.Passed) zone.ZoneDNSSEC {
+		return zone.ZoneDNSSEC{Keys: []string{"1"}, DS: []string{"1 13 2 AA"}, KeyTTL: time.Hour, DSTTL: 24 * time.Hour, Above: above}
+	}
+	before := way(". DNSKEY 172800 aa", "test. DS 86400 bb", "test. DNSKEY 7200 cc")
+	for _, c := range []struct {
+		reason string
+		after  []dnssec.Passed
+		over   time.Duration
+	}{
+		{"nothing", before, 0},
+		{"that cannot be told: the lookup failed", nil, 0},
+		{"a TTL alone", way(". DNSKEY 3600 aa", "test. DS 3600 bb", "test. DNSKEY 3600 cc"), 0},
+		{"the keys of the parent", way(". DNSKEY 172800 aa", "test. DS 86400 bb", "test. DNSKEY 7200 dd"), 2 * time.Hour},
+		{"its keys, and their TTL", way(". DNSKEY 172800 aa", "test. DS 86400 bb", "test. DNSKEY 10800 dd"), 3 * time.Hour},
+		{"its DS records", way(". DNSKEY 172800 aa", "test. DS 60 dd", "test. DNSKEY 7200 cc"), 24 * time.Hour},
+		{"the root's keys", way(". DNSKEY 172800 dd", "test. DS 86400 bb", "test. DNSKEY 7200 cc"), 48 * time.Hour},
+		{"keys that are not kept as long as the zone's own", way(". DNSKEY 172800 aa", "test. DS 86400 bb", "test. DNSKEY 7200 cc", "co.test. DNSKEY 60 dd"), time.Hour},
+		{"a zone that is there no more", before[:2], 2 * time.Hour},
+	} {
+		for _, restart := range []bool{false, true} {
+			var m keyMemory
+			look := seen(before)
+			if m.note(&look, start); look.KeysChanging {
+				t.Fatalf("%s: what is seen first is a change", c.reason)
+			}
+			if restart {
+				z := &v1alpha1.DNSZone{Status: v1alpha1.DNSZoneStatus{DNSSEC: v1alpha1.ZoneDNSSECStatus{Keys: look.Keys, DS: look.DS, Above: statusPassed(look.Above)}}}
+				z.UID = "1"
+				m.recall(z)
+			}
+			at := func(after time.Duration) bool {
+				look := seen(c.after)
+				m.note(&look, start.Add(time.Minute+after))
+				return look.KeysChanging
+			}
+			if first := at(0); first != (c.over > 0) {
+				t.Errorf("%s, restarted %t: changing is %t", c.reason, restart, first)
+			}
+			if c.over > 0 && !at(c.over-time.Second) {
+				t.Errorf("%s, restarted %t: it is over before %s", c.reason, restart, c.over)
+			}
+			if at(c.over) {
+				t.Errorf("%s, restarted %t: it is not over after %s", c.reason, restart, c.over)
+			}
+			if len(m.above) == 0 {
+				t.Errorf("%s: what was seen last is forgotten", c.reason)
+			}
+		}
+	}
+	// One that status tells of may be of any of them.
+	m := keyMemory{keys: []string{"1"}, ds: []string{"1 13 2 AA"}, above: before, recalled: true, changedAt: start}
+	for after, want := range map[time.Duration]bool{48*time.Hour - time.Second: true, 48 * time.Hour: false} {
+		look, m := seen(before), m
+		if m.note(&look, start.Add(after)); look.KeysChanging != want {
+			t.Errorf("one that status tells of: %t after %s", look.KeysChanging, after)
 		}
 	}
 }

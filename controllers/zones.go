@@ -2,10 +2,8 @@ package controllers
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -33,91 +31,6 @@ type zoneEntry struct {
 	// delegation is what is known of the DS records in the parent.
 	delegation delegationWork
 }
-
-// keyMemory is what is remembered of a zone's keys from one look to the next, and by way of status from
-// one process to the next.
-type keyMemory struct {
-	// of is the DNSZone whose status it began with.
-	of       types.UID
-	keys, ds []string
-	// changedAt is when either last changed; zero when no cache can hold the old ones any more.
-	changedAt time.Time
-	// over is when a change in flight has been waited for; zero when there is none, or that is not known.
-	over time.Time
-	// dsTTL is how long caches keep the DS records seen last. keep is how long they keep the DS records before the
-	// change in flight, and zero when that is one of the keys alone.
-	dsTTL, keep time.Duration
-	// recalled says that the change in flight is one that status tells of, and not whether of keys or of DS records.
-	recalled bool
-	// floor is the shortest time that a cache is believed to keep them.
-	floor time.Duration
-}
-
-// recall takes over what status says, once a process.
-func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
-	if m.of != z.UID {
-		d := z.Status.DNSSEC
-		*m = keyMemory{of: z.UID, keys: d.Keys, ds: d.DS, changedAt: timeOf(d.KeysChangedAt), recalled: d.KeysChangedAt != nil}
-	}
-	m.floor = z.Spec.Propagation.TTLFloor.Or(5 * time.Minute)
-}
-
-// note compares a look with what is remembered, and has it say whether a change is in flight.
-func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
-	if d.DSUnknown {
-		d.DS, d.DSTTL = m.ds, m.dsTTL
-	}
-	m.noteDS(d)
-	seen := len(d.Keys) > 0
-	if !seen {
-		// No server gave any: the ones seen last stay, so that the next ones are compared with them.
-		d.Keys = m.keys
-	}
-	if d.KeysChangedAt.After(m.changedAt) {
-		m.changedAt = d.KeysChangedAt
-	}
-	switch {
-	case differ(m.keys, d.Keys) || differ(m.ds, d.DS):
-		m.changedAt = now
-	case (seen || d.Unsigned) && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
-		m.changedAt, m.keep = time.Time{}, 0
-	}
-	m.over = m.end(seen || d.Unsigned, max(d.KeyTTL, m.keep, m.floor))
-	m.keys, m.ds, m.dsTTL = d.Keys, d.DS, d.DSTTL
-	d.KeysChangedAt = m.changedAt
-	d.KeysChanging = d.KeysChanging || !m.changedAt.IsZero()
-}
-
-// end is when a change in flight has been waited for, where a look has shown how long that is.
-func (m *keyMemory) end(seen bool, wait time.Duration) time.Time {
-	if !seen || m.recalled || m.changedAt.IsZero() {
-		return time.Time{}
-	}
-	return m.changedAt.Add(wait)
-}
-
-// lostDSTTL is how long caches are believed to keep DS records that are gone and whose TTL this process has not seen:
-// twice what the root and most registries give them.
-const lostDSTTL = 48 * time.Hour
-
-// noteDS notes how long caches keep the DS records that a change has replaced: for the TTL that they had, which may be
-// much longer than that of the keys. Where this process has not seen them, they had the TTL of those that are
-// there now, or, where they are gone, lostDSTTL; and a change that status tells of counts as theirs.
-func (m *keyMemory) noteDS(d *zone.ZoneDNSSEC) {
-	found := m.recalled && !d.DSUnknown
-	if len(m.ds) > 0 && len(d.DS) == 0 && m.dsTTL == 0 {
-		m.dsTTL = lostDSTTL
-	}
-	if found || differ(m.ds, d.DS) {
-		m.keep = max(m.keep, m.dsTTL, d.DSTTL)
-	}
-	if found {
-		m.recalled = false
-	}
-}
-
-// differ says whether something that was known has changed.
-func differ(was, is []string) bool { return len(was) > 0 && !slices.Equal(was, is) }
 
 // zoneRegistry holds the clients of all DNSZones.
 type zoneRegistry struct {

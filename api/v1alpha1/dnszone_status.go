@@ -99,9 +99,15 @@ type ZoneDNSSECStatus struct {
 	// signaturesExpire is when the first signature seen runs out.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
-	// keysChangedAt is when the DNSKEY set, the DS records or the trust anchors last changed; absent when that is
-	// longer ago than caches keep what was before: for the keys' TTL, and for that of the DS records if they have
-	// changed. Until then no new key is handed to servers.
+	// above are the DNSKEY and DS sets of the zones between the trust anchor and this one: name, type, TTL in seconds and
+	// a digest of the records, by which a change is seen. Empty with a trust anchor of the zone itself.
+	// +optional
+	// +listType=atomic
+	Above []string `json:"above,omitempty"`
+	// keysChangedAt is when the DNSKEY set, the DS records or the trust anchors last changed, or those of a zone above;
+	// absent when that is longer ago than caches keep what was before: for the keys' TTL, and for that of the DS records
+	// if they have changed. In a new DNSZone whose parent has no DS records it is when that was first seen: there may
+	// have been some before. Until then no new key is handed to servers.
 	// +optional
 	KeysChangedAt *metav1.Time `json:"keysChangedAt,omitempty"`
 	// findings are what is wrong with the zone, its delegation or its servers, the worst first.

@@ -947,6 +947,11 @@ func (in *ZoneDNSSECStatus) DeepCopyInto(out *ZoneDNSSECStatus) {
 		in, out := &in.SignaturesExpire, &out.SignaturesExpire
 		*out = (*in).DeepCopy()
 	}
+	if in.Above != nil {
+		in, out := &in.Above, &out.Above
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.KeysChangedAt != nil {
 		in, out := &in.KeysChangedAt, &out.KeysChangedAt
 		*out = (*in).DeepCopy()

@@ -15,7 +15,13 @@ type link struct {
 	// last says that nothing below can be a zone of its own: the name does not exist, or is an alias.
 	last  bool
 	until time.Time
+	// at is when it was found.
+	at time.Time
 }
+
+// maxAge is how long what is known of the zones above counts for LookupDS: it is to tell of changes there, and caches may
+// have the old keys for long after one.
+const maxAge = 15 * time.Minute
 
 // ZoneState is what is known of a zone: its keys when it is secure.
 type ZoneState struct {
@@ -44,7 +50,7 @@ func (v *Validator) ZoneKeys(ctx context.Context, zone string) ZoneState {
 		return out
 	}
 	defer end()
-	l.anew = zone
+	l.renewed[zone] = true
 	z := l.zoneOf(limited, zone)
 	if z.err == nil && z.keys.zone != zone {
 		z.err = fail(NoZone, zone, errNoZone, z.keys.zone)
@@ -64,34 +70,51 @@ func (l *lookup) zoneOf(ctx context.Context, name string) link {
 		return link{err: fail(NoAnchor, name, "no trust anchor is configured for this name or a zone above it")}
 	}
 	at := l.known(apex, func() link {
-		return l.keysOf(ctx, apex, given{ofZone(apex, l.config.Anchors), "trust anchor"})
+		return l.keysOf(ctx, apex, given{anchors: ofZone(apex, l.config.Anchors), what: "trust anchor"})
 	})
+	l.pass(at)
 	for labels := dns.CountLabel(apex) + 1; labels <= dns.CountLabel(name); labels++ {
 		if at.err != nil || at.last {
 			return at
 		}
 		above, child := at, suffix(name, labels)
 		at = l.known(child, func() link { return l.descend(ctx, above, child) })
+		l.pass(at)
 	}
 	return at
+}
+
+// pass notes the zone that a link leads to.
+func (l *lookup) pass(at link) {
+	if at.keys != nil && at.err == nil {
+		l.passed[at.keys.zone] = at.keys
+	}
 }
 
 // known gives what is kept, or finds it out and keeps it if it is proved. Two that ask at once may
 // both find it out.
 func (l *lookup) known(name string, find func() link) link {
 	l.mu.Lock()
-	k, ok := l.links[name]
+	was, ok := l.links[name]
 	l.mu.Unlock()
-	if ok && name != l.anew && l.now.Before(k.until) {
-		return k
+	ok = ok && (!l.renewed[name] || l.found[name]) && l.now.Before(was.until)
+	if ok && (!l.young || l.found[name] || l.now.Sub(was.at) < maxAge) {
+		return was
 	}
-	k = find()
+	if l.young {
+		l.renewed[name] = true
+	}
+	k := find()
+	if k.at = l.now; ok && k.err != nil && k.err.State() == Indeterminate {
+		// Nobody contradicts what still counts.
+		return was
+	}
 	if k.err == nil || k.err.State() == Insecure {
 		l.mu.Lock()
 		if len(l.links) >= maxLinks {
 			clear(l.links)
 		}
-		l.links[name] = k
+		l.links[name], l.found[name] = k, true
 		l.mu.Unlock()
 	}
 	return k
@@ -176,7 +199,7 @@ func (l *lookup) readDS(ctx context.Context, above link, p Piece) (link, *Error)
 			anchors = append(anchors, ds)
 		}
 	}
-	out := l.keysOf(ctx, p.name, given{anchors, parentDS})
+	out := l.keysOf(ctx, p.name, given{anchors: anchors, what: parentDS, ttl: f.signedTTL})
 	if out.until.After(until) {
 		out.until = until
 	}

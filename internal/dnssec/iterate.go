@@ -96,7 +96,7 @@ func (it *iterator) keep(d delegation) {
 }
 
 func (it *iterator) find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error {
-	if qtype == dns.TypeDS && name != l.anew {
+	if qtype == dns.TypeDS && !l.renewed[name] {
 		if r, ok := it.referredDS(name, l.now); ok && accept(r) == nil {
 			return nil
 		}

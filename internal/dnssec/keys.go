@@ -15,8 +15,11 @@ type Keys struct {
 	keys keySet
 	// excess says that there are more keys than are looked at; keys is empty then.
 	excess *Error
-	// by are the DS records that make the keys trusted.
-	by []Anchor
+	// by are the DS records that make the keys trusted. ByParent says that the parent zone gives them, with a signed TTL
+	// of byTTL, and they are no trust anchors.
+	by       []Anchor
+	byParent bool
+	byTTL    time.Duration
 	// signature over the DNSKEY RRset.
 	signature Signature
 	checked   *Cache
@@ -36,12 +39,12 @@ func KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor,
 // KeysFor trusts the DNSKEY RRset of a zone if one of its keys matches an anchor of the zone and
 // signs the RRset (RFC 4035 section 5.2). The error is an *Error; its State says what the zone is then.
 func (c *Cache) KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor, now time.Time) (*Keys, error) {
-	return c.keysBy(zone, dnskeys, sigs, given{anchors, "trust anchor"}, now)
+	return c.keysBy(zone, dnskeys, sigs, given{anchors: anchors, what: "trust anchor"}, now)
 }
 
 // KeysUnder is KeysFor by the DS records that the parent of the zone has, validated before.
 func (c *Cache) KeysUnder(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, ds []*dns.DS, now time.Time) (*Keys, error) {
-	return c.keysBy(zone, dnskeys, sigs, given{ds, parentDS}, now)
+	return c.keysBy(zone, dnskeys, sigs, given{anchors: ds, what: parentDS}, now)
 }
 
 // parentDS is what DS records are that a parent gives.
@@ -61,10 +64,11 @@ func (c *Cache) keysBy(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, by give
 }
 
 // given are the DS records by which a zone is trusted, and what they are: trust anchors, or what the
-// parent zone says.
+// parent zone says, with the TTL that it signed.
 type given struct {
 	anchors []Anchor
 	what    string
+	ttl     time.Duration
 }
 
 // trust takes the keys of a DNSKEY RRset if one that a DS record matches signs the RRset.
@@ -81,13 +85,13 @@ func (k *Keys) trust(dnskeys []dns.RR, sigs []*dns.RRSIG, by given, now time.Tim
 	if len(all) == 0 {
 		return fail(NoKeys, subject, "the zone serves no DNSKEY that may sign it, although it has a %s (%s)", by.what, describeAnchors(by.anchors))
 	}
-	if k.keys, err = entryKeys(subject, all, given{usable, by.what}); err != nil {
+	if k.keys, err = entryKeys(subject, all, given{anchors: usable, what: by.what}); err != nil {
 		return err
 	}
 	if k.signature, err = k.verify(dnskeys, sigs, now, w); err != nil {
 		return err
 	}
-	k.keys, k.by = all, by.anchors
+	k.keys, k.by, k.byParent, k.byTTL = all, by.anchors, by.what == parentDS, by.ttl
 	return nil
 }
 

@@ -58,6 +58,8 @@ type Result struct {
 	SignedTTL time.Duration
 	// SignaturesExpire is when the first signature used runs out; zero when none was.
 	SignaturesExpire time.Time
+	// Above are the sets of the zones above, from the trust anchor down, of a secure answer to LookupDS.
+	Above []Passed
 	// Server that gave the end of it, and the extended errors that servers sent (RFC 8914).
 	Server   string
 	Extended []string

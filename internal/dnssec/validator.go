@@ -116,8 +116,14 @@ type lookup struct {
 	messages int
 	// depth of questions for addresses of name servers within questions.
 	depth int
-	// anew is a name of whose DS records and keys nothing counts that was said before.
-	anew string
+	// renewed are names of whose DS records and keys nothing counts that was said before. Young wants of all others what
+	// is no older than maxAge.
+	renewed map[string]bool
+	young   bool
+	// found are names of which this lookup itself has found that out.
+	found map[string]bool
+	// passed are the keys of the zones that it came by.
+	passed map[string]*Keys
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort
 }
@@ -134,7 +140,10 @@ func (v *Validator) begin(ctx context.Context) (limited context.Context, l *look
 		return nil, nil, nil, busy()
 	}
 	limited, cancel := context.WithTimeout(ctx, maxTime)
-	l = &lookup{Validator: v, now: v.config.Now(), work: newQueryWork(), servers: map[string][]netip.AddrPort{}}
+	l = &lookup{
+		Validator: v, now: v.config.Now(), work: newQueryWork(), renewed: map[string]bool{}, found: map[string]bool{},
+		passed: map[string]*Keys{}, servers: map[string][]netip.AddrPort{},
+	}
 	return limited, l, func() { cancel(); <-v.turns }, nil
 }
 
@@ -160,7 +169,7 @@ func unasked(name string, qtype uint16, err *Error) Result {
 }
 
 // LookupDS finds the DS records of a zone as its parent has them now: what a referral said earlier does not
-// count, and what is known of the zones above does.
+// count, and what is known of the zones above does, for maxAge at the most.
 func (v *Validator) LookupDS(ctx context.Context, zone string) Result {
 	zone = dns.CanonicalName(zone)
 	limited, l, end, err := v.begin(ctx)
@@ -168,8 +177,12 @@ func (v *Validator) LookupDS(ctx context.Context, zone string) Result {
 		return unasked(zone, dns.TypeDS, err)
 	}
 	defer end()
-	l.anew = zone
-	return l.look(limited, zone, dns.TypeDS)
+	l.renewed[zone], l.young = true, true
+	out := l.look(limited, zone, dns.TypeDS)
+	if out.State == Secure {
+		out.Above = l.above(zone)
+	}
+	return out
 }
 
 func (l *lookup) look(ctx context.Context, name string, qtype uint16) Result {

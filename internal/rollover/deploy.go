@@ -105,8 +105,8 @@ func (r *run) unproved(key string) (WaitCode, string) {
 	switch {
 	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
 		return WaitDNSSEC, key + " waits until the zone is Secure: " + r.f.DNSSEC.Message
-	case r.f.DNSSEC.KeysChanging:
-		return WaitKeysChanging, key + " waits until the change of the zone's DNSKEY or DS records is over"
+	case p.DNSSECRequired && r.f.DNSSEC.KeysChanging:
+		return WaitKeysChanging, key + " waits until the change of DNSKEY or DS records, of the zone or of one above it, is over"
 	case r.signaturesTooShort():
 		return WaitSignatures, key + " waits until the zone's signatures are renewed: they run out too soon"
 	}

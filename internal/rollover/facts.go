@@ -274,7 +274,7 @@ type KeyState struct {
 type DNSSEC struct {
 	State   dnssec.State
 	Message string
-	// KeysChanging says that a change of the zone's DNSKEY or DS set is in flight.
+	// KeysChanging says that a change of a DNSKEY or DS set is in flight, of the zone or of one above it.
 	KeysChanging bool
 	// Unsigned says that the zone of the host's own names is proved to have no DS record at its parent.
 	Unsigned bool

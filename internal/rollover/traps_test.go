@@ -266,6 +266,11 @@ var publishingTraps = []trap{
 		s.held(s.at(s.now.Add(9*time.Hour)), "b", WaitKeysChanging)
 		s.dnssec = DNSSEC{State: dnssec.Bogus, Message: "the DS matches no key"}
 		s.held(s.work(), "b", WaitDNSSEC, "the DS matches no key")
+		// A lab without DNSSEC does not wait for it.
+		s.policy.DNSSECRequired, s.dnssec = false, DNSSEC{State: dnssec.Indeterminate, KeysChanging: true}
+		if d := s.work(); !slices.Contains(d.Deploy, digest("b")) {
+			t.Errorf("where DNSSEC is ignored it holds the key: %+v", d.Waits)
+		}
 	}},
 	{"14 a server that only the parent names serves old data", func(t *testing.T) {
 		s := published(t)

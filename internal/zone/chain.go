@@ -44,6 +44,8 @@ type entry struct {
 	// zero for trust anchors of the zone itself.
 	parent string
 	ttl    time.Duration
+	// above are the DNSKEY and DS sets on the way to the zone; none where that was not come by.
+	above []dnssec.Passed
 	// err says why there are none: what proves that the zone is insecure, what is bogus on the way to it,
 	// or who does not answer. Nil when there are some.
 	err *dnssec.Error

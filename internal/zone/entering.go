@@ -18,9 +18,9 @@ func enter(ctx context.Context, zone string, r Resolver) (entry, time.Duration) 
 		// Whatever is found where the alias leads belongs to another name.
 		return entry{err: notDelegated(zone, fmt.Sprintf("its parent proves that the name is an alias of %s, and no zone", got.Hops[0].Target))}, got.TTL
 	case got.State == dnssec.Secure && got.Kind == dnssec.Data:
-		return entry{ds: dsOf(got.RRs), parent: got.Zone, ttl: got.SignedTTL}, got.TTL
+		return entry{ds: dsOf(got.RRs), parent: got.Zone, ttl: got.SignedTTL, above: got.Above}, got.TTL
 	case got.State == dnssec.Secure:
-		return entry{err: withoutDS(ctx, zone, r)}, got.TTL
+		return entry{err: withoutDS(ctx, zone, r), above: got.Above}, got.TTL
 	}
 	return entry{err: alsoSaid(advise(zone, got.Cause), got)}, got.TTL
 }

@@ -15,7 +15,7 @@ import (
 
 // zoneDNSSEC sums up what the servers show.
 func (k *knowledge) zoneDNSSEC(cfg Config, e entry, found []seen) ZoneDNSSEC {
-	out := ZoneDNSSEC{DSUnknown: e.err != nil && e.err.State() != dnssec.Insecure, DSTTL: e.ttl}
+	out := ZoneDNSSEC{DSUnknown: e.err != nil && e.err.State() != dnssec.Insecure, DSTTL: e.ttl, Above: e.above}
 	for _, ds := range e.ds {
 		out.DS = append(out.DS, dnssec.PresentDS(ds))
 	}

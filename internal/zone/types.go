@@ -262,6 +262,9 @@ type ZoneDNSSEC struct { //nolint:revive // DNSSEC alone would be read as a swit
 	// DSTTL is the longest that a cache keeps the DS records that the parent has now: the TTL that it signed. Zero
 	// where there are none, where they are unknown, and for trust anchors of the zone itself.
 	DSTTL time.Duration
+	// Above are the DNSKEY and DS sets of the zones on the way from the trust anchor to this one, each with the TTL that
+	// it was signed with; empty where they are not known, and for trust anchors of the zone itself.
+	Above []dnssec.Passed
 }
 
 // Client is what the controllers need of a zone. Actor implements it. Every method but Close
