@@ -122,26 +122,6 @@ type remembered struct {
 	parentsAt  time.Time
 }
 
-// parentsOf is what the servers of the parent said when that is not too long ago; nothing else.
-func (r *remembered) parentsOf(zone string, now time.Time) []health.Parent {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.parentZone != zone || now.Sub(r.parentsAt) >= parentEvery {
-		return nil
-	}
-	return r.parents
-}
-
-// keepParents remembers what the servers of the parent said, if any of them did.
-func (r *remembered) keepParents(zone string, asked []health.Parent, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.parents = nil
-	if slices.ContainsFunc(asked, func(p health.Parent) bool { return p.DS.Msg != nil }) {
-		r.parents, r.parentZone, r.parentsAt = asked, zone, now
-	}
-}
-
 // swept notes owners that are looked after.
 func (r *remembered) swept(owners []string, now time.Time) {
 	r.mu.Lock()
@@ -188,7 +168,7 @@ func (r *remembered) lag(found []seen, lagging []bool, now time.Time) []time.Tim
 // findings judges what was seen, and says of each server when its first signature runs out.
 func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, owners []string, found, former []seen) health.Report {
 	now := k.opts.Clock.Now()
-	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, DS: e.ds, Cache: k.cache, Parents: k.parents(ctx, cfg), Owners: owners}
+	o := health.Observations{Now: now, Zone: cfg.Zone, Anchors: cfg.Anchors, DS: e.ds, Cache: k.cache, Parents: k.parents(ctx, cfg, e), Owners: owners}
 	for _, f := range found {
 		o.Servers = append(o.Servers, f.asked)
 	}

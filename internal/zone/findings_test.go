@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 	testclock "k8s.io/utils/clock/testing"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 )
 
@@ -123,6 +125,69 @@ func TestFindingsByDelegation(t *testing.T) {
 	}
 	d.cfg.Delegation = false
 	if got := codes(); slices.Contains(got, string(health.DSUnsigned)) {
-		t.Errorf("the parent of a zone whose servers are listed: %v", got)
+		t.Errorf("the parent of a zone with a trust anchor and servers that are listed: %v", got)
+	}
+}
+
+// TestParentOfListedServers: where the zone is entered by DS records of its parent, or its parent proves that there are none,
+// the delegation is compared as with servers that are found by it. Where there is no way to the parent, or the zone has a
+// trust anchor of its own, nothing is said of it.
+func TestParentOfListedServers(t *testing.T) {
+	absent := dnssec.Result{State: dnssec.Secure, Kind: dnssec.NoData, Zone: "test.", TTL: time.Minute}
+	unsigned := func(string) dnssec.ZoneState {
+		return dnssec.ZoneState{Cause: &dnssec.Error{Reason: dnssec.UnsignedDelegation, Subject: testZone + " DS", Server: "192.0.2.1:53", Detail: "so it is"}}
+	}
+	about := []health.Code{health.NSMismatch, health.SignedWithoutDS, health.DSUnsigned, health.ParentUnanswered}
+	for _, c := range []struct {
+		reason string
+		change func(d *delegatedZone, r *fakeResolver)
+		want   []health.Code
+	}{
+		{"DS records", func(*delegatedZone, *fakeResolver) {}, []health.Code{health.DSUnsigned, health.NSMismatch}},
+		{"none", func(d *delegatedZone, r *fakeResolver) {
+			delete(d.parent.sets, setKey{testZone, dns.TypeDS})
+			r.ds, r.keys = absent, unsigned
+		}, []health.Code{health.NSMismatch, health.SignedWithoutDS}},
+		{"a trust anchor", func(d *delegatedZone, _ *fakeResolver) { d.cfg.Anchors = []*dns.DS{d.child.ds()} }, nil},
+		{"nobody tells how the zone is entered", func(_ *delegatedZone, r *fakeResolver) { r.ds = noAnswerDS }, nil},
+		{"the resolver is silent", func(d *delegatedZone, _ *fakeResolver) { d.resolverFault.become(toQueries(noReply)) }, nil},
+		{"the parent is out of reach", func(d *delegatedZone, _ *fakeResolver) { delete(d.world, "tcp 192.0.2.1:53") }, nil},
+		{"the resolver knows another parent, which does not delegate the zone", func(d *delegatedZone, _ *fakeResolver) {
+			delete(d.parent.sets, setKey{testZone, dns.TypeNS})
+		}, nil},
+	} {
+		d := newDelegation(t)
+		d.parent.set(d.child.ds())
+		r := &fakeResolver{ds: foundDS(time.Hour, d.child.ds())}
+		d.cfg.Delegation, d.cfg.Static, d.cfg.Anchors = false, []netip.AddrPort{d.child.addrPort()}, []*dns.DS{rootAnchor()}
+		d.opts.NewResolver = resolving(r)
+		c.change(d, r)
+		clock := testclock.NewFakeClock(time.Now())
+		d.opts.Clock = clock
+		k := newKnowledge(t.Context(), d.opts)
+		for range 2 {
+			var got []health.Code
+			for _, f := range k.check(t.Context(), d.cfg).Findings {
+				if slices.Contains(about, f.Code) {
+					got = append(got, f.Code)
+				}
+			}
+			if slices.Sort(got); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %v, want %v", c.reason, got, c.want)
+			}
+			clock.Step(parentEvery)
+		}
+	}
+	// Who is silent is not asked at every look.
+	d := newDelegation(t)
+	d.cfg.Delegation, d.cfg.Resolvers = false, []string{"198.51.100.53"}
+	k := newKnowledge(t.Context(), d.opts)
+	var asked atomic.Int32
+	d.resolverFault.become(func(*dns.Msg) fault { asked.Add(1); return replyRefused })
+	for range 3 {
+		k.parents(t.Context(), d.cfg, entry{parent: "test."})
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("a resolver that refuses was asked %d times", n)
 	}
 }

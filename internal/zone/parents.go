@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -11,21 +12,18 @@ import (
 )
 
 // parents are what the servers of the parent zone say of the delegation: those that the newest discovery
-// went by. Zones whose servers are listed have none here: their trust anchors stand in for the DS set.
-func (k *knowledge) parents(ctx context.Context, cfg Config) []health.Parent {
-	if !cfg.Delegation {
+// went by, or, for a zone whose servers are listed, those that its delegation is found at. It has none where its trust
+// anchors stand in for the DS set: nobody says that such a zone is delegated, or that what is delegated by its name is the
+// same.
+func (k *knowledge) parents(ctx context.Context, cfg Config, e entry) []health.Parent {
+	if !cfg.Delegation && e.parent == "" && !isUnsigned(cfg.Zone, e.err) {
 		return nil
 	}
-	k.mu.Lock()
-	var above []netip.Addr
-	if k.found.zone == cfg.Zone {
-		above = slices.Clone(k.found.above)
-	}
-	k.mu.Unlock()
 	now := k.opts.Clock.Now()
-	if known := k.remembered.parentsOf(cfg.Zone, now); len(known) > 0 {
-		return known
+	if said, known := k.remembered.parentsOf(cfg.Zone, now); known {
+		return said
 	}
+	above := k.above(ctx, cfg)
 	above = above[:min(len(above), maxParents)]
 	asked := make([]health.Parent, len(above))
 	each(len(above), func(i int) {
@@ -33,8 +31,38 @@ func (k *knowledge) parents(ctx context.Context, cfg Config) []health.Parent {
 			asked[i] = k.silentParent(cfg, above[i])
 		})
 	})
-	k.remembered.keepParents(cfg.Zone, asked, now)
+	// That there is no way to the parent is not tried at every look.
+	if !cfg.Delegation || slices.ContainsFunc(asked, func(p health.Parent) bool { return p.DS.Msg != nil }) {
+		k.remembered.keepParents(cfg.Zone, asked, now)
+	}
 	return asked
+}
+
+// above are the servers of the parent zone; none where they cannot be found.
+func (k *knowledge) above(ctx context.Context, cfg Config) []netip.Addr {
+	if !cfg.Delegation {
+		return delegatedBy(ctx, k.opts, cfg)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.found.zone != cfg.Zone {
+		return nil
+	}
+	return slices.Clone(k.found.above)
+}
+
+// delegatedBy finds the servers of the zone that delegates one, by way of the resolvers. Where nobody does that they know
+// of there are none.
+func delegatedBy(ctx context.Context, opts Options, cfg Config) []netip.Addr {
+	f := newFinder(opts, cfg)
+	if f.useResolvers() != nil {
+		return nil
+	}
+	parent, servers, err := f.parent(ctx)
+	if err != nil || f.askParent(ctx, parent, servers) != nil {
+		return nil
+	}
+	return f.above
 }
 
 // parent asks one server of the parent zone for DS and NS of the zone.
@@ -57,4 +85,21 @@ func parentQuestions(cfg Config) []*dns.Msg {
 
 func observedParent(e endpoint, questions []*dns.Msg, replies []reply) health.Parent {
 	return health.Parent{Label: e.address, DS: observedReply(questions[0], replies[0]), NS: observedReply(questions[1], replies[1])}
+}
+
+// parentsOf is what the servers of the parent said when that is not too long ago, and whether they were asked.
+func (r *remembered) parentsOf(zone string, now time.Time) ([]health.Parent, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.parentZone != zone || now.Sub(r.parentsAt) >= parentEvery {
+		return nil, false
+	}
+	return r.parents, true
+}
+
+// keepParents remembers what the servers of the parent said.
+func (r *remembered) keepParents(zone string, asked []health.Parent, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parents, r.parentZone, r.parentsAt = asked, zone, now
 }

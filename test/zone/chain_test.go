@@ -84,7 +84,8 @@ func (g *grown) anchor(rdata, owner string) dnssec.Anchor {
 func (g *grown) actor(name string, addr netip.AddrPort) *zone.Actor {
 	g.Helper()
 	a := zone.NewActor(
-		zone.Config{Zone: name, Static: at(addr), Anchors: []dnssec.Anchor{g.root}},
+		// There is no resolver, and so no parent's servers are found.
+		zone.Config{Zone: name, Static: at(addr), Anchors: []dnssec.Anchor{g.root}, Resolvers: []string{"127.0.0.1:9"}},
 		zone.Options{NewResolver: func([]dnssec.Anchor) zone.Resolver { return g.v }})
 	g.Cleanup(func() { a.Close(g.Context()) })
 	return a

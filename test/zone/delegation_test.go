@@ -80,15 +80,20 @@ func (f *family) leaves(all []string) {
 	f.asks([]string{"ns1", "ns3"}, record(1), record(2))
 }
 
-// TestFindingsByDelegation: what the servers of the parent say of the zone, and how it is mended there.
+// TestFindingsByDelegation: what the servers of the parent say of the zone, and how it is mended there. Where the zone's
+// servers are listed, the parent is found all the same.
 func TestFindingsByDelegation(t *testing.T) {
 	onCouples(t, func(t *testing.T, c couple) {
 		f := newFamily(t, c, false)
+		if c.child == servers.BIND {
+			f.listed("ns1", "ns2", "ns2b", "ns3")
+		}
 		f.is(dnssec.Insecure, "NSMismatch", "SignedWithoutDS")
 
 		f.parentChanges("add "+apex+" 2 NS ns3."+apex, "add ns3."+apex+" 2 A "+f.at["ns3"].String(), "add "+apex+" 2 DS "+f.primary.DS)
 		f.later()
 		f.is(dnssec.Secure)
+		f.comesBy(". DNSKEY", "test. DNSKEY", "test. DS")
 
 		f.parentSecondary.Lag()
 		f.parent.Admin("add " + apex + " 2 DS " + f.longDS())
@@ -104,6 +109,15 @@ func TestFindingsByDelegation(t *testing.T) {
 	})
 }
 
+// listed has the zone's servers be listed instead of found.
+func (f *family) listed(names ...string) {
+	f.config.Delegation = false
+	for _, name := range names {
+		f.config.Static = append(f.config.Static, servers.AtPort53(f.at[name]))
+	}
+	f.actor.Configure(f.config)
+}
+
 // is looks at the zone once.
 func (f *family) is(state dnssec.State, findings ...string) {
 	f.t.Helper()
@@ -111,6 +125,25 @@ func (f *family) is(state dnssec.State, findings ...string) {
 	finds(f.t, h, findings...)
 	if h.DNSSEC.State != state || h.Discovery != "" {
 		f.t.Errorf("%s (%s), want %s; discovery: %q", h.DNSSEC.State, h.DNSSEC.Message, state, h.Discovery)
+	}
+}
+
+// comesBy wants the zone to be entered by these sets of the zones above, the same in each of some looks.
+func (f *family) comesBy(want ...string) {
+	f.t.Helper()
+	first := f.check().DNSSEC.Above
+	var got []string
+	for _, p := range first {
+		got = append(got, p.Zone+" "+dns.TypeToString[p.Type])
+	}
+	if !slices.Equal(got, want) {
+		f.t.Errorf("the way leads by %v, want %v", got, want)
+	}
+	for range 4 {
+		f.later()
+		if again := f.check().DNSSEC.Above; !slices.Equal(again, first) {
+			f.t.Errorf("nothing has changed above, and the way leads by %v, then %v", first, again)
+		}
 	}
 }
 
