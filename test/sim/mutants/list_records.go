@@ -69,6 +69,18 @@ var ofRemoval = []mutant{
 		test: rule("Former|Traps"),
 	},
 	{
+		name: "whatever leaves a zone is gone", file: "internal/rollover/decide.go",
+		old: "if removing && r.f.DNSSEC.Unsigned && r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {", new: "if removing {",
+		why:  "whoever forges an answer makes records look gone that senders believe",
+		test: rule("Traps"),
+	},
+	{
+		name: "what leaves an unsigned zone is gone at once", file: "internal/rollover/decide.go",
+		old: "&& r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {", new: "&& r.f.DNSSEC.State == dnssec.Insecure {",
+		why:  "caches that have the DS records yet believe what is signed",
+		test: rule("Traps"),
+	},
+	{
 		name: "dangers are not told", file: "internal/rollover/unsafe.go",
 		old: "\t\t\tdanger = true\n", new: "\t\t\tdanger = false\n",
 		why:  "nobody knows that senders fail",

@@ -3,6 +3,18 @@ package main
 // ofReconcilers break what is read, stored and carried out.
 var ofReconcilers = []mutant{
 	{
+		name: "what status has lost never was", file: "controllers/zonekeys.go",
+		old: "return m.blank && d.Unsigned && len(d.DS) == 0", new: "return false",
+		why:  "a DNSZone is made anew, and caches have the DS records that its parent had until then",
+		test: control("TestDSRecordsThatAreGone"),
+	},
+	{
+		name: "zones above do not change", file: "controllers/zonekeys.go",
+		old: "changed := m.above != nil && !samePassed(m.above, d.Above)", new: "changed := false",
+		why:  "caches that have old keys of a zone above cannot validate new records",
+		test: control("TestZonesAboveThatChange"),
+	},
+	{
 		name: "the cache's word", file: "controllers/gather.go",
 		old: "if err := r.decide(run, h); err != nil || !h.dropsKeys() {", new: "if err := r.decide(run, h); true {",
 		why:  "a cache that lags does not show a request, and its key's records go",

@@ -153,7 +153,7 @@ var ofDeployment = []mutant{
 	},
 	{
 		name: "changes of the keys of the zone are no matter", file: "internal/rollover/deploy.go",
-		old: "case r.f.DNSSEC.KeysChanging:", new: "case false:",
+		old: "case p.DNSSECRequired && r.f.DNSSEC.KeysChanging:", new: "case false:",
 		why:  "a resolver may not be able to validate the new records",
 		test: rule("Traps"),
 	},
