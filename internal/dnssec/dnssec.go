@@ -1,10 +1,10 @@
 // Package dnssec validates DNS answers in process, from configured trust anchors. DNS is never
 // trusted on the word of a resolver. A Validator finds RRsets, by itself from the root servers down or
 // through forwarders, and walks the chain of trust from the anchor to the zone that signs them; Keys
-// judge what one named server says in a zone.
+// check what one named server says in a zone.
 //
 // There is one way to a verdict: an answer is read piece by piece (ReadPiece), and each piece is checked with the keys of
-// its zone. The Validator, Judge, and the sweeps of package zone (Check) go by it. Verify, VerifyExpansion and
+// its zone. The Validator and the sweeps of package zone (Check) go by it. Verify, VerifyExpansion and
 // VerifyDenial are its parts, for package health, which looks at each RRset that a server shows, on the way to an
 // answer or not, and names the part that fails: it tells of an NXDOMAIN that is proved as NODATA alone, which a piece is
 // taken for.

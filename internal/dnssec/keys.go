@@ -31,11 +31,6 @@ type Keys struct {
 	work *work
 }
 
-// KeysFor is Cache.KeysFor with a cache of its own.
-func KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor, now time.Time) (*Keys, error) {
-	return NewCache().KeysFor(zone, dnskeys, sigs, anchors, now)
-}
-
 // KeysFor trusts the DNSKEY RRset of a zone if one of its keys matches an anchor of the zone and
 // signs the RRset (RFC 4035 section 5.2). The error is an *Error; its State says what the zone is then.
 func (c *Cache) KeysFor(zone string, dnskeys []dns.RR, sigs []*dns.RRSIG, anchors []Anchor, now time.Time) (*Keys, error) {

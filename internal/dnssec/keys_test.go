@@ -53,7 +53,7 @@ func TestKeysFor(t *testing.T) {
 		{"a key of another protocol", []dns.RR{oldProtocol.key}, []*dns.RRSIG{oldProtocol.sign([]dns.RR{oldProtocol.key})}, []Anchor{oldProtocol.anchor()}, at, NoKeys, Bogus},
 	}
 	for _, c := range cases {
-		_, err := KeysFor("Example.Test.", c.set, c.sigs, c.anchors, c.now)
+		_, err := NewCache().KeysFor("Example.Test.", c.set, c.sigs, c.anchors, c.now)
 		if got := reasonOf(err); got != c.want {
 			t.Errorf("%s: got %q (%v), want %q", c.reason, got, err, c.want)
 			continue
@@ -93,11 +93,11 @@ func TestWeakDigestsYieldToStrongOnes(t *testing.T) {
 	set := []dns.RR{z.key}
 	sigs := []*dns.RRSIG{z.sign(set)}
 	sha1 := z.key.ToDS(dns.SHA1)
-	if _, err := KeysFor(z.name, set, sigs, []Anchor{sha1}, at); err != nil {
+	if _, err := NewCache().KeysFor(z.name, set, sigs, []Anchor{sha1}, at); err != nil {
 		t.Errorf("SHA-1 alone is better than nothing: %v", err)
 	}
 	// RFC 4509 section 3: a good SHA-1 digest does not make up for a SHA-256 digest that fails.
-	if _, err := KeysFor(z.name, set, sigs, []Anchor{sha1, other.anchor()}, at); reasonOf(err) != AnchorMismatch {
+	if _, err := NewCache().KeysFor(z.name, set, sigs, []Anchor{sha1, other.anchor()}, at); reasonOf(err) != AnchorMismatch {
 		t.Errorf("SHA-1 beside SHA-256 counts: %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestTooManyKeysWithOneTag(t *testing.T) {
 			t.Fatal("the keys of this test must have one tag")
 		}
 	}
-	_, err := KeysFor(z.name, keys, []*dns.RRSIG{z.sign(keys)}, []Anchor{z.anchor()}, at)
+	_, err := NewCache().KeysFor(z.name, keys, []*dns.RRSIG{z.sign(keys)}, []Anchor{z.anchor()}, at)
 	if reasonOf(err) != TooMuchWork {
 		t.Errorf("got %v", err)
 	}

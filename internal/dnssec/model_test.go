@@ -79,7 +79,7 @@ func newModelWith(t testing.TB, key *testZone) *model {
 	m.denials(t, types)
 	set := []dns.RR{m.key}
 	var err error
-	if m.keep, err = KeysFor(modelApex, set, []*dns.RRSIG{m.mustSign(t, set)}, []Anchor{m.anchor()}, at); err != nil {
+	if m.keep, err = NewCache().KeysFor(modelApex, set, []*dns.RRSIG{m.mustSign(t, set)}, []Anchor{m.anchor()}, at); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -41,7 +41,7 @@ func TestTheWalkDown(t *testing.T) {
 		t.Errorf("%+v, asked %s", z, asked)
 	}
 	// An hour later everything is asked again.
-	if again, err := KeysFor("example.test.", []dns.RR{w.example.key}, []*dns.RRSIG{w.example.sign([]dns.RR{w.example.key})}, z.Keys.Anchors(), at); err != nil || again.Zone() != "example.test." {
+	if again, err := NewCache().KeysFor("example.test.", []dns.RR{w.example.key}, []*dns.RRSIG{w.example.sign([]dns.RR{w.example.key})}, z.Keys.Anchors(), at); err != nil || again.Zone() != "example.test." {
 		t.Errorf("by the same DS records: %v", err)
 	}
 	w.now = at.Add(time.Hour)

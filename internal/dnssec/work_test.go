@@ -80,7 +80,7 @@ func TestKeysAndSignaturesAreLimited(t *testing.T) {
 		{"a signature over data more", 1, 1, 1, MaxSignatures + 1, TooMuchWork, "mx.example.test. A: there are 33 signatures over it; at most 32"},
 	} {
 		crowd := newCrowded(z, c.keys)
-		keys, err := KeysFor(z.name, crowd.keys, crowd.signatures(t, crowd.keys, c.overKeys), crowd.ds(c.ds), at)
+		keys, err := NewCache().KeysFor(z.name, crowd.keys, crowd.signatures(t, crowd.keys, c.overKeys), crowd.ds(c.ds), at)
 		if err == nil {
 			_, err = keys.Verify(set, crowd.signatures(t, set, c.over), at)
 		}

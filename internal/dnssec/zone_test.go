@@ -64,7 +64,7 @@ func (z *testZone) sign(set []dns.RR, change ...func(*dns.RRSIG)) *dns.RRSIG {
 func (z *testZone) keys() *Keys {
 	z.t.Helper()
 	set := []dns.RR{z.key}
-	k, err := KeysFor(z.name, set, []*dns.RRSIG{z.sign(set)}, []Anchor{z.anchor()}, at)
+	k, err := NewCache().KeysFor(z.name, set, []*dns.RRSIG{z.sign(set)}, []Anchor{z.anchor()}, at)
 	if err != nil {
 		z.t.Fatal(err)
 	}

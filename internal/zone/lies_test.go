@@ -60,7 +60,7 @@ func newLiar(t *testing.T) *liar {
 	}
 	h := find(l.all, testZone, dns.TypeDNSKEY)
 	var err error
-	if l.keys, err = dnssec.KeysFor(testZone, h.set, h.sigs, []dnssec.Anchor{s.ds()}, l.now); err != nil {
+	if l.keys, err = dnssec.NewCache().KeysFor(testZone, h.set, h.sigs, []dnssec.Anchor{s.ds()}, l.now); err != nil {
 		t.Fatal(err)
 	}
 	return l

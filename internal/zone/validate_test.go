@@ -16,7 +16,7 @@ func TestWorkOfOneAnswer(t *testing.T) {
 	s := newFakeServer(t)
 	now := time.Now()
 	keySet := s.signed([]dns.RR{s.dnskey})
-	keys, err := dnssec.KeysFor(testZone, keySet[:1], []*dns.RRSIG{keySet[1].(*dns.RRSIG)}, []dnssec.Anchor{s.ds()}, now)
+	keys, err := dnssec.NewCache().KeysFor(testZone, keySet[:1], []*dns.RRSIG{keySet[1].(*dns.RRSIG)}, []dnssec.Anchor{s.ds()}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func TestReplayedWildcardOfBINDDoesNotValidate(t *testing.T) {
 	}
 	now := time.Now()
 	set, sigs := split(ask(apex, dns.TypeDNSKEY).Answer)
-	keys, err := dnssec.KeysFor(apex, set, sigs, r.config.Anchors, now)
+	keys, err := dnssec.NewCache().KeysFor(apex, set, sigs, r.config.Anchors, now)
 	if err != nil {
 		t.Fatal(err)
 	}
