@@ -47,35 +47,51 @@ func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
 
 // note compares a look with what is remembered, and has it say whether a change is in flight.
 func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
-	if d.DSUnknown {
-		d.DS, d.DSTTL = m.ds, m.dsTTL
-	}
+	seen := m.fill(d) || d.Unsigned
 	m.noteDS(d)
-	above := m.noteAbove(d)
-	seen := len(d.Keys) > 0
-	if !seen {
-		// No server gave any: the ones seen last stay, so that the next ones are compared with them.
-		d.Keys = m.keys
-	}
+	changed := m.noteAbove(d) || differ(m.keys, d.Keys) || differ(m.ds, d.DS)
 	if d.KeysChangedAt.After(m.changedAt) {
 		m.changedAt = d.KeysChangedAt
 	}
-	switch {
-	case differ(m.keys, d.Keys) || differ(m.ds, d.DS) || above:
-		m.changedAt, m.presumed = now, false
-	case m.lost(d):
-		m.changedAt, m.keep, m.presumed = now, lostDSTTL, true
-	case m.presumed && len(d.DS) > 0:
-		// Whoever has older DS records in a cache has no reason to wait for any more: there are some.
-		m.changedAt, m.keep, m.presumed = d.KeysChangedAt, 0, false
-	case (seen || d.Unsigned) && !m.recalled && now.Sub(m.changedAt) >= max(d.KeyTTL, m.keep, m.floor):
+	turned := m.turn(d, changed, now)
+	wait := max(d.KeyTTL, m.keep, m.floor)
+	if !turned && seen && !m.recalled && now.Sub(m.changedAt) >= wait {
 		m.changedAt, m.keep = time.Time{}, 0
 	}
-	m.over = m.end(seen || d.Unsigned, max(d.KeyTTL, m.keep, m.floor))
+	m.over = m.end(seen, wait)
 	m.keys, m.ds, m.dsTTL = d.Keys, d.DS, d.DSTTL
 	m.blank = m.blank && len(d.DS) == 0 && !d.Unsigned
 	d.KeysChangedAt = m.changedAt
 	d.KeysChanging = d.KeysChanging || !m.changedAt.IsZero()
+}
+
+// fill has what a look could not find out be what was seen last, so that the next one is compared with that. It says
+// whether any server gave keys.
+func (m *keyMemory) fill(d *zone.ZoneDNSSEC) bool {
+	if d.DSUnknown {
+		d.DS, d.DSTTL = m.ds, m.dsTTL
+	}
+	seen := len(d.Keys) > 0
+	if !seen {
+		d.Keys = m.keys
+	}
+	return seen
+}
+
+// turn begins a change, or ends one that was presumed alone; it says whether it did.
+func (m *keyMemory) turn(d *zone.ZoneDNSSEC, changed bool, now time.Time) bool {
+	switch {
+	case m.lost(d):
+		m.changedAt, m.keep, m.presumed = now, max(m.keep, lostDSTTL), !changed
+	case changed:
+		m.changedAt, m.presumed = now, false
+	case m.presumed && len(d.DS) > 0:
+		// Whoever has older DS records in a cache has no reason to wait for any more: there are some.
+		m.changedAt, m.keep, m.presumed = d.KeysChangedAt, 0, false
+	default:
+		return false
+	}
+	return true
 }
 
 // end is when a change in flight has been waited for, where a look has shown how long that is.

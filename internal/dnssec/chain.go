@@ -94,30 +94,40 @@ func (l *lookup) pass(at link) {
 // known gives what is kept, or finds it out and keeps it if it is proved. Two that ask at once may
 // both find it out.
 func (l *lookup) known(name string, find func() link) link {
-	l.mu.Lock()
-	was, ok := l.links[name]
-	l.mu.Unlock()
-	ok = ok && (!l.renewed[name] || l.found[name]) && l.now.Before(was.until)
-	if ok && (!l.young || l.found[name] || l.now.Sub(was.at) < maxAge) {
+	was, counts := l.kept(name)
+	if counts && (!l.young || l.found[name] || l.now.Sub(was.at) < maxAge) {
 		return was
 	}
 	if l.young {
 		l.renewed[name] = true
 	}
 	k := find()
-	if k.at = l.now; ok && k.err != nil && k.err.State() == Indeterminate {
-		// Nobody contradicts what still counts.
+	if counts && k.err != nil && k.err.State() == Indeterminate {
+		// Nobody contradicts it.
 		return was
 	}
 	if k.err == nil || k.err.State() == Insecure {
-		l.mu.Lock()
-		if len(l.links) >= maxLinks {
-			clear(l.links)
-		}
-		l.links[name], l.found[name] = k, true
-		l.mu.Unlock()
+		l.keep(name, k)
 	}
 	return k
+}
+
+// kept is what is known of a name, and whether it counts yet.
+func (l *lookup) kept(name string) (link, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k, ok := l.links[name]
+	return k, ok && (!l.renewed[name] || l.found[name]) && l.now.Before(k.until)
+}
+
+func (l *lookup) keep(name string, k link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.links) >= maxLinks {
+		clear(l.links)
+	}
+	k.at = l.now
+	l.links[name], l.found[name] = k, true
 }
 
 // maxLinks bounds the memory of a Validator.
