@@ -1,6 +1,8 @@
 package zone_test
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +118,40 @@ func (f *family) listed(names ...string) {
 		f.config.Static = append(f.config.Static, servers.AtPort53(f.at[name]))
 	}
 	f.actor.Configure(f.config)
+}
+
+// TestKeysOfTheParentChange: a real change of the keys of the zone above is seen, while nothing is wrong and the zone has
+// not changed itself.
+func TestKeysOfTheParentChange(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t, couple{servers.Knot, servers.PowerDNS}, true)
+	f.is(dnssec.Secure, "NSMismatch")
+	f.comesBy(". DNSKEY", "test. DNSKEY", "test. DS")
+	before := f.check().DNSSEC
+	f.parent.Control("zone-key-rollover", "test.", "ksk")
+	servers.Eventually(t, "the parent's servers show another key", func() error {
+		for _, at := range []netip.AddrPort{f.parent.Addr, f.parentSecondary.Addr} {
+			m, err := servers.Ask(at, "test.", dns.TypeDNSKEY, false)
+			if err != nil {
+				return err
+			}
+			if keys := slices.DeleteFunc(m.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype != dns.TypeDNSKEY }); len(keys) < 2 {
+				return fmt.Errorf("%s shows %v", at, keys)
+			}
+		}
+		return nil
+	})
+	f.clock.Step(16 * time.Minute)
+	after := f.check().DNSSEC
+	var changed []string
+	for i, p := range after.Above {
+		if i >= len(before.Above) || p != before.Above[i] {
+			changed = append(changed, p.Zone+" "+dns.TypeToString[p.Type])
+		}
+	}
+	if !slices.Equal(changed, []string{"test. DNSKEY"}) || after.State != dnssec.Secure || after.KeysChanging {
+		t.Errorf("changed are %v; the zone is %s, and its own keys change: %t", changed, after.State, after.KeysChanging)
+	}
 }
 
 // is looks at the zone once.
