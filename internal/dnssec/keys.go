@@ -194,6 +194,17 @@ func (k *Keys) Zone() string { return k.zone }
 // Has says whether a key of the zone that may sign is called so.
 func (k *Keys) Has(tag uint16, algorithm uint8) bool { return len(k.keys[keyID{tag, algorithm}]) > 0 }
 
+// Checkable says whether signatures by any of the keys count here. Where none do, validators take the zone for insecure,
+// and nothing is missing.
+func (k *Keys) Checkable() bool {
+	for id := range k.keys {
+		if k.checkOf(id.algorithm) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Anchors are the DS records by which the keys are trusted: trust anchors, or those of the parent zone.
 // KeysFor takes them, to judge the DNSKEY RRset of one server by them.
 func (k *Keys) Anchors() []Anchor { return k.by }

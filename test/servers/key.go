@@ -24,19 +24,33 @@ type Key struct {
 // NewKey makes a key for a zone (ECDSA P-256), which signs everything in it.
 func NewKey(t testing.TB, zone string) *Key {
 	t.Helper()
-	return newKey(t, dns.Fqdn(zone), t.TempDir())
+	return NewKeyOf(t, zone, "ECDSAP256SHA256")
+}
+
+// NewKeyOf is NewKey with another algorithm, as dnssec-keygen calls it, and arguments more (such as -b BITS).
+func NewKeyOf(t testing.TB, zone, algorithm string, args ...string) *Key {
+	t.Helper()
+	return newKey(t, dns.Fqdn(zone), t.TempDir(), algorithm, args...)
 }
 
 // Another makes one more key of the zone, with which Sign signs as well from now on.
 func (k *Key) Another() *Key {
 	k.t.Helper()
-	return newKey(k.t, k.Zone, k.dir)
+	return k.AnotherOf("ECDSAP256SHA256")
 }
 
-func newKey(t testing.TB, zone, dir string) *Key {
+// AnotherOf is Another of another algorithm.
+func (k *Key) AnotherOf(algorithm string) *Key {
+	k.t.Helper()
+	return newKey(k.t, k.Zone, k.dir, algorithm)
+}
+
+func newKey(t testing.TB, zone, dir, algorithm string, args ...string) *Key {
 	t.Helper()
 	k := &Key{t: t, Zone: zone, dir: dir}
-	k.file = strings.TrimSpace(k.run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-L", "300", k.Zone))
+	// A warning may stand before its name.
+	words := strings.Fields(k.run("dnssec-keygen", append(append([]string{"-q", "-a", algorithm, "-f", "KSK", "-L", "300"}, args...), k.Zone)...))
+	k.file = words[len(words)-1]
 	text, err := os.ReadFile(filepath.Join(k.dir, k.file+".key"))
 	if err != nil {
 		t.Fatal(err)

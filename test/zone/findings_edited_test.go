@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/health"
 	"github.com/dane-operator/dane-operator/internal/zone"
@@ -29,13 +31,15 @@ func serveCopies(t *testing.T, records []string, edit func(text string) string, 
 	if edited.Text == good.Text {
 		t.Fatalf("there is nothing to edit in\n%s", good.Text)
 	}
-	ds, err := dnssec.ParseDS(key.DS(), apex)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &copies{bind: servers.StartStaticBIND(t, []servers.StaticZone{edited}).Address(), nsd: servers.StartStaticNSD(t, []servers.StaticZone{good}).Address()}
+	return serveBoth(t, edited, good, key.Public.ToDS(dns.SHA256))
+}
+
+// serveBoth has a BIND and an NSD serve a copy each, of a zone with trust anchors, and an actor look at them.
+func serveBoth(t *testing.T, onBIND, onNSD servers.StaticZone, anchors ...dnssec.Anchor) *copies {
+	t.Helper()
+	c := &copies{bind: servers.StartStaticBIND(t, []servers.StaticZone{onBIND}).Address(), nsd: servers.StartStaticNSD(t, []servers.StaticZone{onNSD}).Address()}
 	c.rig = &rig{t: t, config: zone.Config{
-		Zone: apex, Primary: c.nsd.String(), Protocol: zone.TCP, Static: []netip.AddrPort{c.bind, c.nsd}, Anchors: []dnssec.Anchor{ds},
+		Zone: apex, Primary: c.nsd.String(), Protocol: zone.TCP, Static: []netip.AddrPort{c.bind, c.nsd}, Anchors: anchors,
 	}}
 	c.start(zone.Options{QueryTimeout: 10 * time.Second})
 	return c

@@ -154,7 +154,7 @@ func (l *look) invalid(s *server, err error, unproven Code) {
 	if e.Reason == dnssec.BadProof && unproven != "" {
 		code = unproven
 	}
-	if !known {
+	if !known || e.Reason == dnssec.NoSignature && !s.keys.Checkable() {
 		return
 	}
 	text, todo := e.Error(), advice[code]
