@@ -17,19 +17,20 @@ type keyMemory struct {
 	// of is the DNSZone whose status it began with.
 	of       types.UID
 	keys, ds []string
-	// changedAt is when either last changed; zero when no cache can hold the old ones any more.
+	// changedAt is when any of these last changed, or those of a zone above; zero when no cache can hold the old ones any
+	// more.
 	changedAt time.Time
 	// over is when a change in flight has been waited for; zero when there is none, or that is not known.
 	over time.Time
 	// dsTTL is how long caches keep the DS records seen last. keep is how long they keep the DS records before the
-	// change in flight, and zero when that is one of the keys alone.
+	// change in flight, or the sets above; zero when that is a change of the keys alone.
 	dsTTL, keep time.Duration
 	// above are the DNSKEY and DS sets of the zones on the way to this one, as they were seen last.
 	above []dnssec.Passed
 	// blank says that nothing is known of what was before: neither status nor a look of this process has told of the
 	// zone's keys or DS records. Presumed says that the change in flight is one that was not seen for that.
 	blank, presumed bool
-	// recalled says that the change in flight is one that status tells of, and not whether of keys or of DS records.
+	// recalled says that the change in flight is one that status tells of, and not of what.
 	recalled bool
 	// floor is the shortest time that a cache is believed to keep them.
 	floor time.Duration
