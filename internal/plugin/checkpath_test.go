@@ -17,14 +17,7 @@ import (
 // resolver is a recursive server of its own kind on a port of this machine, over UDP and TCP.
 func resolver(t *testing.T, answer dns.HandlerFunc) string {
 	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", packets.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	packets, listener := ports(t)
 	for _, server := range []*dns.Server{{PacketConn: packets, Handler: answer}, {Listener: listener, Handler: answer}} {
 		began := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(began) }
@@ -33,6 +26,26 @@ func resolver(t *testing.T, answer dns.HandlerFunc) string {
 		t.Cleanup(func() { _ = server.Shutdown() })
 	}
 	return packets.LocalAddr().String()
+}
+
+// ports are one port of this machine for UDP and for TCP: one that is free for both.
+func ports(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 50 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", packets.LocalAddr().String())
+		if err == nil {
+			return packets, listener
+		}
+		last = err
+		_ = packets.Close()
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 // portal answers every question with its own address, as networks do that want to be paid first.
@@ -50,15 +63,9 @@ func refuser(w dns.ResponseWriter, q *dns.Msg) {
 // TestCheckDoesNotBlameTheDomain: where the resolver is to blame, nothing is said against the domain, once, with what to
 // do about it.
 func TestCheckDoesNotBlameTheDomain(t *testing.T) {
-	silent := resolver(t, refuser)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
 	for _, c := range []struct{ reason, server, says string }{
-		{"nobody is there", closed.Addr().String(), "no usable answer comes"},
-		{"it does not want us", silent, "it answers REFUSED"},
+		{"nobody is there", "127.0.0.1:1", "no usable answer comes"}, // a port that nothing is given by chance
+		{"it does not want us", resolver(t, refuser), "it answers REFUSED"},
 		{"it intercepts", resolver(t, portal), "drops or changes what DNSSEC needs"},
 	} {
 		out, err := run("check", "example.com", "--no-connect", "--resolvers", c.server)
