@@ -51,9 +51,15 @@ func (k *knowledge) above(ctx context.Context, cfg Config) []netip.Addr {
 	return slices.Clone(k.found.above)
 }
 
+// parentLimit is how long a look waits for the servers of the parent to be found: those that a resolver tells of may all be
+// out of reach.
+const parentLimit = 10 * time.Second
+
 // delegatedBy finds the servers of the zone that delegates one, by way of the resolvers. Where nobody does that they know
 // of there are none.
 func delegatedBy(ctx context.Context, opts Options, cfg Config) []netip.Addr {
+	ctx, cancel := context.WithTimeout(ctx, parentLimit)
+	defer cancel()
 	f := newFinder(opts, cfg)
 	if f.useResolvers() != nil {
 		return nil
