@@ -40,7 +40,7 @@ var ofReconcilers = []mutant{
 	},
 	{
 		name: "the standby key is never replaced", file: "controllers/act.go",
-		old: `if standby == "" || inUse || compromised[standby] || !fits {`, new: `if standby == "" || compromised[standby] || !fits {`,
+		old: "if inUse || compromisedOf(md)[standby] || !fits {", new: "if inUse && false || compromisedOf(md)[standby] || !fits {",
 		why: "after a rollover there is no next key",
 	},
 	{
