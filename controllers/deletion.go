@@ -22,9 +22,10 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 		return ctrl.Result{}, nil
 	}
 	abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"
-	if md.Spec.DeletionPolicy == v1alpha1.DeletionRetain || abandoned || run.allRemoved() {
-		if abandoned && !run.allRemoved() {
-			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its TLSA records may still stand in DNS", v1alpha1.AbandonAnnotation)
+	gone := run.allRemoved() && run.records.removed()
+	if md.Spec.DeletionPolicy == v1alpha1.DeletionRetain || abandoned || gone {
+		if abandoned && !gone {
+			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its records may still stand in DNS", v1alpha1.AbandonAnnotation)
 		}
 		return ctrl.Result{}, r.release(ctx, run)
 	}
@@ -33,9 +34,10 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 			r.publish(run, h)
 		}
 	}
+	r.publishRecords(run)
 	r.decisions.put(run)
 	wait := 5 * time.Second
-	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
+	if run.records != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
 		wait = r.observe(run)
 	}
 	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}, nil

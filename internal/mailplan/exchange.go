@@ -129,3 +129,14 @@ func (r *run) longestTTL() time.Duration {
 	}
 	return longest
 }
+
+// Hosts are the mail servers that MX records name, without a null MX (RFC 7505).
+func Hosts(data []string) []string {
+	var out []string
+	for _, d := range data {
+		if host := hostOf(d); host != "" && !slices.Contains(out, host) {
+			out = append(out, host)
+		}
+	}
+	return out
+}

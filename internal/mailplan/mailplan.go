@@ -186,12 +186,17 @@ func (d Decision) Moving() bool {
 	return d.Write || d.State == Publishing || d.State == Removing || d.State == Unknown
 }
 
+// Wanted are the records that the spec asks for, sorted.
+func (f Facts) Wanted() []string {
+	if f.Record == MX {
+		return exchangeData(f.Exchanges)
+	}
+	return f.Want
+}
+
 // Decide decides what becomes of one record.
 func Decide(f Facts) Decision {
-	r := &run{Facts: f, d: Decision{Wanted: f.Want}}
-	if f.Record == MX {
-		r.d.Wanted = exchangeData(f.Exchanges)
-	}
+	r := &run{Facts: f, d: Decision{Wanted: f.Wanted()}}
 	r.see()
 	r.judge()
 	r.own()

@@ -106,7 +106,7 @@ func SPFLimits(ctx context.Context, r mailrecord.Resolver, domain string, data [
 	var out Limits
 	for _, p := range mailrecord.CountSPF(ctx, r, domain, record).Problems {
 		switch {
-		case p.Code == mailrecord.LookupFailed && out.Unknown == "":
+		case p.Code == mailrecord.LookupFailed && follows(p.Tag) && out.Unknown == "":
 			out.Unknown = invalid(SPF, p)
 		case p.Severity == mailrecord.Fatal && out.Invalid == "":
 			out.Invalid = invalid(SPF, p)
@@ -114,6 +114,10 @@ func SPFLimits(ctx context.Context, r mailrecord.Resolver, domain string, data [
 	}
 	return out
 }
+
+// follows says that what a term refers to decides how much is to be looked up; the tag is empty where all of it took too
+// long. The others cost one lookup, whatever comes of it.
+func follows(tag string) bool { return tag == "" || tag == "include" || tag == "redirect" }
 
 func spfOf(data []string) (mailrecord.SPF, bool) {
 	if len(data) != 1 {
@@ -125,4 +129,10 @@ func spfOf(data []string) (mailrecord.SPF, bool) {
 	}
 	record, found := mailrecord.ParseSPF(text)
 	return record, !found.Fatal()
+}
+
+// PolicyHosts are the mail servers that a policy of MTA-STS names; none where it cannot be read.
+func PolicyHosts(body string) []string {
+	p, _ := mailrecord.ParsePolicy(body)
+	return p.MX
 }
