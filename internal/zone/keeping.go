@@ -127,7 +127,11 @@ func writeSet(ctx context.Context, opts Options, cfg Config, c SetChange) Result
 	if err != nil {
 		return refused(Malformed, fmt.Sprintf("the update of %s was not sent: %v", c.Owner, err))
 	}
-	return newSetWriter(opts, cfg, change).write(ctx)
+	r := newSetWriter(opts, cfg, change).write(ctx)
+	if r.Class == NotPermitted && c.Type == MX {
+		r.Message += "; BIND refuses MX records, too, that name a host of the zone which has no address there: add its A or AAAA records first"
+	}
+	return r
 }
 
 // queuedAlone is one change that goes in a message of its own, and who waits for it.

@@ -66,6 +66,9 @@ func TestPublishSet(t *testing.T) {
 		{reason: "NOERROR and ignored", prepare: onUpdate(ignoreUpdate), class: NotStored, stands: []string{siteToken, `"v=spf1 a -all"`}, ttl: 77, message: "said NOERROR"},
 		{reason: "carried out, the reply lost", prepare: onUpdate(applyThenSilence), class: Applied, stands: []string{siteToken, spfText}, ttl: 77},
 		{reason: "refused", prepare: onUpdate(replyRefused), class: NotPermitted, stands: []string{siteToken, `"v=spf1 a -all"`}, ttl: 77, message: "grant tlsa-key name example.test. TXT;"},
+		{reason: "refused, for its host has no address", prepare: onUpdate(replyRefused), change: func(c *SetChange) {
+			c.Type, c.Expect, c.Want = MX, nil, []string{"10 mx1.example.test."}
+		}, class: NotPermitted, stands: []string{siteToken, `"v=spf1 a -all"`}, ttl: 77, message: "has no address there"},
 		{reason: "in another zone", change: func(c *SetChange) { c.Owner = "other.test." }, class: NotInZone, stands: []string{siteToken, `"v=spf1 a -all"`}, ttl: 77},
 		{reason: "no data of such a record", change: func(c *SetChange) { c.Want = []string{"10"}; c.Type = MX }, class: Malformed, stands: []string{siteToken, `"v=spf1 a -all"`}, ttl: 77},
 		{reason: "a type that is not kept", change: func(c *SetChange) { c.Type, c.Want = "A", []string{"192.0.2.1"} }, class: Malformed, stands: []string{siteToken, `"v=spf1 a -all"`}, ttl: 77},
