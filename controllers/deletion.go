@@ -21,9 +21,8 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	if !controllerutil.ContainsFinalizer(md, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"
 	gone := run.allRemoved() && run.records.removed()
-	if md.Spec.DeletionPolicy == v1alpha1.DeletionRetain || abandoned || gone {
+	if abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"; gone || abandoned || md.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
 		if abandoned && !gone {
 			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its records may still stand in DNS", v1alpha1.AbandonAnnotation)
 		}
@@ -36,11 +35,15 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	}
 	r.publishRecords(run)
 	r.decisions.put(run)
-	wait := 5 * time.Second
+	return ctrl.Result{RequeueAfter: min(r.observeRemoval(run), time.Minute)}, nil
+}
+
+// observeRemoval looks whether what is removed is gone, where that can be seen, and returns when to look again.
+func (r *MailDomainReconciler) observeRemoval(run *domainRun) time.Duration {
 	if run.records != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
-		wait = r.observe(run)
+		return r.observe(run)
 	}
-	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}, nil
+	return 5 * time.Second
 }
 
 // allRemoved says whether nothing of any host is left in DNS, nor in any cache: until then a new key

@@ -112,15 +112,17 @@ func (r *MailDomainReconciler) recordFacts(run *domainRun, row *recordRow) mailp
 		f.Own = row.previous.Own
 	}
 	r.addWish(run, row, &f)
-	if row.previous != nil && row.previous.State == v1alpha1.MailRecordPublished && slices.Equal(row.previous.Wanted, f.Wanted()) {
-		f.WasPublished = true
-		timeout := time.Hour
-		if rr.zone != nil {
-			timeout = rr.zone.Spec.Propagation.Timeout.Or(timeout)
-		}
-		f.Late = !row.seen.outSince.IsZero() && run.now.Sub(row.seen.outSince) >= timeout
-	}
+	f.WasPublished = row.previous != nil && row.previous.State == v1alpha1.MailRecordPublished && slices.Equal(row.previous.Wanted, f.Wanted())
+	f.Late = !row.seen.outSince.IsZero() && run.now.Sub(row.seen.outSince) >= rr.timeout()
 	return f
+}
+
+// timeout is how long servers may be behind before that is told.
+func (rr *recordsRun) timeout() time.Duration {
+	if rr.zone == nil {
+		return time.Hour
+	}
+	return rr.zone.Spec.Propagation.Timeout.Or(time.Hour)
 }
 
 // addWish adds what the spec asks for, and what that rests on.

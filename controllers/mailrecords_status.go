@@ -92,26 +92,40 @@ func recordsFinding(run *domainRun) *finding {
 	var out *finding
 	var messages []string
 	for _, of := range recordReasons {
-		var here []string
-		for _, row := range run.records.rows {
-			if row.facts.Goal != mailplan.Keep || row.decision.State != of.state {
-				continue
-			}
-			if out == nil {
-				out = &finding{of.status, of.reason, ""}
-				if row.seen.failures > 0 && of.state == mailplan.Publishing {
-					out.reason = v1alpha1.ReasonUpdateFailed
-				}
-			}
-			if m := row.decision.Message; m != "" && !slices.Contains(messages, m) {
-				here = append(here, m)
+		rows := run.records.inState(of.state)
+		if len(rows) > 0 && out == nil {
+			out = &finding{of.status, of.reason, ""}
+			if of.state == mailplan.Publishing && slices.ContainsFunc(rows, func(row *recordRow) bool { return row.seen.failures > 0 }) {
+				out.reason = v1alpha1.ReasonUpdateFailed
 			}
 		}
-		slices.Sort(here)
-		messages = append(messages, slices.Compact(here)...)
+		messages = append(messages, messagesOf(rows)...)
 	}
-	out.message = strings.Join(messages, "; ")
+	out.message = strings.Join(slices.Compact(messages), "; ")
 	return out
+}
+
+// inState are the wanted records in a state.
+func (rr *recordsRun) inState(state mailplan.State) []*recordRow {
+	var out []*recordRow
+	for _, row := range rr.rows {
+		if row.facts.Goal == mailplan.Keep && row.decision.State == state {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// messagesOf are what there is to say of records, sorted.
+func messagesOf(rows []*recordRow) []string {
+	var out []string
+	for _, row := range rows {
+		if row.decision.Message != "" {
+			out = append(out, row.decision.Message)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // stalled says that only a person can mend it; nil when that is not so.

@@ -77,37 +77,38 @@ func (r *run) leave() {
 	if r.Goal == Look {
 		return
 	}
-	hosts := map[string]time.Time{}
-	for _, l := range r.Leaving {
-		hosts[l.Host] = l.Until
-	}
-	for _, d := range slices.Concat(r.d.Found, r.Own) {
-		if _, known := hosts[hostOf(d)]; !known {
-			hosts[hostOf(d)] = time.Time{}
-		}
-	}
-	shown := map[string]bool{}
-	for _, d := range r.d.Found {
-		shown[hostOf(d)] = true
-	}
-	certain := r.Sweep != nil && !r.Stale && r.wholly()
-	for host, until := range hosts {
+	shown := Hosts(r.d.Found)
+	for _, l := range r.unwanted() {
 		switch {
-		case host == "" || r.Goal == Keep && r.names(host):
-			continue
-		case shown[host]:
-			until = time.Time{}
-		case until.IsZero() && certain:
-			until = r.Sweep.End.Add(2 * r.longestTTL())
+		case slices.Contains(shown, l.Host):
+			l.Until = time.Time{}
+		case l.Until.IsZero() && r.certain():
+			l.Until = r.Sweep.End.Add(2 * r.longestTTL())
 		}
-		if until.IsZero() || r.Now.Before(until) {
-			r.d.Leaving = append(r.d.Leaving, Leaving{host, until})
-			if !until.IsZero() && (r.d.Next.IsZero() || until.Before(r.d.Next)) {
-				r.d.Next = until
-			}
+		if l.Until.IsZero() || r.Now.Before(l.Until) {
+			r.d.Leaving = append(r.d.Leaving, l)
+			r.wakeAt(l.Until)
 		}
 	}
 	slices.SortFunc(r.d.Leaving, func(a, b Leaving) int { return strings.Compare(a.Host, b.Host) })
+}
+
+// unwanted are the mail servers that are not wanted and were: those that leave, and those that stand or are ours.
+func (r *run) unwanted() []Leaving {
+	out := slices.Clone(r.Leaving)
+	for _, host := range Hosts(slices.Concat(r.d.Found, r.Own)) {
+		if !slices.ContainsFunc(out, func(l Leaving) bool { return l.Host == host }) {
+			out = append(out, Leaving{Host: host})
+		}
+	}
+	return slices.DeleteFunc(out, func(l Leaving) bool { return r.Goal == Keep && r.names(l.Host) })
+}
+
+// wakeAt keeps the earliest instant, if there is one.
+func (r *run) wakeAt(at time.Time) {
+	if !at.IsZero() && (r.d.Next.IsZero() || at.Before(r.d.Next)) {
+		r.d.Next = at
+	}
 }
 
 // names says whether the wanted records name a host.

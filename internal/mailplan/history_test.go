@@ -13,17 +13,15 @@ import (
 // world is a primary, a secondary that is late, an operator that remembers what it wrote, and somebody else who writes,
 // too.
 type world struct {
-	t        *testing.T
-	rand     *rand.Rand
-	now      time.Time
-	primary  []string
-	late     []string
-	foreign  map[string]bool // by the other one, and not taken over
-	facts    mailplan.Facts
-	own      []string
-	adopted  bool
-	lostOnce bool
-	log      []string
+	t       *testing.T
+	rand    *rand.Rand
+	now     time.Time
+	primary []string
+	late    []string
+	foreign map[string]bool // by the other one, and not taken over
+	facts   mailplan.Facts
+	own     []string
+	log     []string
 }
 
 var wishes = []string{`"v=spf1 mx -all"`, `"v=spf1 mx ~all"`, `"v=spf1 ip4:192.0.2.1 -all"`}
@@ -108,7 +106,7 @@ func (w *world) check(d mailplan.Decision, adopt bool) {
 		gone := !slices.Contains(d.Records, r)
 		kind := r != token && r != `"x"`
 		switch {
-		case gone && w.foreign[r] && !(kind && adopt):
+		case gone && w.foreign[r] && (!kind || !adopt):
 			w.t.Fatalf("%s is somebody else's, and is gone\n%s", r, join(w.log))
 		case gone:
 			delete(w.foreign, r)
@@ -129,7 +127,7 @@ func join(lines []string) string {
 // TestHistories: whatever happens, in whatever order, nothing of somebody else's is changed, and in the end all is as it
 // should be and stays so.
 func TestHistories(t *testing.T) {
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		w := newWorld(t, seed)
 		for range 25 {
 			w.disturb()

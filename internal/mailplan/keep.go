@@ -211,26 +211,36 @@ func (r *run) own() {
 	if r.Goal == Look || r.d.Gone {
 		return
 	}
-	seen := r.Sweep != nil && !r.Stale && r.primary != nil && r.wholly()
+	r.d.Own = append(r.stillOwn(), r.newlyOwn()...)
+	slices.Sort(r.d.Own)
+	r.d.Own = slices.Compact(r.d.Own)
+}
+
+// stillOwn are the records of ours that may still stand, or come back as wanted.
+func (r *run) stillOwn() []string {
 	own := slices.Clone(r.Own)
 	if r.Lost {
 		own = append(own, r.d.Wanted...)
 	}
-	for _, d := range own {
-		if !seen || slices.Contains(r.d.Found, d) || r.Goal == Keep && slices.Contains(r.want, d) {
-			r.d.Own = append(r.d.Own, d)
-		}
+	if !r.certain() || r.primary == nil {
+		return own
 	}
-	if r.Goal == Keep && (r.d.Write || r.Adopt && r.d.InSync) {
-		for _, d := range r.ofKind(r.target) {
-			if r.Adopt || !slices.Contains(r.standing(), d) {
-				r.d.Own = append(r.d.Own, d)
-			}
-		}
-	}
-	slices.Sort(r.d.Own)
-	r.d.Own = slices.Compact(r.d.Own)
+	return slices.DeleteFunc(own, func(d string) bool {
+		wanted := r.Goal == Keep && slices.Contains(r.want, d)
+		return !wanted && !slices.Contains(r.d.Found, d)
+	})
 }
+
+// newlyOwn are the records that become ours by what is about to be written, or taken over.
+func (r *run) newlyOwn() []string {
+	if r.Goal != Keep || !r.d.Write && (!r.Adopt || !r.d.InSync) {
+		return nil
+	}
+	return slices.DeleteFunc(r.ofKind(r.target), func(d string) bool { return !r.Adopt && slices.Contains(r.standing(), d) })
+}
+
+// certain says that it is known what every server that counts shows now.
+func (r *run) certain() bool { return r.Sweep != nil && !r.Stale && r.wholly() }
 
 // wholly says that every server that counts has answered.
 func (r *run) wholly() bool {

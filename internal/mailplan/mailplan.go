@@ -255,19 +255,27 @@ func (r *run) judge() {
 		r.end(Refused, r.Refused)
 	case r.Sweep == nil:
 		r.end(Unknown, "the name servers have not been asked yet")
-	case r.alias() != "" && r.Goal == Remove:
-		r.end(NotManaged, "") // nothing of ours can stand there
-		r.d.Gone = true
-	case r.alias() != "":
-		r.end(Refused, r.Name+" is an alias of "+r.alias()+", so that nothing can be published there: remove the alias, or take the record out of the spec and have it kept where the alias leads")
-	case r.primary == nil && r.WasPublished && !r.Late:
-		r.end(Published, "")
 	case r.primary == nil:
-		r.end(Unknown, "the primary gives no usable answer for "+r.Name+": "+r.primaryMessage())
+		r.unusable()
 	case r.Goal == Remove:
 		r.remove()
 	default:
 		r.keep()
+	}
+}
+
+// unusable ends where the primary shows no RRset that could be changed.
+func (r *run) unusable() {
+	switch alias := r.alias(); {
+	case alias != "" && r.Goal == Remove:
+		r.end(NotManaged, "") // nothing of ours can stand there
+		r.d.Gone = true
+	case alias != "":
+		r.end(Refused, r.Name+" is an alias of "+alias+", so that nothing can be published there: remove the alias, or take the record out of the spec and have it kept where the alias leads")
+	case r.WasPublished && !r.Late:
+		r.end(Published, "")
+	default:
+		r.end(Unknown, "the primary gives no usable answer for "+r.Name+": "+r.primaryMessage())
 	}
 }
 
