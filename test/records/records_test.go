@@ -3,18 +3,14 @@
 package records
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -58,7 +54,8 @@ type site struct {
 	lab       *lab.Lab
 	primary   *servers.Primary
 	secondary *servers.Secondary
-	roots     string
+	// folder has the certificate of the policy host, and its key.
+	folder string
 }
 
 // grants are those of docs/mail-records.md, beside the one for TLSA records.
@@ -76,15 +73,16 @@ func newSite(t *testing.T) *site {
 	}})
 	s.secondary = servers.StartNSDSecondary(t, s.primary, "")
 	unbound := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(s.primary, s.secondary)}})
-	s.servePolicy()
+	s.certificate()
 	api := kube.ForTest(t, kube.Options{Dir: t.TempDir()})
 	s.lab = &lab.Lab{Cluster: api, Namespace: "mail"}
 	s.must(api.EnsureNamespace(t.Context(), "mail"))
 	process, err := operator.Start(t.Context(), api, operator.Options{
-		Args: append(lab.OperatorArgs(), "--resolvers", unbound.Addr.String()), Env: []string{"SSL_CERT_FILE=" + s.roots},
+		Args: append(lab.OperatorArgs(), "--resolvers", unbound.Addr.String()), Env: []string{"SSL_CERT_FILE=" + filepath.Join(s.folder, "tls.crt")},
 	})
 	s.must(err)
 	s.lab.Operator = process
+	s.servePolicies()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(process.Tail(40))
@@ -105,9 +103,8 @@ func (s *site) must(err error) {
 	}
 }
 
-// servePolicy serves the policy that status shows, as a user does who has read the documentation, with a certificate of a CA
-// that the operator's process knows.
-func (s *site) servePolicy() {
+// certificate makes one for the policy host, and a file with the CA that vouches for it.
+func (s *site) certificate() {
 	s.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	s.must(err)
@@ -117,35 +114,30 @@ func (s *site) servePolicy() {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	s.must(err)
-	s.roots = filepath.Join(s.TempDir(), "roots.pem")
-	s.must(os.WriteFile(s.roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	listener, err := tls.Listen("tcp", net.JoinHostPort(policyAddress, "443"), &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-	})
+	private, err := x509.MarshalPKCS8PrivateKey(key)
 	s.must(err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		record := s.record(v1alpha1.RecordMTASTS)
-		if r.URL.Path != "/.well-known/mta-sts.txt" || record == nil || record.Policy == "" {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "text/plain")
-		_, _ = io.WriteString(w, record.Policy)
-	})}
-	go func() { _ = server.Serve(listener) }()
-	s.Cleanup(func() { _ = server.Close() })
+	s.folder = s.TempDir()
+	for file, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: der}, "tls.key": {Type: "PRIVATE KEY", Bytes: private}} {
+		s.must(os.WriteFile(filepath.Join(s.folder, file), pem.EncodeToMemory(block), 0o600))
+	}
 }
 
-// record is what status says of one; nil when it says nothing.
-func (s *site) record(record v1alpha1.MailRecord) *v1alpha1.MailRecordStatus {
-	if s.lab == nil {
-		return nil
-	}
-	md, err := s.lab.Domain(context.Background(), "example")
-	if err != nil {
-		return nil
-	}
-	return md.Status.Record(record)
+// servePolicies has the report receiver serve the policies of MTA-STS, with the rights of its account.
+func (s *site) servePolicies() {
+	s.Helper()
+	root, err := kube.Root()
+	s.must(err)
+	s.must(s.lab.EnsureNamespace(s.Context(), "dane-operator-system"))
+	text, err := os.ReadFile(filepath.Join(root, "config/reports/rbac.yaml"))
+	s.must(err)
+	s.must(s.lab.Apply(s.Context(), string(text)))
+	account, err := s.lab.AddUser(kube.ServiceAccount("dane-operator-system", "dane-reports"))
+	s.must(err)
+	_, err = s.lab.StartProcess("reports", filepath.Join(s.lab.Dir, "dane-operator"), []string{
+		"reports", "--kubeconfig", account.Kubeconfig, "--database", filepath.Join(s.TempDir(), "reports.db"), "--tls-cert-dir", s.folder,
+		"--https-bind-address", net.JoinHostPort(policyAddress, "443"), "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
+	}, nil)
+	s.must(err)
 }
 
 func (s *site) createDomain() {
