@@ -88,12 +88,17 @@ func newSite(t *testing.T) *site {
 			t.Log(process.Tail(40))
 		}
 	})
-	_, err = s.lab.CreateZone(t.Context(), "zone", lab.Zone{
+	s.createZone()
+	return s
+}
+
+func (s *site) createZone() {
+	s.Helper()
+	_, err := s.lab.CreateZone(s.Context(), "zone", lab.Zone{
 		Name: domain, Primary: s.primary.Addr.String(), Servers: []string{s.primary.Addr.String(), s.secondary.Addr.String()},
 		TSIGName: s.primary.TSIGName, TSIGSecret: s.primary.TSIGSecret, DS: s.primary.DS,
 	}, lab.Fast)
 	s.must(err)
-	return s
 }
 
 func (s *site) must(err error) {
