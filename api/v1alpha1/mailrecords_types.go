@@ -8,7 +8,7 @@ package v1alpha1
 
 // MXSpec says whether the MX records of the domain are published.
 //
-// +kubebuilder:validation:XValidation:rule="self.policy == 'Manage' || !has(self.adopt)",fieldPath=".adopt",message="spec.mx.adopt goes with spec.mx.policy Manage: with Check nothing is written"
+// +kubebuilder:validation:XValidation:rule="self.policy == 'Manage' || !has(self.adopt) || !self.adopt",fieldPath=".adopt",message="spec.mx.adopt goes with spec.mx.policy Manage: with Check nothing is written"
 type MXSpec struct {
 	// policy is Check: the MX records are looked at and reported; or Manage: they are published, one for each of
 	// mailServers with its preference. A mail server that is new is named once senders with DANE can deliver to it,

@@ -23,6 +23,7 @@ func TestMailRecords(t *testing.T) {
 		{"MX records are taken over", mx(`{policy: Manage, adopt: true}`), "", ""},
 		{"MX records are looked at", mx(`{policy: Check}`), "", ""},
 		{"nothing is taken over where nothing is written", mx(`{policy: Check, adopt: true}`), "spec.mx.adopt", "goes with spec.mx.policy Manage"},
+		{"nothing is taken over, and that is said", mx(`{policy: Check, adopt: false}`), "", ""},
 		{"what becomes of MX records is said", mx(`{}`), "spec.mx.policy", "Required value"},
 		{"there is no other policy", mx(`{policy: Keep}`), "spec.mx.policy", "Unsupported value"},
 		{"the lowest preference", preference("0"), "", ""},
