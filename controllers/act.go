@@ -49,6 +49,7 @@ func (r *MailDomainReconciler) act(ctx context.Context, run *domainRun) error {
 			}
 		}
 	}
+	r.publishRecords(run)
 	if !run.md.Spec.Suspend {
 		errs = append(errs, r.releaseOthers(ctx, run))
 	}

@@ -14,9 +14,10 @@ import (
 
 // announce makes events of what has happened between two stored statuses.
 func (r *MailDomainReconciler) announce(run *domainRun, before, after *v1alpha1.MailDomainStatus) {
-	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionRolloverSafe, v1alpha1.ConditionRecordsPublished, v1alpha1.ConditionServersVerified} {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionRolloverSafe, v1alpha1.ConditionRecordsPublished, v1alpha1.ConditionServersVerified, v1alpha1.ConditionMailRecordsPublished} {
 		r.announceCondition(run, kind, before, after)
 	}
+	r.announceRecords(run, before, after)
 	for i := range after.MailServers {
 		now := &after.MailServers[i]
 		old := &v1alpha1.MailServerStatus{}

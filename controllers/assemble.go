@@ -50,6 +50,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 	}
 	pool.counts, pool.guard = o.Counts, o.Guard
 	senders := newSenderWatch(o, obs, s.WakeDomain)
+	book := newRecordBook(s.WakeDomain)
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
@@ -57,7 +58,8 @@ func Assemble(s Surroundings, o Options) *Parts {
 			settings: settings{unknownHistory: o.UnknownHistory},
 			keys:     keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
 			standby:  standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
-			zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
+			zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board,
+			records: book, looks: &recordLooks{book: book, senders: senders, fetch: o.FetchPolicy}, keeper: keeper,
 			guard: o.Guard,
 		},
 		Zones: &DNSZoneReconciler{

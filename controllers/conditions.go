@@ -26,6 +26,7 @@ type finding struct {
 func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	c := conditionSetter{run: run, status: status}
 	stalled := stalledFinding(run)
+	records := c.setRecordsCondition()
 	published := c.combine(v1alpha1.ConditionRecordsPublished, publishedFinding)
 	verified := c.combine(v1alpha1.ConditionServersVerified, verifiedFinding)
 	secure := c.combine(v1alpha1.ConditionDNSSECSecure, secureFinding)
@@ -36,7 +37,7 @@ func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	} else {
 		c.set(v1alpha1.ConditionStalled, *stalled)
 	}
-	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, published, verified, secure, safe, sendersFinding(run)))
+	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, append([]finding{published, verified, secure, safe, sendersFinding(run)}, records...)...))
 }
 
 type conditionSetter struct {
@@ -97,6 +98,9 @@ func stalledFinding(run *domainRun) *finding {
 			out = &finding{metav1.ConditionTrue, refused.reason, ""}
 		}
 		out.message = strings.TrimPrefix(out.message+"; "+refused.message, "; ")
+	}
+	if refused := recordsFinding(run).stalled(); out == nil && refused != nil {
+		return &finding{metav1.ConditionTrue, refused.reason, refused.message}
 	}
 	return out
 }

@@ -21,10 +21,10 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	if !controllerutil.ContainsFinalizer(md, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"
-	if md.Spec.DeletionPolicy == v1alpha1.DeletionRetain || abandoned || run.allRemoved() {
-		if abandoned && !run.allRemoved() {
-			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its TLSA records may still stand in DNS", v1alpha1.AbandonAnnotation)
+	gone := run.allRemoved() && run.records.removed()
+	if abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"; gone || abandoned || md.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
+		if abandoned && !gone {
+			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its records may still stand in DNS", v1alpha1.AbandonAnnotation)
 		}
 		return ctrl.Result{}, r.release(ctx, run)
 	}
@@ -33,12 +33,17 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 			r.publish(run, h)
 		}
 	}
+	r.publishRecords(run)
 	r.decisions.put(run)
-	wait := 5 * time.Second
-	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
-		wait = r.observe(run)
+	return ctrl.Result{RequeueAfter: min(r.observeRemoval(run), time.Minute)}, nil
+}
+
+// observeRemoval looks whether what is removed is gone, where that can be seen, and returns when to look again.
+func (r *MailDomainReconciler) observeRemoval(run *domainRun) time.Duration {
+	if run.records != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
+		return r.observe(run)
 	}
-	return ctrl.Result{RequeueAfter: min(wait, time.Minute)}, nil
+	return 5 * time.Second
 }
 
 // allRemoved says whether nothing of any host is left in DNS, nor in any cache: until then a new key

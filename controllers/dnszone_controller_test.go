@@ -28,6 +28,7 @@ import (
 // scriptedZone is a zone client that says what the test has it say.
 type scriptedZone struct {
 	zone.Delegating
+	zone.Keeping
 
 	mu      sync.Mutex
 	configs []zone.Config

@@ -24,6 +24,8 @@ type domainRun struct {
 	domainZone *v1alpha1.DNSZone
 	// domainEntry is what is known of that.
 	domainEntry zoneEntry
+	// records are those of the mail domain beside TLSA; nil where it has none.
+	records *recordsRun
 }
 
 // key names the MailDomain.
@@ -48,10 +50,11 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 		run.domainZone = z
 		run.domainEntry, _ = r.zones.get(types.NamespacedName{Namespace: z.Namespace, Name: z.Name})
 	}
+	run.shareEnds()
+	r.gatherRecords(run, w)
 	if err := w.zones.failure(); err != nil {
 		return nil, err
 	}
-	run.shareEnds()
 	return run, nil
 }
 

@@ -36,6 +36,8 @@ type MailDomainReconciler struct {
 	observer  *observer
 	probes    *proberPool
 	senders   *senderWatch
+	records   *recordBook
+	looks     *recordLooks
 	decisions *decisionBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
@@ -48,6 +50,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		if apierrors.IsNotFound(err) {
 			r.observer.forget(req.NamespacedName, nil, r.Clock.Now())
 			r.senders.forget(req.NamespacedName)
+			r.records.forget(req.NamespacedName)
 			r.decisions.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
@@ -82,7 +85,7 @@ const retrySoon = 50 * time.Millisecond
 
 // needsFinalizer says whether records may be written before anything keeps the object from vanishing.
 func (r *MailDomainReconciler) needsFinalizer(run *domainRun) bool {
-	managed := slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() })
+	managed := asksForAny(run.md) || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() })
 	return managed && !controllerutil.ContainsFinalizer(run.md, v1alpha1.Finalizer)
 }
 
@@ -181,6 +184,9 @@ func ignoreConflict(err error) error {
 
 // hasEffects says whether the decision asks for anything to be written outside status.
 func (run *domainRun) hasEffects() bool {
+	if run.records != nil && slices.ContainsFunc(run.records.rows, func(row *recordRow) bool { return row.decision.Write }) {
+		return true
+	}
 	return slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
 		if !h.managed() {
 			return false
@@ -211,7 +217,7 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 		}
 	}
 	r.observer.forget(client.ObjectKeyFromObject(run.md), names, run.now)
-	return max(min(wait, r.senders.look(run)), retrySoon)
+	return max(min(wait, r.senders.look(run), r.observeRecords(run)), retrySoon)
 }
 
 // observeHost starts what is due for one host.

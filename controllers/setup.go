@@ -45,6 +45,9 @@ type Options struct {
 	// NewResolver makes what validates answers from trust anchors down, to find out what senders see. With
 	// nil nobody looks at that.
 	NewResolver func([]dnssec.Anchor) senderview.Resolver
+	// FetchPolicy gets policies of MTA-STS, with what NewResolver makes. With nil nobody does, and no record of one is
+	// written.
+	FetchPolicy PolicyFetch
 	// UnknownHistory is how long an answer counts as cached that may have been in DNS before the
 	// operator looked.
 	UnknownHistory time.Duration

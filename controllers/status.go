@@ -22,10 +22,12 @@ func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 		}
 	}
 	if run.blind() {
+		next.Records = run.md.Status.Records
 		// What was known before stands until there is something to say: a restart writes nothing.
 		next.NextTransition = run.md.Status.NextTransition
 		return next
 	}
+	next.Records = recordStatuses(run)
 	next.NextTransition = nextTransition(run)
 	setConditions(run, &next)
 	return next

@@ -46,6 +46,9 @@ func neighbours(reader client.Reader) handler.MapFunc {
 		for _, host := range hosts {
 			out = append(out, requestsFor(reader, ctx, others, client.MatchingFields{hostIndex: host})...)
 		}
+		if concernsRecords(changed) {
+			out = append(out, requestsFor(reader, ctx, others, client.MatchingFields{domainIndex: changed.Spec.Domain})...)
+		}
 		for _, end := range ends {
 			out = append(out, requestsFor(reader, ctx, others, client.MatchingFields{endIndex: end})...)
 		}

@@ -24,6 +24,8 @@ const (
 	requestIndex = "metadata.annotations.certificate-name"
 	// gateIndex finds Certificates by the MailDomain that gates them.
 	gateIndex = "metadata.annotations.gate"
+	// domainIndex finds MailDomains that have to do with other records than TLSA by their domain.
+	domainIndex = "spec.domain"
 	// endIndex finds MailDomains by a name that their aliases lead to.
 	endIndex = "status.mailServers.aliases.end"
 )
@@ -34,6 +36,9 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return hostnames(o.(*v1alpha1.MailDomain))
 	}); err != nil {
 		return fmt.Errorf("index MailDomains by host: %w", err)
+	}
+	if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, domainIndex, recordDomains); err != nil {
+		return fmt.Errorf("index MailDomains by domain: %w", err)
 	}
 	if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, certificateIndex, namedCertificates); err != nil {
 		return fmt.Errorf("index MailDomains by Certificate: %w", err)
@@ -46,6 +51,14 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}
 	if err := indexer.IndexField(ctx, &cmapi.Certificate{}, gateIndex, byAnnotation(v1alpha1.GateAnnotation)); err != nil {
 		return fmt.Errorf("index Certificates by gate: %w", err)
+	}
+	return nil
+}
+
+// recordDomains is the domain of a MailDomain that has to do with other records than TLSA.
+func recordDomains(o client.Object) []string {
+	if md := o.(*v1alpha1.MailDomain); concernsRecords(md) {
+		return []string{md.Spec.Domain}
 	}
 	return nil
 }
@@ -105,6 +118,11 @@ func readWorld(ctx context.Context, reader client.Reader, md *v1alpha1.MailDomai
 	}
 	if err := w.readDomains(ctx, reader, endIndex, names, seen); err != nil {
 		return nil, err
+	}
+	if concernsRecords(md) {
+		if err := w.readDomains(ctx, reader, domainIndex, []string{md.Spec.Domain}, seen); err != nil {
+			return nil, err
+		}
 	}
 	for _, namespace := range append(namespacesOf(w.domains), md.Namespace) {
 		if _, ok := w.namespaceLabels[namespace]; ok {

@@ -19,6 +19,9 @@ const (
 	// ConditionRolloverInProgress is True from the arrival of a new key until the records of the
 	// old one are gone. It is not a sign of trouble.
 	ConditionRolloverInProgress = "RolloverInProgress"
+	// ConditionMailRecordsPublished says whether every authoritative server shows the MX, TLS-RPT, MTA-STS,
+	// SPF and DMARC records that the spec asks for. It is absent while the spec asks for none of them.
+	ConditionMailRecordsPublished = "MailRecordsPublished"
 	// ConditionStalled is present and True when only a person can mend what is wrong.
 	ConditionStalled = "Stalled"
 )
@@ -96,6 +99,22 @@ const (
 	ReasonUpdateFailed = "UpdateFailed"
 	// ReasonRecordsRemoved: the records have been taken out of DNS.
 	ReasonRecordsRemoved = "RecordsRemoved"
+)
+
+// Reasons of MailRecordsPublished, beside Published, Propagating, UpdateFailed and RecordsRemoved. The message names each record
+// concerned.
+const (
+	// ReasonRecordInvalid: what the spec asks for breaks a rule of the record, and nothing is written.
+	ReasonRecordInvalid = "RecordInvalid"
+	// ReasonRecordConflict: a record stands at the name that the operator did not write, and adopt is not set.
+	ReasonRecordConflict = "RecordConflict"
+	// ReasonRecordRefused: the name may not be written: it is in no DNSZone that grants it, belongs to an older
+	// MailDomain, or is an alias; or the primary refuses the update.
+	ReasonRecordRefused = "RecordRefused"
+	// ReasonWaitingForOrder: a record waits for something that has to be done before it. That is no sign of trouble.
+	ReasonWaitingForOrder = "WaitingForOrder"
+	// ReasonRecordUnknown: it is not known what stands at a name.
+	ReasonRecordUnknown = "RecordUnknown"
 )
 
 // Reasons of ServersVerified.

@@ -315,12 +315,20 @@ type ZoneGrant struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Hostnames []GrantHostname `json:"hostnames,omitempty"`
+
+	// mailDomains are the domains whose MX, TLS-RPT, MTA-STS, SPF and DMARC records may be written: a
+	// name, or *.NAME for every name below NAME. Empty means none: a grant of TLSA records is none of
+	// these.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	MailDomains []GrantHostname `json:"mailDomains,omitempty"`
 }
 
 // GrantHostname is a host name, or *. and a name.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=253
-// +kubebuilder:validation:XValidation:rule="self.matches('^([*][.])?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.grants[].hostnames: want a name in lower case without a trailing dot, such as mx1.example.com, or *.tenant.example.com for every name below"
+// +kubebuilder:validation:XValidation:rule="self.matches('^([*][.])?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')",message="spec.grants[].hostnames and mailDomains: want a name in lower case without a trailing dot, such as mx1.example.com, or *.tenant.example.com for every name below"
 type GrantHostname string
 
 // GrantNamespaces selects namespaces, as the listeners of a Gateway do.

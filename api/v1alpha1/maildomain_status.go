@@ -29,6 +29,14 @@ type MailDomainStatus struct {
 	// +listMapKey=hostname
 	// +kubebuilder:validation:MaxItems=16
 	MailServers []MailServerStatus `json:"mailServers,omitempty"`
+
+	// records says what is known of the other records of the mail domain; absent while the spec has none of mx,
+	// tlsReporting, mtaSTS, spf and dmarc.
+	// +optional
+	// +listType=map
+	// +listMapKey=record
+	// +kubebuilder:validation:MaxItems=8
+	Records []MailRecordStatus `json:"records,omitempty"`
 }
 
 // MailServer is what is known of a host; nil when nothing is.

@@ -43,6 +43,27 @@ type MailDomainSpec struct {
 	// +kubebuilder:default={}
 	Rollover RolloverSpec `json:"rollover,omitzero"`
 
+	// mx says whether the MX records of the domain are published.
+	// +optional
+	MX *MXSpec `json:"mx,omitempty"`
+
+	// tlsReporting publishes where senders report how TLS went (TLS-RPT, RFC 8460).
+	// +optional
+	TLSReporting *TLSReportingSpec `json:"tlsReporting,omitempty"`
+
+	// mtaSTS publishes a policy for senders that do not do DANE (MTA-STS, RFC 8461). It changes nothing for those that
+	// do: a failure of DANE is never overridden by it.
+	// +optional
+	MTASTS *MTASTSSpec `json:"mtaSTS,omitempty"`
+
+	// spf publishes which hosts may send mail with the domain in the envelope (RFC 7208).
+	// +optional
+	SPF *SPFSpec `json:"spf,omitempty"`
+
+	// dmarc publishes what receivers do with mail that fails (RFC 9989).
+	// +optional
+	DMARC *DMARCSpec `json:"dmarc,omitempty"`
+
 	// dnssec says whether records are published only into a zone whose answers validate.
 	// Required is the default. Ignored is for labs: TLSA records without DNSSEC protect nothing,
 	// and the condition DNSSECSecure says so.
@@ -53,6 +74,9 @@ type MailDomainSpec struct {
 	// deletionPolicy says what becomes of the published records when the MailDomain is deleted.
 	// Remove (the default) takes them out of DNS first and, with strategy Gate, keeps holding new
 	// keys back until no cache has them. Retain leaves them. The serving Secrets stay either way.
+	// It counts for the records of mx, tlsReporting, mtaSTS, spf and dmarc as well, and for those of
+	// them but mx also when the part is taken out of the spec: what the operator has written is
+	// removed, and nothing else.
 	// +optional
 	// +kubebuilder:default=Remove
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -94,6 +118,13 @@ type MailServer struct {
 	// which.
 	// +optional
 	ZoneRef *ZoneReference `json:"zoneRef,omitempty"`
+
+	// preference in the MX record, with spec.mx.policy Manage: senders try lower ones first, and those with the same in
+	// any order. Absent is 10.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=65535
+	Preference *int32 `json:"preference,omitempty"`
 
 	// ports are the TCP ports with a TLSA record. Default: 25.
 	// +optional

@@ -27,8 +27,10 @@ import (
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/guard"
+	"github.com/dane-operator/dane-operator/internal/mailrecord"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/sendercheck"
 	"github.com/dane-operator/dane-operator/internal/version"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -261,6 +263,9 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 		})
 	}
 	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return resolvers.of(anchors) }
+	out.FetchPolicy = func(ctx context.Context, r senderview.Resolver, domain string) (string, mailrecord.Problems) {
+		return sendercheck.PolicyFetcher{Resolver: r, Allowed: allowed, Now: clock.RealClock{}.Now}.Fetch(ctx, domain)
+	}
 	return out, nil
 }
 

@@ -78,7 +78,7 @@ func (o *reportsOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.database, "database", "", "`FILE` of SQLite to keep reports in; it is made if it is not there")
 	f.StringVar(&o.databaseFile, "database-dsn-file", "", "`FILE` that holds how to reach PostgreSQL (postgres://user:password@host/database), in place of --database")
 	f.DurationVar(&o.retention, "retention", 90*24*time.Hour, "how long a report is kept")
-	f.StringVar(&o.https, "https-bind-address", "", "`ADDRESS:PORT` to take reports by POST on, at any path; without --tls-cert-dir a proxy before it has to speak TLS. Default: none")
+	f.StringVar(&o.https, "https-bind-address", "", "`ADDRESS:PORT` to take reports by POST on, at any path, and to serve policies of MTA-STS; without --tls-cert-dir a proxy before it has to speak TLS. Default: none")
 	f.StringVar(&o.certDir, "tls-cert-dir", "", "`FOLDER` with tls.crt and tls.key for HTTPS and for STARTTLS; they are read again when they change")
 	f.StringVar(&o.smtp, "smtp-bind-address", "", "`ADDRESS:PORT` to take reports by mail on. Default: none")
 	f.StringVar(&o.lmtp, "lmtp-bind-address", "", "`ADDRESS:PORT` to take reports on that a mail server hands on by LMTP. Default: none")
@@ -235,7 +235,7 @@ func (o *reportsOptions) servers(ctx context.Context, mgr manager.Manager, intak
 		return nil
 	}
 	if o.https != "" {
-		handler := receive.NewHandler(intake, o.limits, proxies)
+		handler := reportserver.Policies{Reader: mgr.GetCache(), Next: receive.NewHandler(intake, o.limits, proxies)}
 		err = errors.Join(err, add(o.https, &reportserver.Server{HTTP: reportserver.NewHTTP(handler, secure)}))
 	}
 	if o.smtp != "" {

@@ -98,7 +98,7 @@ func zones(p *page) {
 // operator: does it do its work?
 func operator(p *page) {
 	p.section("The operator")
-	p.curves("Updates of DNS", "Changes of TLSA RRsets an hour, by how they ended; Applied and Unchanged are successes.", "", width/2,
+	p.curves("Updates of DNS", "Changes of RRsets an hour, by how they ended; Applied and Unchanged are successes.", "", width/2,
 		over(`sum by (result) (rate(dane_operator_dns_updates_total[$__rate_interval])) * 3600`, "{{result}}"))
 	p.curves("How long updates take", "From the decision until the end is known, read back from the primary.", "s", width/2,
 		over(`histogram_quantile(0.5, sum by (le) (rate(dane_operator_dns_update_duration_seconds_bucket[$__rate_interval])))`, "half of them"),

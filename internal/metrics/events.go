@@ -25,11 +25,11 @@ func NewEvents() *Events {
 	e := &Events{
 		updates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: prefix + "dns_updates_total",
-			Help: "Changes of TLSA RRsets sent to primaries, by how they ended: Applied and Unchanged are successes, read back from the primary.",
+			Help: "Changes of RRsets sent to primaries, TLSA and the other records of mail domains, by how they ended: Applied and Unchanged are successes, read back from the primary.",
 		}, []string{"result"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    prefix + "dns_update_duration_seconds",
-			Help:    "Time from the decision to change a TLSA RRset until its end is known, with the time spent in a queue and reading it back.",
+			Help:    "Time from the decision to change an RRset until its end is known, with the time spent in a queue and reading it back.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}),
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{

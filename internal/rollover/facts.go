@@ -53,6 +53,9 @@ type Policy struct {
 	// Removing says that the host's own records are to be taken out of DNS (deletion, or a host
 	// that no longer names certificates).
 	Removing bool
+	// Named says, with Removing, that MX records which some cache may hold name the host, and why that is so; until it is
+	// empty its records stay (trap 15).
+	Named string
 
 	// Sweeps is how many consecutive green sweeps close a version, and how many consecutive probe
 	// rounds prove that a key is gone. At least 1.

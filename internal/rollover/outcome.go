@@ -13,6 +13,7 @@ type WaitCode string
 const (
 	WaitNone           WaitCode = ""
 	WaitSuspended      WaitCode = "Suspended"
+	WaitNamed          WaitCode = "Named"          // a removed host may still be named by MX records
 	WaitCertificate    WaitCode = "Certificate"    // no key is known yet
 	WaitDeployment     WaitCode = "Deployment"     // first publication: the key that waits is not deployed yet; that says why
 	WaitServers        WaitCode = "Servers"        // first publication: endpoints do not present a matching chain

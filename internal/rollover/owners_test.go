@@ -2,6 +2,7 @@ package rollover
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,6 +132,22 @@ func TestOwnersApart(t *testing.T) {
 			s.policy.Removing = true
 			s.settle()
 			s.shows(firstOwner, "z")
+		}},
+		{"a removed host keeps its records while MX records name it (trap 15)", func(t *testing.T) {
+			s := published(t)
+			s.drop("a")
+			s.policy.Removing, s.policy.Named = true, "MX records of example.com name the host"
+			s.settle()
+			s.at(s.now.Add(72 * time.Hour))
+			if d := s.settle(); !slices.ContainsFunc(d.Waits, func(w Wait) bool {
+				return w.Code == WaitNamed && strings.Contains(w.Message, "stay: MX records of example.com")
+			}) {
+				t.Errorf("it waits for %v", d.Waits)
+			}
+			s.shows(firstOwner, "a")
+			s.policy.Named = ""
+			s.settle()
+			s.shows(firstOwner)
 		}},
 		{"a parameter set comes when every key that may be presented has a record of it", func(t *testing.T) {
 			s := rolled(t)

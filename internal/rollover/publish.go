@@ -160,6 +160,8 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 	switch {
 	case p.Suspended:
 		return WaitSuspended, "suspended: the records of " + o.Name + " are not changed"
+	case p.Removing && p.Named != "":
+		return WaitNamed, "the records of " + o.Name + " stay: " + p.Named
 	case len(o.Records) > MaxRecords:
 		return WaitTooManyRecords, fmt.Sprintf("%s would have more than %d TLSA records, and large senders fail beyond that: remove foreign or additional records, parameter sets or Certificates", o.Name, MaxRecords)
 	case o.facts.HeldBack:

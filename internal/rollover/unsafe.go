@@ -113,7 +113,7 @@ func (d *Decision) wakeAt(now, at time.Time, action string) {
 
 // waitOrder lists what is most telling first.
 var waitOrder = []WaitCode{
-	WaitSuspended, WaitClock, WaitTooManyRecords, WaitUnread, WaitCompromised, WaitCertificate, WaitDNSSEC, WaitServers, WaitUpdate,
+	WaitSuspended, WaitNamed, WaitClock, WaitTooManyRecords, WaitUnread, WaitCompromised, WaitCertificate, WaitDNSSEC, WaitServers, WaitUpdate,
 	WaitPropagation, WaitKeysChanging, WaitSignatures, WaitCaches, WaitSweep, WaitEndpoints, WaitRetire, WaitDeployment,
 }
 

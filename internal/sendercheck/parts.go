@@ -163,6 +163,9 @@ func (p PartReport) graded(fine string) PartReport {
 	return p
 }
 
+// Lookups answers what the records of a mail domain ask, by a validator: what is bogus could not be found out.
+func Lookups(r senderview.Resolver) mailrecord.Resolver { return lookups{r} }
+
 // lookups answers what the records ask, by the validator.
 type lookups struct{ r senderview.Resolver }
 

@@ -104,7 +104,7 @@ func (a *Actor) begin(s *state) {
 	if s.closing {
 		return
 	}
-	a.beginDS(s)
+	a.beginAlone(s)
 	a.beginPublish(s)
 	a.beginSweep(s, &s.soon)
 	a.beginSweep(s, &s.later)

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"context"
 	"time"
 
 	"github.com/miekg/dns"
@@ -146,37 +147,7 @@ func (a *Actor) NotifyParent(to NotifyTarget, done func(Result)) {
 func (a *Actor) PublishDS(c DSChange, done func(Result)) {
 	done = told(a, done)
 	c.Child = dns.CanonicalName(c.Child)
-	ok := a.post(func(s *state) { s.publishing.ds = append(s.publishing.ds, queuedDS{c, done}) })
-	if !ok {
-		go done(a.stopped())
-	}
-}
-
-// queuedDS is one change of DS records and who waits for it.
-type queuedDS struct {
-	change DSChange
-	done   func(Result)
-}
-
-// beginDS sends one change of DS records and reads it back, while no other message is in flight.
-func (a *Actor) beginDS(s *state) {
-	p := &s.publishing
-	if p.sending || len(p.ds) == 0 {
-		return
-	}
-	q := p.ds[0]
-	p.ds, p.sending = p.ds[1:], true
-	cfg := *s.cfg
-	a.beside(s, func() func(*state) {
-		r := newDSWriter(a.opts, cfg, q.change).write(a.ctx)
-		return func(s *state) {
-			s.publishing.sending = false
-			q.done(r)
-		}
-	}, func(s *state) {
-		s.publishing.sending = false
-		q.done(resultInDoubt(cfg, a.opts.Clock.Now()))
-	})
+	a.publishAlone(func(ctx context.Context, cfg Config) Result { return writeDS(ctx, a.opts, cfg, c) }, done)
 }
 
 // aside runs work beside the actor, which says how to report it; lost reports work that panicked. It says no after

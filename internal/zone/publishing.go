@@ -25,8 +25,8 @@ type publishing struct {
 	flying           map[string]bool
 	looking, sending bool
 	readBacks        int
-	// ds are changes of DS records that are not sent yet.
-	ds []queuedDS
+	// alone are changes of RRsets of other types, each a message of its own, that are not sent yet.
+	alone []queuedAlone
 }
 
 // queued is one change and those who wait for it.
@@ -89,7 +89,7 @@ func (p *publishing) stop(r Result) {
 	for _, q := range p.queue {
 		q.finish(r)
 	}
-	for _, q := range p.ds {
+	for _, q := range p.alone {
 		q.done(r)
 	}
 	*p = newPublishing()

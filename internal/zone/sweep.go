@@ -62,12 +62,18 @@ func (k *knowledge) tryServer(t *target, f func()) {
 	})
 }
 
+// blank is the answer of a server of which nothing is known.
+func (t target) blank() Answer {
+	a := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Former: t.isFormer(), Message: t.problem}
+	if t.Addr.IsValid() {
+		a.Address = t.Addr.String()
+	}
+	return a
+}
+
 // sweepServer asks one server for the zone's keys and all owners.
 func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) []Answer {
-	blank := Answer{Name: t.Name, Ignored: t.Ignored, Primary: t.primary, Former: t.isFormer(), Message: t.problem}
-	if t.Addr.IsValid() {
-		blank.Address = t.Addr.String()
-	}
+	blank := t.blank()
 	out := make([]Answer, len(owners))
 	for i := range out {
 		out[i] = blank
@@ -88,7 +94,10 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later 
 	keys, keyErr := k.keysFrom(cfg, e, replies[0])
 	for i, owner := range owners {
 		k.opts.try(anOwner, owner, func() {
-			got := k.judge(cfg, owner, replies[i+1], keys, keyErr, &out[i])
+			got := k.judge(cfg, owner, dns.TypeTLSA, replies[i+1], keys, keyErr, &out[i])
+			if out[i].Reachable {
+				out[i].Records = records(got.data())
+			}
 			if t.primary {
 				k.remember(cfg, owner, got, out[i].Signed)
 			}
@@ -110,13 +119,13 @@ func (k *knowledge) remember(cfg Config, owner string, got reading, signed bool)
 	k.memory.note(cfg, k.opts.Clock.Now(), owner, seen)
 }
 
-// judge fills in what one reply says, and returns its reading.
-func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, keyErr error, a *Answer) reading {
+// judge fills in what one reply says of an owner and a type, all but the records, and returns its reading.
+func (k *knowledge) judge(cfg Config, owner string, qtype uint16, r reply, keys *dnssec.Keys, keyErr error, a *Answer) reading {
 	if r.err != nil {
 		a.Message = "no answer: " + silenceText(r.err)
 		return reading{}
 	}
-	got, err := readAnswer(cfg.Zone, owner, dns.TypeTLSA, r.msg)
+	got, err := readAnswer(cfg.Zone, owner, qtype, r.msg)
 	switch {
 	case got.alias != "":
 		// Where it leads out of the zone, readAnswer says so by its error.
@@ -127,7 +136,7 @@ func (k *knowledge) judge(cfg Config, owner string, r reply, keys *dnssec.Keys, 
 	}
 	now := k.opts.Clock.Now()
 	a.Reachable = true
-	a.Records, a.TTL, a.CacheTTL = records(got.data()), got.ttl, got.cacheTTL
+	a.TTL, a.CacheTTL = got.ttl, got.cacheTTL
 	a.SignatureExpires, a.SignatureValidity = firstExpiry(r.msg, now), longestValidity(r.msg)
 	if keyErr != nil {
 		a.Message = unsignedText(keyErr)

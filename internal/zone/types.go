@@ -284,6 +284,7 @@ type Client interface {
 	// Check looks at the zone as a whole.
 	Check(done func(Health))
 	Delegating
+	Keeping
 	// Close stops the actor. Queued work ends with class Unreachable; a message in flight is
 	// waited for as long as ctx allows.
 	Close(ctx context.Context)

@@ -18,7 +18,7 @@ func fill(t *testing.T, target any) {
 // enumerations are the values of text that the schema restricts, by the name of the type or field.
 var enumerations = map[string]string{
 	"KeyRole": "Previous", "SenderVerdict": "Opportunistic", "Visibility": "Unretentive", "Type": "Ready", "Reason": "Ready", "ConditionStatus": "False",
-	"SPKISHA256": sha256Hex,
+	"SPKISHA256": sha256Hex, "MailRecord": "SPF", "MailRecordState": "Waiting",
 }
 
 func fillValue(t *testing.T, v reflect.Value, field string) {

@@ -119,11 +119,35 @@ func domainAttempts(victim *site, keys []v1alpha1.SPKIDigest) []attempt {
 			before: v1alpha1.ReasonNotGranted,
 		},
 		{
+			// A grant of names of mail servers is none of the records of a domain. The DNSZone of the attempt trap offers it
+			// these, and its key writes nothing.
+			name: "mail-records",
+			fields: []string{
+				"MailDomain.domain", "MailDomain.mailServers[].preference", "MailDomain.mx.policy", "MailDomain.mx.adopt",
+				"MailDomain.tlsReporting.rua[]", "MailDomain.tlsReporting.adopt", "MailDomain.mtaSTS.mode", "MailDomain.mtaSTS.adopt",
+				"MailDomain.spf.mechanisms[]", "MailDomain.spf.all", "MailDomain.spf.adopt",
+				"MailDomain.dmarc.policy", "MailDomain.dmarc.subdomainPolicy", "MailDomain.dmarc.rua[]", "MailDomain.dmarc.ruf[]", "MailDomain.dmarc.adopt",
+			},
+			domain: stolen, before: v1alpha1.ReasonNotGranted, within: v1alpha1.ReasonRecordRefused,
+		},
+		{
 			// Its status says that it has the victim's records; see site.forge.
 			name: "status", fields: []string{hostname},
 			before: v1alpha1.ReasonNotGranted, within: v1alpha1.ReasonNotGranted,
 		},
 	}
+}
+
+// stolen asks for all records of the victim's domain, and for those that are there.
+func stolen(md *v1alpha1.MailDomain) {
+	md.Spec.Domain = "example.test"
+	first(md).Preference = ptr.To(int32(0))
+	md.Spec.MX = &v1alpha1.MXSpec{Policy: v1alpha1.MXManage, Adopt: true}
+	md.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{RUA: []v1alpha1.TLSReportURI{"mailto:me@evil.test"}, Adopt: true}
+	md.Spec.MTASTS = &v1alpha1.MTASTSSpec{Mode: v1alpha1.MTASTSEnforce, Adopt: true}
+	md.Spec.SPF = &v1alpha1.SPFSpec{Mechanisms: []v1alpha1.SPFMechanism{"ip4:192.0.2.66"}, All: v1alpha1.SPFFail, Adopt: true}
+	reports := []v1alpha1.DMARCReportURI{"mailto:me@evil.test"}
+	md.Spec.DMARC = &v1alpha1.DMARCSpec{Policy: v1alpha1.DMARCNone, SubdomainPolicy: v1alpha1.DMARCNone, RUA: reports, RUF: reports, Adopt: true}
 }
 
 // staged has the operator write a Secret of that name.
@@ -150,9 +174,9 @@ func zoneAttempts(victim *site) []attempt {
 		},
 		{
 			// It offers the victim's name, and no other, to everybody.
-			name: "trap", fields: []string{"DNSZone.grants[].namespaces.from", "DNSZone.grants[].hostnames[]"},
+			name: "trap", fields: []string{"DNSZone.grants[].namespaces.from", "DNSZone.grants[].hostnames[]", "DNSZone.grants[].mailDomains[]"},
 			zone: func(z *v1alpha1.DNSZone) {
-				z.Spec.Grants = []v1alpha1.ZoneGrant{{Namespaces: v1alpha1.GrantNamespaces{From: v1alpha1.GrantAll}, Hostnames: []v1alpha1.GrantHostname{mx}}}
+				z.Spec.Grants = []v1alpha1.ZoneGrant{{Namespaces: v1alpha1.GrantNamespaces{From: v1alpha1.GrantAll}, Hostnames: []v1alpha1.GrantHostname{mx}, MailDomains: []v1alpha1.GrantHostname{"example.test"}}}
 			},
 			before: v1alpha1.ReasonNotGranted, within: v1alpha1.ReasonNotGranted,
 		},

@@ -17,6 +17,10 @@ import (
 // harmless are the fields that no attempt goes through, and why none needs to.
 var harmless = map[string]string{
 	"MailDomain.dnssec":                                                "says what is required of answers, of the own hosts alone",
+	"MailDomain.dmarc.alignment.dkim":                                  "a value of the own record",
+	"MailDomain.dmarc.alignment.spf":                                   "a value of the own record",
+	"MailDomain.mtaSTS.maxAge":                                         "a time in the own policy",
+	"MailDomain.tlsReporting.ingest":                                   "whether the own reports are summed up",
 	"MailDomain.mailServers[].probe.proxyProtocol":                     "changes what is said at the beginning to the own endpoints",
 	"MailDomain.rollover.deadline.beforeExpiry":                        "a time",
 	"MailDomain.rollover.publishSafety":                                "a time",

@@ -10,9 +10,10 @@ import (
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
-// actorClient has the real zone actor do it all. The delegation's part is not implemented.
+// actorClient has the real zone actor do it all. The parts for delegations and for other records are not implemented.
 type actorClient struct {
 	zone.Delegating
+	zone.Keeping
 	op    *operator
 	actor *zone.Actor
 }

@@ -11,9 +11,10 @@ import (
 )
 
 // zoneClient stands for the zone actor of one operator process: it promises what zone.Client does, with
-// answers that take their time. The delegation's part is not implemented.
+// answers that take their time. The parts for delegations and for other records are not implemented.
 type zoneClient struct {
 	zone.Delegating
+	zone.Keeping
 	op     *operator
 	config zone.Config
 	closed bool

@@ -1,0 +1,188 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/guard"
+	"github.com/dane-operator/dane-operator/internal/mailplan"
+	"github.com/dane-operator/dane-operator/internal/mailrecord"
+	"github.com/dane-operator/dane-operator/internal/sendercheck"
+)
+
+// This file finds out, outside the reconcile workers, what records rest on that stands elsewhere: what receivers have to
+// look up for an SPF record, and the policy of MTA-STS as senders get it.
+
+const (
+	// lookAgain is how long what was found counts, and lookSoon how long after what could not be found out, or is not as it
+	// should be.
+	lookAgain = time.Hour
+	lookSoon  = time.Minute
+	// lookTime is how long one look may take.
+	lookTime = 2 * time.Minute
+	// lookDoubts is how many looks in a row have to fail before what was found earlier is given up.
+	lookDoubts = 3
+)
+
+// spfLook is what is known of what receivers have to look up for an SPF record.
+type spfLook struct {
+	// data is the record, and limits what was found; at is when, zero for never.
+	data   string
+	limits mailplan.Limits
+	at     time.Time
+	busy   bool
+}
+
+// policyLook is what is known of the policy that the policy host of a domain gives.
+type policyLook struct {
+	// body is what it gave last, and problem why it gave none; failed counts the looks in a row without any.
+	body, problem string
+	failed        int
+	at            time.Time
+	busy          bool
+}
+
+// recordLooks looks.
+type recordLooks struct {
+	book *recordBook
+	// senders has the resolver and its limits.
+	senders *senderWatch
+	// fetch gets a policy; nil where nobody may.
+	fetch PolicyFetch
+}
+
+// PolicyFetch gets the policy of MTA-STS of a domain as a sender does. The problem is fatal where there is none.
+type PolicyFetch func(ctx context.Context, r senderview.Resolver, domain string) (body string, problems mailrecord.Problems)
+
+// begin starts work beside the reconcilers, unless the operator stops.
+func (l *recordLooks) begin(run *domainRun, work func(context.Context, *asker)) {
+	job := senderJob{name: run.key()}
+	job.anchors, _ = l.senders.anchorsFor(append(run.zonesOfHosts(), run.records.zone))
+	asker := l.senders.askerOf(job)
+	go l.senders.guard.Do(guard.Senders, func() {
+		ctx, cancel := context.WithTimeout(l.senders.ctx, lookTime)
+		defer cancel()
+		work(ctx, asker)
+	}, "maildomain", job.name)
+}
+
+// count has the lookups of an SPF record counted when that is due, and says when to ask again.
+func (l *recordLooks) count(run *domainRun, domain, in types.NamespacedName, data []string) time.Duration {
+	if !l.senders.enabled() || !mailplan.NeedsCount(data) {
+		return never
+	}
+	due := never
+	l.book.amend(domain, in, func(p *recordPage) {
+		if p.spf.data != data[0] {
+			p.spf = spfLook{data: data[0]}
+		}
+		due = l.dueIn(run.now, p.spf.at, p.spf.limits == mailplan.Limits{})
+		if due <= 0 && !p.spf.busy {
+			p.spf.busy = true
+			l.begin(run, func(ctx context.Context, r *asker) { l.counted(ctx, domain, in, run.md.Spec.Domain, data[0], r) })
+		}
+	})
+	return max(due, lookSoon)
+}
+
+func (l *recordLooks) counted(ctx context.Context, domain, in types.NamespacedName, name, data string, r *asker) {
+	found := mailplan.Limits{Unknown: unforeseen}
+	defer func() { // after a panic, too: nobody waits for ever
+		news := false
+		l.book.amend(domain, in, func(p *recordPage) {
+			if p.spf.data == data {
+				news = p.spf.at.IsZero() || p.spf.limits != found
+				p.spf = spfLook{data: data, limits: found, at: l.senders.clock.Now()}
+			}
+		})
+		if news {
+			l.book.wake(domain)
+		}
+	}()
+	found = mailplan.SPFLimits(ctx, sendercheck.Lookups(r), name, []string{data})
+}
+
+// get has the policy of a domain fetched when that is due, and says when to ask again.
+func (l *recordLooks) get(run *domainRun, domain, in types.NamespacedName, want string) time.Duration {
+	if !l.senders.enabled() || l.fetch == nil {
+		return never
+	}
+	due := never
+	l.book.amend(domain, in, func(p *recordPage) {
+		due = l.dueIn(run.now, p.policy.at, p.policy.failed == 0 && samePolicy(p.policy.body, want))
+		if due <= 0 && !p.policy.busy {
+			p.policy.busy = true
+			l.begin(run, func(ctx context.Context, r *asker) { l.got(ctx, domain, in, run.md.Spec.Domain, r) })
+		}
+	})
+	return max(due, lookSoon)
+}
+
+func (l *recordLooks) got(ctx context.Context, domain, in types.NamespacedName, name string, r *asker) {
+	found := policyLook{problem: unforeseen}
+	defer func() {
+		news := false
+		l.book.amend(domain, in, func(p *recordPage) {
+			was := p.policy
+			found.at = l.senders.clock.Now()
+			if found.problem != "" {
+				found.failed = was.failed + 1
+			}
+			if found.problem != "" && found.failed < lookDoubts && was.body != "" {
+				found.body, found.problem = was.body, "" // one look that fails is no news
+			}
+			news = was.at.IsZero() || was.body != found.body || was.problem != found.problem
+			p.policy = found
+		})
+		if news {
+			l.book.wake(domain)
+		}
+	}()
+	body, problems := l.fetch(ctx, r, name)
+	found = policyLook{body: body}
+	if problems.Fatal() {
+		found = policyLook{problem: problems.First(mailrecord.Fatal).Message + "; " + problems.First(mailrecord.Fatal).Advice}
+	}
+}
+
+func (l *recordLooks) dueIn(now, at time.Time, well bool) time.Duration {
+	switch {
+	case at.IsZero():
+		return 0
+	case well:
+		return at.Add(lookAgain).Sub(now)
+	}
+	return at.Add(lookSoon).Sub(now)
+}
+
+// samePolicy says whether a body says what a policy does: line ends, the order of servers, and fields that nobody knows are
+// nobody's business.
+func samePolicy(body, want string) bool {
+	a, found := mailrecord.ParsePolicy(body)
+	b, _ := mailrecord.ParsePolicy(want)
+	slices.Sort(a.MX)
+	slices.Sort(b.MX)
+	return body != "" && !found.Fatal() && a.Mode == b.Mode && a.MaxAge == b.MaxAge && slices.Equal(a.MX, b.MX)
+}
+
+// hold says what has to be done before the TXT record of a policy may be written; empty when nothing has.
+func (l *recordLooks) hold(p policyLook, domain, want string) string {
+	url := "https://" + mailrecord.MTASTSHost(domain) + mailrecord.PolicyPath
+	const todo = "; serve there what status.records shows as policy"
+	switch {
+	case !l.senders.enabled() || l.fetch == nil:
+		return "MTA-STS: nobody looks whether " + url + " gives the policy, so that its record is not written"
+	case p.at.IsZero():
+		return "MTA-STS: whether " + url + " gives the policy is being looked at"
+	case p.problem != "":
+		return "MTA-STS: " + url + " does not give the policy: " + strings.TrimSuffix(p.problem, ".") + todo
+	case !samePolicy(p.body, want):
+		return "MTA-STS: " + url + " gives another policy" + todo
+	}
+	return ""
+}
