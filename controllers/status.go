@@ -15,7 +15,11 @@ import (
 
 // buildStatus makes the status that follows from a run. It is a function of the run alone.
 func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
-	next := v1alpha1.MailDomainStatus{ObservedGeneration: run.md.Generation, Conditions: slices.Clone(run.md.Status.Conditions)}
+	next := v1alpha1.MailDomainStatus{
+		ObservedGeneration: run.md.Generation, Conditions: slices.Clone(run.md.Status.Conditions),
+		// Its writer is another: here it stays as it is.
+		TLSReports: run.md.Status.TLSReports,
+	}
 	for _, h := range run.hosts {
 		if s, keep := hostStatus(run, h); keep {
 			next.MailServers = append(next.MailServers, s)

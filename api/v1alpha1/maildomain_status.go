@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MailDomainStatus says what is. It is written by the operator alone. Losing it may slow a
+// MailDomainStatus says what is. It is written by the operator alone, but for tlsReports. Losing it may slow a
 // rollover and never makes one unsafe.
 type MailDomainStatus struct {
 	// observedGeneration is the generation of the spec that this status was made from; -1 before
@@ -29,6 +29,11 @@ type MailDomainStatus struct {
 	// +listMapKey=hostname
 	// +kubebuilder:validation:MaxItems=16
 	MailServers []MailServerStatus `json:"mailServers,omitempty"`
+
+	// tlsReports is what senders have reported in the last seven days; absent where no reports are taken in. It is
+	// written by the receiver of reports.
+	// +optional
+	TLSReports *TLSReportsStatus `json:"tlsReports,omitempty"`
 }
 
 // MailServer is what is known of a host; nil when nothing is.

@@ -19,6 +19,7 @@ func TestFlagsOfReports(t *testing.T) {
 		{"mail to nobody", "say which address", []string{kept, "--lmtp-bind-address=:24"}},
 		{"forgotten before they come", "kept a day at the least", []string{kept, posted, "--retention=1h"}},
 		{"nothing may come", "are above 0", []string{kept, posted, "--rate=0"}},
+		{"no pause between two writes", "--status-every is above 0", []string{kept, posted, "--status-every=0s"}},
 		{"what works", "", []string{kept, posted}},
 		{"all at once", "", []string{"--database-dsn-file=/dsn", posted, "--lmtp-bind-address=:24", "--address=a@example.com"}},
 	} {

@@ -1,6 +1,6 @@
 // Package reportserver is the program that takes TLS reports in (RFC 8460): it knows from the MailDomains of the
-// cluster whose reports are wanted, listens for them, counts what they say, and forgets them when they are old. It
-// reads MailDomains and nothing else, and writes nothing to the cluster.
+// cluster whose reports are wanted, listens for them, counts what they say, tells it in the status of the MailDomains,
+// and forgets them when they are old. It reads MailDomains and nothing else, and writes status.tlsReports alone.
 package reportserver
 
 import (
@@ -67,7 +67,7 @@ func (n Names) ours(name string) bool {
 	return err == nil && len(list.Items) > 0
 }
 
-// NamesOnly leaves of a MailDomain what is needed to know its names: it is for the cache.
+// NamesOnly leaves of a MailDomain what is needed to know its names, and what was told of it: it is for the cache.
 func NamesOnly(o any) (any, error) {
 	md, ok := o.(*v1alpha1.MailDomain)
 	if !ok {
@@ -75,6 +75,7 @@ func NamesOnly(o any) (any, error) {
 	}
 	slim := &v1alpha1.MailDomain{TypeMeta: md.TypeMeta}
 	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion = md.Name, md.Namespace, md.UID, md.ResourceVersion
+	slim.Generation, slim.Status.TLSReports = md.Generation, md.Status.TLSReports
 	slim.Spec.Domain = md.Spec.Domain
 	for _, s := range md.Spec.MailServers {
 		slim.Spec.MailServers = append(slim.Spec.MailServers, v1alpha1.MailServer{Hostname: s.Hostname})
