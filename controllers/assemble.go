@@ -54,7 +54,10 @@ func Assemble(s Surroundings, o Options) *Parts {
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
 			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, counts: o.Counts,
-			settings: settings{unknownHistory: o.UnknownHistory},
+			settings: settings{
+				unknownHistory: o.UnknownHistory,
+				reportQuiet:    cmp.Or(o.ReportQuiet, reportQuiet), maxReportHold: cmp.Or(o.MaxReportHold, maxReportHold),
+			},
 			keys:     keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
 			standby:  standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
 			zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
