@@ -4,23 +4,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ConditionSendersReportFailures is True while senders have reported failures of DANE in the last seven days, in reports
-// that a DKIM signature proves; the message says which, and what the operator saw at that time. It is absent where no
-// reports are taken in. Ready does not depend on it.
-const ConditionSendersReportFailures = "SendersReportFailures"
-
-// Reasons of SendersReportFailures.
-const (
-	// ReasonDANEFailures: senders have reported failures of DANE.
-	ReasonDANEFailures = "DANEFailures"
-	// ReasonNoDANEFailures: no report that is proved tells of a failure of DANE.
-	ReasonNoDANEFailures = "NoDANEFailures"
-)
-
-// ReportsSeenAnnotation on a MailDomain holds a time (RFC 3339): reports of failures that came before it hold no records
-// any more. A person sets it who has looked into them.
-const ReportsSeenAnnotation = "mail.dane-operator.io/reports-seen"
-
 // ReportsFieldManager is who owns status.tlsReports: the receiver of reports.
 const ReportsFieldManager = "dane-reports"
 
