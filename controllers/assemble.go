@@ -58,9 +58,9 @@ func Assemble(s Surroundings, o Options) *Parts {
 				unknownHistory: o.UnknownHistory,
 				reportQuiet:    cmp.Or(o.ReportQuiet, reportQuiet), maxReportHold: cmp.Or(o.MaxReportHold, maxReportHold),
 			},
-			keys:     keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
-			standby:  standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
-			zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
+			keys:    keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
+			standby: standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
+			zones:   registry, observer: obs, probes: pool, senders: senders, decisions: board, keeper: keeper,
 			guard: o.Guard,
 		},
 		Zones: &DNSZoneReconciler{

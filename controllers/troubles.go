@@ -62,7 +62,9 @@ func serverName(n v1alpha1.NameserverSync) string {
 // nothing begins or ends, all stays as it is: what is too old goes with whatever else changes.
 func remember(before, current []v1alpha1.TroubleStatus, now time.Time) []v1alpha1.TroubleStatus {
 	in := func(list []v1alpha1.TroubleStatus, t v1alpha1.TroubleStatus) bool {
-		return slices.ContainsFunc(list, func(o v1alpha1.TroubleStatus) bool { return o.Until == nil && o.Kind == t.Kind && o.Subject == t.Subject })
+		return slices.ContainsFunc(list, func(o v1alpha1.TroubleStatus) bool {
+			return o.Until == nil && o.Kind == t.Kind && o.Subject == t.Subject
+		})
 	}
 	at := statusTime(now)
 	changed := false

@@ -5,7 +5,7 @@ import (
 )
 
 // ReportsFieldManager is who owns status.tlsReports: the receiver of reports.
-const ReportsFieldManager = "dane-reports"
+const ReportsFieldManager = "dane-operator-reports"
 
 // TLSReportsStatus is what TLS reports (RFC 8460) say of the last seven days. The receiver of reports writes it
 // ("dane-operator reports"), and the operator leaves it as it is. Everybody may post a report; one is proved when it came

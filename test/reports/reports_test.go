@@ -59,7 +59,7 @@ func newRig(t *testing.T) *rig {
 			t.Fatal(err)
 		}
 	}
-	if r.account, err = r.cluster.AddUser(kube.ServiceAccount("dane-operator-system", "dane-reports")); err != nil {
+	if r.account, err = r.cluster.AddUser(kube.ServiceAccount("dane-operator-system", "dane-operator-reports")); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.cluster.EnsureNamespace(ctx, "mail"); err != nil {

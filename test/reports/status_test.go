@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -16,12 +17,16 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/miekg/dns"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/plugin"
 	"github.com/dane-operator/dane-operator/test/kube"
+	"github.com/dane-operator/dane-operator/test/operator"
 )
 
 // yesterday is a report of today about the day before: of how many sessions with mx1 failed.
@@ -85,6 +90,61 @@ func (r *rig) status() {
 		r.Errorf("what the operator wrote is gone: %+v", own)
 	}
 	r.atRest(one)
+	r.acted()
+}
+
+// acted starts the operator: its condition tells of what was proved, kubectl dane shows it, and a person puts it aside.
+func (r *rig) acted() {
+	r.Helper()
+	ctx := context.Background()
+	md := r.domainNow()
+	md.Status.MailServers = nil
+	if err := r.cluster.Client.Status().Update(ctx, md); err != nil {
+		r.Fatal(err)
+	}
+	process, err := operator.Start(ctx, r.cluster, operator.Options{WithoutPolicy: true})
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer func() { _ = process.Stop() }()
+	r.condition(process, metav1.ConditionTrue, "sender.example (Sender): tlsa-invalid on mx1.example.com from ")
+	out, code := r.dane("reports", "example.com")
+	for _, want := range []string{"Sender", "sender.example", "Anybody", "tlsa-invalid", "mx1.example.com", "the operator noted nothing wrong then"} {
+		if !strings.Contains(out, want) || code != 2 {
+			r.Errorf("exit code %d, and %q is missing in:\n%s", code, want, out)
+		}
+	}
+	if out, code := r.dane("reports", "example", "--seen"); code != 0 {
+		r.Errorf("exit code %d: %s", code, out)
+	}
+	r.condition(process, metav1.ConditionFalse, "")
+	if out, code := r.dane("reports", "example"); code != 0 || !strings.Contains(out, "sender.example") {
+		r.Errorf("exit code %d: %s", code, out)
+	}
+	if told := r.domainNow().Status.TLSReports; told == nil || told.Reports != 2 {
+		r.Errorf("the operator has changed what the receiver told: %+v", told)
+	}
+}
+
+// condition waits until the operator says so of reports.
+func (r *rig) condition(process *kube.Process, want metav1.ConditionStatus, message string) {
+	r.Helper()
+	r.until("the condition is "+string(want), func() error {
+		c := meta.FindStatusCondition(r.domainNow().Status.Conditions, v1alpha1.ConditionSendersReportFailures)
+		if c == nil || c.Status != want || !strings.HasPrefix(c.Message, message) {
+			return fmt.Errorf("it is %+v\n%s", c, process.Tail(10))
+		}
+		return nil
+	})
+}
+
+// dane runs kubectl dane, and gives what it printed and its exit code.
+func (r *rig) dane(args ...string) (string, int) {
+	var out bytes.Buffer
+	cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}, time.Now)
+	cmd.SetArgs(append([]string{"--kubeconfig", r.cluster.Kubeconfig, "--namespace", "mail"}, args...))
+	err := cmd.ExecuteContext(context.Background())
+	return out.String(), plugin.ExitCode(err)
 }
 
 // atRest wants no write while no report comes, nor after a restart.
