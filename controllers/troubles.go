@@ -38,7 +38,7 @@ func troubles(s *v1alpha1.MailServerStatus) []v1alpha1.TroubleStatus {
 		}
 	}
 	for _, e := range s.Endpoints {
-		if len(s.Records) > 0 && !e.Verified && e.SPKISHA256 != "" && e.Message != notCompared {
+		if len(s.Records) > 0 && mismatched(e) {
 			add(v1alpha1.TroubleEndpoint, e.Address+" port "+strconv.Itoa(int(e.Port)), e.Message)
 		}
 	}
@@ -49,6 +49,11 @@ func troubles(s *v1alpha1.MailServerStatus) []v1alpha1.TroubleStatus {
 		add(v1alpha1.TroubleUnsafe, "", u.Message)
 	}
 	return out
+}
+
+// mismatched says that an endpoint presented what no record matched.
+func mismatched(e v1alpha1.EndpointStatus) bool {
+	return !e.Verified && e.SPKISHA256 != "" && e.Message != notCompared
 }
 
 func serverName(n v1alpha1.NameserverSync) string {

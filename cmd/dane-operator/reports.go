@@ -112,10 +112,15 @@ func (o *reportsOptions) check() error {
 		return errors.New("say which address reports are sent to: --address tlsrpt@example.com")
 	case o.retention < 24*time.Hour:
 		return fmt.Errorf("--retention %s: reports are kept a day at the least, since they come once a day", o.retention)
-	case o.statusEvery <= 0:
-		return errors.New("--status-every is above 0: it is the pause between two writes of one status")
 	case min(o.limits.PerSource, o.limits.All) <= 0 || min(o.limits.SourceBurst, o.limits.AllBurst, o.atOnce) <= 0:
 		return errors.New("--rate, --rate-per-source, --burst, --burst-per-source and --unpack-at-once are above 0")
+	}
+	return o.checkStatus()
+}
+
+func (o *reportsOptions) checkStatus() error {
+	if o.statusEvery <= 0 {
+		return errors.New("--status-every is above 0: it is the pause between two writes of one status")
 	}
 	return nil
 }

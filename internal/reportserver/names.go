@@ -67,7 +67,8 @@ func (n Names) ours(name string) bool {
 	return err == nil && len(list.Items) > 0
 }
 
-// NamesOnly leaves of a MailDomain what is needed to know its names, and what was told of it: it is for the cache.
+// NamesOnly leaves of a MailDomain what is needed to know its names, and a digest of what was told of it, which would be most
+// of what the cache holds: it is for the cache.
 func NamesOnly(o any) (any, error) {
 	md, ok := o.(*v1alpha1.MailDomain)
 	if !ok {
@@ -75,7 +76,7 @@ func NamesOnly(o any) (any, error) {
 	}
 	slim := &v1alpha1.MailDomain{TypeMeta: md.TypeMeta}
 	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion = md.Name, md.Namespace, md.UID, md.ResourceVersion
-	slim.Generation, slim.Status.TLSReports = md.Generation, md.Status.TLSReports
+	slim.Generation, slim.Annotations = md.Generation, map[string]string{toldAnnotation: digestOf(md.Status.TLSReports)}
 	slim.Spec.Domain = md.Spec.Domain
 	for _, s := range md.Spec.MailServers {
 		slim.Spec.MailServers = append(slim.Spec.MailServers, v1alpha1.MailServer{Hostname: s.Hostname})

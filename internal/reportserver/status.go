@@ -1,6 +1,9 @@
 package reportserver
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,6 +49,16 @@ func statusOf(o store.Overview) *v1alpha1.TLSReportsStatus {
 		})
 	}
 	return out
+}
+
+// toldAnnotation holds the digest of what was told, on an object in the cache. No object of the cluster has it.
+const toldAnnotation = "told"
+
+// digestOf tells what is told from what was told; it is the same for what the API server gives back.
+func digestOf(told *v1alpha1.TLSReportsStatus) string {
+	text, _ := json.Marshal(told) // cannot fail: it is made of numbers, texts and times
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // shown is a text of a report that may stand in status: clean, and cut where it is too long.

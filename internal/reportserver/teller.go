@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,6 +29,8 @@ const (
 	window = 7 * 24 * time.Hour
 	// lookEvery is how often a MailDomain is looked at of which no report came: reports leave the window.
 	lookEvery = time.Hour
+	// askWithin is how long the store may take to tell of one MailDomain.
+	askWithin = 30 * time.Second
 	// maxNoted is how many names are noted. With more, all MailDomains are looked at.
 	maxNoted = 4096
 )
@@ -153,12 +154,14 @@ func (t *Teller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 	if err := t.Reader.Get(ctx, req.NamespacedName, md); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	overview, err := t.Store.Overview(ctx, t.scope(md))
+	within, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	overview, err := t.Store.Overview(within, t.scope(md))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	next := statusOf(overview)
-	if !equality.Semantic.DeepEqual(next, md.Status.TLSReports) {
+	if digestOf(next) != md.Annotations[toldAnnotation] {
 		if err := t.tell(ctx, md, next); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write what reports say to MailDomain %s: %w", req.NamespacedName, err)
 		}
