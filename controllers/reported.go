@@ -106,16 +106,28 @@ func seenMeanwhile(f v1alpha1.TLSReportFailure, servers []v1alpha1.MailServerSta
 				seen = append(seen, troubleText(t))
 			}
 		}
+		seen = append(seen, keysChanged(s, f.From.Add(-cached), f.To.Time)...)
 	}
 	if len(seen) == 0 {
 		return "the operator noted nothing wrong then"
 	}
-	// Many name servers say the same of one trouble, the newest is the nearest.
+	// A key that was changed is the most telling, and then what began last.
 	slices.Reverse(seen)
 	if len(seen) > toldTroubles {
 		seen = append(seen[:toldTroubles], "and more")
 	}
 	return "the operator saw: " + strings.Join(seen, ", ")
+}
+
+// keysChanged says which keys were taken into use in a time: what senders had cached may have lacked them.
+func keysChanged(s *v1alpha1.MailServerStatus, from, to time.Time) []string {
+	var out []string
+	for _, k := range s.Keys {
+		if at := k.Since; k.Role == v1alpha1.RoleCurrent && at != nil && !at.Before(&metav1.Time{Time: from}) && !at.After(to) {
+			out = append(out, "key "+shortKey(k.SPKISHA256)+" was taken into use "+stampText(at.Time))
+		}
+	}
+	return out
 }
 
 // troubleText is a trouble in words, with its time.

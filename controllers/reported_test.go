@@ -42,6 +42,7 @@ func TestReportedFinding(t *testing.T) {
 		none     bool
 		failures failures
 		troubles list
+		keys     []v1alpha1.KeyStatus
 		seen     string
 		later    time.Duration
 		status   metav1.ConditionStatus
@@ -59,6 +60,12 @@ func TestReportedFinding(t *testing.T) {
 		{why: "all kinds", failures: failures{failureOf(0, 100)}, troubles: list{bogus, mismatch, lasting}, status: metav1.ConditionTrue,
 			message: who + "the operator saw: name server ns4 gives no answer since 2026-03-01 10:50, " +
 				"endpoint 192.0.2.25 port 25: no record matches from 2026-03-01 10:10 to 10:20, the zone is bogus from 2026-03-01 10:05 to 10:15"},
+		{why: "a key was changed", failures: failures{failureOf(0, 100)}, keys: []v1alpha1.KeyStatus{
+			{SPKISHA256: strings.Repeat("1a", 32), Role: v1alpha1.RoleCurrent, Since: &metav1.Time{Time: sunday.Add(-time.Hour)}},
+			{SPKISHA256: strings.Repeat("2b", 32), Role: v1alpha1.RoleCurrent, Since: &metav1.Time{Time: sunday.Add(-3 * time.Hour)}},
+			{SPKISHA256: strings.Repeat("3c", 32), Role: v1alpha1.RoleCurrent, Since: &metav1.Time{Time: sunday.Add(2 * time.Hour)}},
+			{SPKISHA256: strings.Repeat("4d", 32), Role: v1alpha1.RoleNext, Since: &metav1.Time{Time: sunday}},
+		}, status: metav1.ConditionTrue, message: who + "the operator saw: key 1a1a1a1a1a1a1a1a was taken into use 2026-03-01 09:00"},
 		{why: "more than are told", failures: failures{failureOf(0, 100)}, troubles: list{lasting, lasting, lasting, lasting}, status: metav1.ConditionTrue,
 			message: who + "the operator saw: " + strings.Repeat("name server ns4 gives no answer since 2026-03-01 10:50, ", 3) + "and more"},
 		{why: "no host is named", failures: failures{unnamed}, troubles: list{lasting}, status: metav1.ConditionTrue,
@@ -83,7 +90,7 @@ func TestReportedFinding(t *testing.T) {
 			md.Status.TLSReports = &v1alpha1.TLSReportsStatus{Failures: c.failures}
 		}
 		md.Status.MailServers = []v1alpha1.MailServerStatus{
-			{Hostname: "mx1.example.com", Troubles: c.troubles}, {Hostname: "mx2.example.com", Troubles: nil},
+			{Hostname: "mx1.example.com", Troubles: c.troubles, Keys: c.keys}, {Hostname: "mx2.example.com", Troubles: nil},
 		}
 		got := reportedFinding(md, &md.Status, sunday.AddDate(0, 0, 1).Add(c.later))
 		if (got == nil) != c.none {
