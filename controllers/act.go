@@ -18,8 +18,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/rollover"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -208,26 +210,33 @@ func emergencyDue(crt *cmapi.Certificate, now time.Time) bool {
 // keepStandby puts the standby key into a renewal that is waiting, and makes the next one when it
 // has been used.
 func (r *MailDomainReconciler) keepStandby(ctx context.Context, run *domainRun, c *certificateFacts) error {
-	crt := c.certificate
 	if len(c.current) == 0 {
 		return nil
 	}
-	compromised := compromisedOf(run.md)
-	standby := ""
-	fits := false
-	if len(c.standbySPKI) > 0 {
-		standby = tlsa.SPKISHA256(c.standbySPKI)
-		key, err := x509.ParsePKIXPublicKey(c.standbySPKI)
-		fits = err == nil && fitsWish(key, crt.Spec.PrivateKey)
-	}
-	inUse := standby == tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)
-	if standby == "" || inUse || compromised[standby] || !fits {
+	standby := c.usableStandby(run.md)
+	if standby == "" {
 		return r.renewStandby(ctx, run, c)
 	}
-	if c.pending == nil || !r.swapWanted(run, c) {
+	if c.pending == nil || !c.swapWanted(run.md) {
 		return nil
 	}
 	return r.swapKey(ctx, run, c, standby)
+}
+
+// usableStandby is the standby key that the next renewal is to be made with, by its digest; empty where there is none,
+// or another one has to be made first.
+func (c *certificateFacts) usableStandby(md *v1alpha1.MailDomain) string {
+	if len(c.standbySPKI) == 0 || len(c.current) == 0 {
+		return ""
+	}
+	standby := tlsa.SPKISHA256(c.standbySPKI)
+	key, err := x509.ParsePKIXPublicKey(c.standbySPKI)
+	fits := err == nil && fitsWish(key, c.certificate.Spec.PrivateKey)
+	inUse := standby == tlsa.SPKISHA256(c.current[0].RawSubjectPublicKeyInfo)
+	if inUse || compromisedOf(md)[standby] || !fits {
+		return ""
+	}
+	return standby
 }
 
 // renewStandby makes a new standby key. Two operators that do so at once are fenced by the name and
@@ -252,8 +261,8 @@ func (r *MailDomainReconciler) renewStandby(ctx context.Context, run *domainRun,
 	case err != nil:
 		return err
 	}
-	r.event(run.md, c.certificate, corev1.EventTypeNormal, "StandbyKeyCreated", "CreateStandbyKey",
-		"a standby key for Certificate %s was made in Secret %s", c.certificate.Name, standbySecretName(c.certificate.Name))
+	// The event comes with the status that tells of the key.
+	logf.FromContext(ctx).Info("standby key made", "certificate", c.certificate.Name, "secret", standbySecretName(c.certificate.Name))
 	// The Secret is not watched with its data: look again.
 	r.observer.wake(types.NamespacedName{Namespace: run.md.Namespace, Name: run.md.Name})
 	return nil
@@ -261,12 +270,32 @@ func (r *MailDomainReconciler) renewStandby(ctx context.Context, run *domainRun,
 
 // swapWanted says whether the standby key is to replace the key of a waiting request. With
 // rotationPolicy Never the key is kept, unless it is compromised.
-func (r *MailDomainReconciler) swapWanted(run *domainRun, c *certificateFacts) bool {
+func (c *certificateFacts) swapWanted(md *v1alpha1.MailDomain) bool {
 	pk := c.certificate.Spec.PrivateKey
 	if pk == nil || pk.RotationPolicy != cmapi.RotationPolicyNever {
 		return true
 	}
-	return c.compromised(run.md)
+	return c.compromised(md)
+}
+
+// swapPatience is how long a renewal's first key is left out of account while the standby key is to take its place. A
+// request that is older is taken as it is: something keeps cert-manager from replacing it, and by the rule its key may
+// be used too.
+const swapPatience = 5 * time.Minute
+
+// setAsideFirstKey forgets the key that cert-manager made for a renewal where the standby key is about to take its place:
+// its records would be published, and removed again, at every renewal.
+func (c *certificateFacts) setAsideFirstKey(md *v1alpha1.MailDomain, now time.Time) {
+	if c.pending == nil || !md.Spec.Rollover.KeepsStandbyKey() || now.Sub(c.pending.CreationTimestamp.Time) > swapPatience {
+		return
+	}
+	standby := c.usableStandby(md)
+	if standby == "" || !c.swapWanted(md) {
+		return
+	}
+	c.keys = slices.DeleteFunc(c.keys, func(k rollover.Key) bool {
+		return k.Stage == rollover.StageRequested && k.SPKI != standby
+	})
 }
 
 // swapKey writes the standby key into the Secret that cert-manager reads the next key from, while

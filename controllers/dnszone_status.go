@@ -88,14 +88,18 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, trust string, now time.Time
 		ObservedGeneration: z.Generation, Conditions: slices.Clone(z.Status.Conditions), Serial: int64(h.Serial),
 		DNSSEC: v1alpha1.ZoneDNSSECStatus{
 			State: v1alpha1.DNSSECState(h.DNSSEC.State), Algorithms: h.DNSSEC.Algorithms, Keys: h.DNSSEC.Keys,
-			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: statusTime(h.DNSSEC.SignaturesExpire),
+			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: steadyExpiry(z.Status.DNSSEC.SignaturesExpire, h.DNSSEC.SignaturesExpire, now),
 			KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt), Findings: statusFindings(h.Findings),
 		},
+	}
+	said := map[string]*metav1.Time{}
+	for _, n := range z.Status.Nameservers {
+		said[n.Address] = n.SignaturesExpire
 	}
 	for _, s := range h.Servers {
 		next.Nameservers = append(next.Nameservers, v1alpha1.ZoneNameserverStatus{
 			Name: s.Name, Address: s.Addr.String(), Serial: int64(s.Serial), Reachable: s.Reachable, Message: s.Message,
-			SignaturesExpire: statusTime(s.SignaturesExpire), LeadTTL: int64(s.LeadTTL / time.Second), FormerUntil: statusTime(s.FormerUntil),
+			SignaturesExpire: steadyExpiry(said[s.Addr.String()], s.SignaturesExpire, now), LeadTTL: int64(s.LeadTTL / time.Second), FormerUntil: statusTime(s.FormerUntil),
 		})
 	}
 	c := zoneConditions{z: z, status: &next, now: now, trust: trust}

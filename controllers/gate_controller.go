@@ -45,10 +45,11 @@ type gatekeeper struct {
 const (
 	// decisionFreshness is how old a decision may be when it opens the gate.
 	decisionFreshness = 5 * time.Second
-	// gateRetry is how soon the gate looks again while a decision is being made.
-	gateRetry = time.Second
-	// gateIdle is how often it looks at a request that waits.
-	gateIdle = time.Minute
+	// gateRetry is how soon the gate looks again while a decision is being made, and gateIdle how often it looks at a
+	// request that waits. Every decision wakes the requests that wait for it: these are for a wake that was lost. With
+	// thousands of renewals at once, to look oftener would hold up the decisions themselves.
+	gateRetry = 15 * time.Second
+	gateIdle  = 5 * time.Minute
 	// reasonDeployable is the reason of the Approved condition.
 	reasonDeployable = "DANEDeployable"
 )
@@ -64,17 +65,20 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if !gated || name == "" || isOver(cr) || isTrue(cr, cmapi.CertificateRequestConditionApproved) || !cr.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	spki, err := tlsa.SPKIFromCSR(cr.Spec.Request)
-	if err != nil {
-		return ctrl.Result{}, nil //nolint:nilerr // cert-manager itself fails a request that it cannot read
-	}
 	domains, err := r.domainsOf(ctx, cr, name)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if !r.keeper.decided(domains) {
+		return ctrl.Result{RequeueAfter: gateRetry}, nil
+	}
+	spki, err := tlsa.SPKIFromCSR(cr.Spec.Request)
+	if err != nil {
+		return ctrl.Result{}, nil //nolint:nilerr // cert-manager itself fails a request that it cannot read
+	}
 	open, err := r.keeper.open(ctx, domains, name, tlsa.SPKISHA256(spki))
 	if err != nil || !open {
-		return ctrl.Result{RequeueAfter: r.keeper.retry(domains)}, err
+		return ctrl.Result{RequeueAfter: gateIdle}, err
 	}
 	return ctrl.Result{}, r.approve(ctx, cr, domains, tlsa.SPKISHA256(spki))
 }
@@ -104,6 +108,26 @@ func (r *GateReconciler) domainsOf(ctx context.Context, cr *cmapi.CertificateReq
 	return append(out, *former), nil
 }
 
+// decided says whether every MailDomain concerned has a fresh decision, and asks those for one that have none.
+func (k gatekeeper) decided(domains []v1alpha1.MailDomain) bool {
+	all := true
+	for i := range domains {
+		_, fresh := k.decision(client.ObjectKeyFromObject(&domains[i]))
+		all = all && fresh
+	}
+	return all
+}
+
+// decision is the newest one of a MailDomain. It says no, and asks for another, where that is missing or old.
+func (k gatekeeper) decision(name types.NamespacedName) (gateDecision, bool) {
+	d, ok := k.decisions.get(name)
+	fresh := ok && k.clock.Since(d.at) <= decisionFreshness
+	if !fresh {
+		k.wake(name)
+	}
+	return d, fresh
+}
+
 // open says whether every MailDomain concerned says, by a decision that is fresh and rests on the
 // newest object, that the key may be served. A request that nobody gates any more passes: the
 // admission policy would otherwise keep it for ever.
@@ -111,9 +135,8 @@ func (k gatekeeper) open(ctx context.Context, domains []v1alpha1.MailDomain, cer
 	allowed := len(domains) == 0
 	for i := range domains {
 		name := client.ObjectKeyFromObject(&domains[i])
-		d, ok := k.decisions.get(name)
-		if !ok || k.clock.Since(d.at) > decisionFreshness {
-			k.wake(name)
+		d, fresh := k.decision(name)
+		if !fresh {
 			return false, nil
 		}
 		say, _ := d.verdict(certificate, key)
@@ -131,18 +154,6 @@ func (k gatekeeper) open(ctx context.Context, domains []v1alpha1.MailDomain, cer
 		}
 	}
 	return allowed, nil
-}
-
-// retry is soon while a decision is missing or stale, and later while the answer was "not yet":
-// the MailDomain wakes the request when that changes.
-func (k gatekeeper) retry(domains []v1alpha1.MailDomain) time.Duration {
-	for i := range domains {
-		d, ok := k.decisions.get(client.ObjectKeyFromObject(&domains[i]))
-		if !ok || k.clock.Since(d.at) > decisionFreshness {
-			return gateRetry
-		}
-	}
-	return gateIdle
 }
 
 // approve sets the Approved condition. The resourceVersion fences out a request that has changed.

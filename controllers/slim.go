@@ -28,8 +28,18 @@ func Slim(object any) (any, error) {
 			o.Spec.Request, o.Status.CA = nil, nil
 		}
 		o.Spec.Extra, o.Spec.Groups = nil, nil
+		for i := range o.Status.Conditions {
+			c := &o.Status.Conditions[i]
+			c.Reason, c.Message = shared(c.Reason), shared(c.Message)
+		}
+		shareLabels(&o.ObjectMeta)
 		return o.DeepCopy(), nil
 	case *cmapi.Certificate:
+		for i := range o.Status.Conditions {
+			c := &o.Status.Conditions[i]
+			c.Reason, c.Message = shared(c.Reason), shared(c.Message)
+		}
+		shareLabels(&o.ObjectMeta)
 		return o.DeepCopy(), nil
 	case *v1alpha1.MailDomain:
 		shareWords(o.Status.Conditions)
@@ -45,10 +55,30 @@ func Slim(object any) (any, error) {
 func shareWords(conditions []metav1.Condition) {
 	for i := range conditions {
 		c := &conditions[i]
-		c.Type, c.Reason = unique.Make(c.Type).Value(), unique.Make(c.Reason).Value()
-		c.Message = unique.Make(c.Message).Value()
+		c.Type, c.Reason, c.Message = shared(c.Type), shared(c.Reason), shared(c.Message)
 	}
 }
+
+// shareLabels does the same with what labels and annotations are called, and with what all objects have in common.
+func shareLabels(o *metav1.ObjectMeta) {
+	for _, words := range []*map[string]string{&o.Labels, &o.Annotations} {
+		kept := make(map[string]string, len(*words))
+		for name, value := range *words {
+			kept[shared(name)] = value
+		}
+		if *words != nil {
+			*words = kept
+		}
+	}
+	o.Namespace = shared(o.Namespace)
+	for i := range o.OwnerReferences {
+		r := &o.OwnerReferences[i]
+		r.APIVersion, r.Kind = shared(r.APIVersion), shared(r.Kind)
+	}
+}
+
+// shared is a text of which one copy is kept for all that have it.
+func shared(text string) string { return unique.Make(text).Value() }
 
 // only keeps one entry of a map.
 func only(of map[string]string, key string) map[string]string {

@@ -3,7 +3,7 @@ package docs
 
 import "embed"
 
-// Pages are those with a section for each word of the API: reasons of conditions, codes of findings, alerts.
+// Pages are those with a section for each word of the API: reasons of conditions, codes of findings, alerts, visibilities.
 //
-//go:embed troubleshooting.md findings.md alerts.md
+//go:embed troubleshooting.md findings.md alerts.md rollover.md
 var Pages embed.FS

@@ -47,7 +47,8 @@ type ZoneNameserverStatus struct {
 	// message says what is wrong with it.
 	// +optional
 	Message string `json:"message,omitempty"`
-	// signaturesExpire is when the first signature runs out that it shows.
+	// signaturesExpire is when the first signature runs out that it shows, to within half a day: looks cover
+	// the names of the zone in turn.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
 	// leadTTL is how many seconds caches keep the NS and address records that lead to it, seven days at most; absent when
@@ -96,7 +97,8 @@ type ZoneDNSSECStatus struct {
 	// delegation says how the DS records in the parent are. Absent without spec.dnssec.delegation.
 	// +optional
 	Delegation *DelegationStatus `json:"delegation,omitempty"`
-	// signaturesExpire is when the first signature seen runs out.
+	// signaturesExpire is when the first signature seen runs out, to within half a day. The metric
+	// dane_operator_zone_signatures_expire_timestamp_seconds has it to the second.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
 	// keysChangedAt is when the DNSKEY set, the DS records or the trust anchors last changed; absent when that is

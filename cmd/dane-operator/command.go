@@ -29,6 +29,7 @@ import (
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/version"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -85,6 +86,7 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
 	}
 	o.addFlags(cmd)
 	cmd.AddCommand(newReportsCommand())
+	version.AddTo(cmd, "Version", "version")
 	return cmd
 }
 
@@ -121,6 +123,7 @@ func run(ctx context.Context, o *options) error {
 	ctrl.SetLogger(log)
 	// The Kubernetes client tells of lost leases and of panics in reconciles by a logger of its own.
 	klog.SetLogger(log.WithName("kubernetes"))
+	log.Info("dane-operator begins", "version", version.Get().GitVersion)
 	config, err := o.restConfig()
 	if err != nil {
 		return err
@@ -275,11 +278,16 @@ func (o *options) trust() (*controllers.Trust, error) {
 
 // allowed are the networks in which servers may be connected to whose addresses stand in DNS, beside public addresses.
 func (o *options) allowed() ([]netip.Prefix, error) {
+	return networks("probe-allow-cidr", o.probeAllow)
+}
+
+// networks reads the value of a flag.
+func networks(flag string, texts []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
-	for _, text := range o.probeAllow {
+	for _, text := range texts {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--probe-allow-cidr %q: want a network such as 10.0.0.0/8: %w", text, err)
+			return nil, fmt.Errorf("--%s %q: want a network such as 10.0.0.0/8: %w", flag, text, err)
 		}
 		out = append(out, prefix)
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // notInFile are the flags that no file can set: it cannot name itself, and who starts the operator, and knows where he
-// does, says how the API server is reached.
-var notInFile = []string{"config", "help", "kubeconfig"}
+// does, says how the API server is reached. Two ask for something else than to start it.
+var notInFile = []string{"config", "help", "kubeconfig", "version"}
 
 // TestEveryFlagHasAField compares the flags with the fields, and what they take.
 func TestEveryFlagHasAField(t *testing.T) {

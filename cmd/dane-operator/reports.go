@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -115,14 +114,7 @@ func (o *reportsOptions) check() error {
 	case min(o.limits.PerSource, o.limits.All) <= 0 || min(o.limits.SourceBurst, o.limits.AllBurst, o.atOnce) <= 0:
 		return errors.New("--rate, --rate-per-source, --burst, --burst-per-source and --unpack-at-once are above 0")
 	}
-	return o.checkStatus()
-}
-
-func (o *reportsOptions) checkStatus() error {
-	if o.statusEvery <= 0 {
-		return errors.New("--status-every is above 0: it is the pause between two writes of one status")
-	}
-	return nil
+	return o.checkValues()
 }
 
 // reportsMemory is the memory that the heap may take before it is collected harder, where the container has no limit.
@@ -130,6 +122,10 @@ const reportsMemory = 96 << 20
 
 func (o *reportsOptions) run(ctx context.Context) error {
 	if err := o.check(); err != nil {
+		return err
+	}
+	dsn, err := o.dsn()
+	if err != nil {
 		return err
 	}
 	if os.Getenv("GOMEMLIMIT") == "" && containerMemory(os.DirFS("/")) == 0 {
@@ -144,7 +140,7 @@ func (o *reportsOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kept, err := o.open(ctx)
+	kept, err := store.Open(ctx, dsn)
 	if err != nil {
 		return err
 	}
@@ -190,20 +186,6 @@ func (o *reportsOptions) manager() (manager.Manager, error) {
 		return nil, fmt.Errorf("reach the API server: %w", err)
 	}
 	return mgr, nil
-}
-
-func (o *reportsOptions) open(ctx context.Context) (*store.Store, error) {
-	dsn := o.database
-	if o.databaseFile != "" {
-		text, err := os.ReadFile(o.databaseFile)
-		if err != nil {
-			return nil, fmt.Errorf("--database-dsn-file: %w", err)
-		}
-		if dsn = strings.TrimSpace(string(text)); !store.IsPostgreSQL(dsn) {
-			return nil, fmt.Errorf("--database-dsn-file %s does not hold postgres://user:password@host/database", o.databaseFile)
-		}
-	}
-	return store.Open(ctx, dsn)
 }
 
 // listen makes the manager run what listens, once the cache is filled.
@@ -255,13 +237,9 @@ func (o *reportsOptions) servers(ctx context.Context, mgr manager.Manager, intak
 	if err != nil {
 		return nil, err
 	}
-	var proxies []netip.Prefix
-	for _, text := range o.proxies {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("--trusted-proxy %q: want a network such as 10.0.0.0/8: %w", text, err)
-		}
-		proxies = append(proxies, p)
+	proxies, err := networks("trusted-proxy", o.proxies)
+	if err != nil {
+		return nil, err
 	}
 	mail := receive.MailOptions{Domain: o.greeting, Accepts: o.accepts, Limits: o.limits, Lookup: net.DefaultResolver.LookupTXT}
 	if mail.Domain == "" {

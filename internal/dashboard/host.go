@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/glossary"
 	"github.com/dane-operator/dane-operator/internal/statusview"
 )
 
@@ -35,6 +36,9 @@ type Key struct {
 	Short, SPKI, Certificate, Role, Visibility string
 	Expires                                    Instant
 }
+
+// Word is a word for what caches know of a key, and its meaning.
+type Word struct{ Word, Meaning string }
 
 // Evidence is what one server showed.
 type Evidence struct {
@@ -66,6 +70,7 @@ type HostPage struct {
 	Phases             []Phase
 	Timeline           []Moment
 	Keys               []Key
+	Words              []Word
 	Nameservers        []Evidence
 	Endpoints          []Evidence
 	Records            []string
@@ -93,15 +98,16 @@ func NewHostPage(md *v1alpha1.MailDomain, name string, now time.Time) (page Host
 	if s == nil {
 		return p, true
 	}
-	if s.SenderView != nil {
-		p.SendersMessage = s.SenderView.Message
-	}
+	p.SendersMessage = statusview.SendersMessage(s)
 	if z := s.ZoneRef; z != nil {
 		namespace := cmp.Or(z.Namespace, md.Namespace)
 		p.ZoneName, p.ZoneLink = namespace+"/"+z.Name, zoneLink(namespace, z.Name)
 	}
 	for _, k := range s.Keys {
 		p.Keys = append(p.Keys, Key{statusview.Short(k.SPKISHA256), k.SPKISHA256, k.Certificate, string(k.Role), string(k.Visibility), instantOf(k.NotAfter, now)})
+	}
+	for _, v := range statusview.Visibilities(s) {
+		p.Words = append(p.Words, Word{string(v), glossary.Line(string(v))})
 	}
 	for _, a := range s.Aliases {
 		p.Aliases = append(p.Aliases, a.Owner+" → "+a.End)

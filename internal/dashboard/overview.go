@@ -98,8 +98,9 @@ type Host struct {
 	UnsafeSince, UnsafeUntil Instant
 	// Phase of the rollover, in words; empty without one.
 	Phase string
-	// Senders is what senders with DANE do.
-	Senders v1alpha1.SenderVerdict
+	// Senders is what senders with DANE do, and SendersFail says that this is to fail, for some of them or for all.
+	Senders     string
+	SendersFail bool
 	// Waits is what is waited for next, and At until when.
 	Waits string
 	At    Instant
@@ -136,9 +137,8 @@ func hostOf(md *v1alpha1.MailDomain, name string, s *v1alpha1.MailServerStatus, 
 	if s == nil {
 		return h
 	}
-	if s.SenderView != nil {
-		h.Senders = s.SenderView.Verdict
-	}
+	h.Senders = statusview.Senders(s)
+	h.SendersFail = statusview.SomeMayFail(s) || s.SenderView != nil && s.SenderView.Verdict == v1alpha1.SenderUndeliverable
 	if u := s.Unsafe; u != nil {
 		if !u.Since.IsZero() {
 			h.UnsafeSince = instant(u.Since.Time, now)

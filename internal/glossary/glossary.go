@@ -1,5 +1,5 @@
 // Package glossary tells what the words mean that the operator uses: conditions, their reasons, codes of findings and
-// alerts. It says what the documentation says.
+// alerts, and what caches know of a key. It says what the documentation says.
 package glossary
 
 import (
@@ -24,7 +24,7 @@ func (e Entry) Word() string { return strings.TrimPrefix(e.Heading, "Condition "
 // Entries are all sections about single words, in the order of the pages.
 func Entries() []Entry {
 	var out []Entry
-	for _, page := range []string{"troubleshooting.md", "findings.md", "alerts.md"} {
+	for _, page := range []string{"troubleshooting.md", "findings.md", "alerts.md", "rollover.md"} {
 		text, err := docs.Pages.ReadFile(page)
 		if err != nil {
 			panic(err) // a programming error: the pages are built in
@@ -46,6 +46,17 @@ func Words() []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// Line is the first paragraph of what is said of a word, as one line; empty where nothing is.
+func Line(word string) string {
+	for _, e := range Entries() {
+		if e.Word() == word {
+			first, _, _ := strings.Cut(e.Text, "\n\n")
+			return strings.ReplaceAll(Plain(first), "\n", " ")
+		}
+	}
+	return ""
 }
 
 var markdownLink = regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`)

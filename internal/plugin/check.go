@@ -23,12 +23,6 @@ import (
 	"github.com/dane-operator/dane-operator/internal/sendercheck"
 )
 
-// Exit codes of check.
-const (
-	exitUnprotected   = 2
-	exitUndeliverable = 3
-)
-
 type checkOptions struct {
 	resolvers    []string
 	trustAnchors string
@@ -52,7 +46,9 @@ addresses and the TLSA records and validates them from the DNSSEC root down, con
 compares what they present. It needs no cluster and no operator, and works for any domain.
 
 The verdict for a host is DANE (authenticated), EncryptOnly (no TLSA record is usable), Opportunistic (TLS or not: some
-link is insecure, or there are no TLSA records) or Undeliverable (bogus, no answer, or no match).
+link is insecure, or there are no TLSA records) or Undeliverable (bogus, no answer, or no match). Before a domain is blamed
+check looks whether the zone of the trust anchor, most often the root, can be validated. Where it cannot, the resolver
+or the network drops what DNSSEC needs, or the clock is wrong: then the domain is Unknown, and check says what to do.
 
 The rest of the domain is graded beside that, each part with one line of advice: the MX records, DNSSEC, TLS-RPT
 (RFC 8460), MTA-STS with its policy fetched as senders do (RFC 8461), SPF with what receivers have to look up
@@ -60,7 +56,7 @@ The rest of the domain is graded beside that, each part with one line of advice:
 Missing, Broken, Unknown (it could not be looked up), NotNeeded and NotChecked.
 
 The exit code is 0 if every host is authenticated, 2 if one is not, 3 if mail is not delivered, and 1 if check itself
-failed. The grades do not change it, unless --strict is given: then it is 2 also if a part is Missing, Broken or
+failed or the domain is Unknown. The grades do not change it, unless --strict is given: then it is 2 also if a part is Missing, Broken or
 Unknown. Port 25 is often blocked where people sit: a host that cannot be reached from here may be fine.`,
 		Example: `  kubectl dane check example.com
 
@@ -91,11 +87,11 @@ func (k *kube) runCheck(cmd *cobra.Command, o *checkOptions, domain string) erro
 	if wrong := validation.IsDNS1123Subdomain(strings.TrimSuffix(domain, ".")); len(wrong) > 0 {
 		return fmt.Errorf("%q is no domain name in A-labels and lower case: %s", domain, strings.Join(wrong, "; "))
 	}
-	checker, err := o.checker(k)
+	checker, path, err := o.checker(k)
 	if err != nil {
 		return err
 	}
-	report := checker.Check(cmd.Context(), domain, o.port)
+	report := o.look(cmd.Context(), checker, path, domain)
 	if err := cmd.Context().Err(); err != nil {
 		return err
 	}
@@ -105,34 +101,36 @@ func (k *kube) runCheck(cmd *cobra.Command, o *checkOptions, domain string) erro
 	return exitOf(report, o.strict)
 }
 
-func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
+// checker makes what looks at a domain, and what looks whether that can be done from here.
+func (o *checkOptions) checker(k *kube) (sendercheck.Checker, pathTo, error) {
 	out := sendercheck.Checker{Now: k.now, Progress: k.progress()}
 	switch o.format {
 	case "", "json", "yaml":
 	default:
-		return out, fmt.Errorf("-o %s: want json or yaml", o.format)
+		return out, nil, fmt.Errorf("-o %s: want json or yaml", o.format)
 	}
 	for _, r := range o.resolvers {
 		if err := resolve.CheckServer(r); err != nil {
-			return out, fmt.Errorf("--resolvers %w", err)
+			return out, nil, fmt.Errorf("--resolvers %w", err)
 		}
 	}
 	anchors := dnssec.RootAnchors()
 	if o.trustAnchors != "" {
 		text, err := os.ReadFile(o.trustAnchors)
 		if err != nil {
-			return out, fmt.Errorf("--trust-anchors: %w", err)
+			return out, nil, fmt.Errorf("--trust-anchors: %w", err)
 		}
 		if anchors, err = dnssec.ParseAnchors(bytes.NewReader(text)); err != nil {
-			return out, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
+			return out, nil, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
 		}
 	}
 	if err := o.parts(k, &out); err != nil {
-		return out, err
+		return out, nil, err
 	}
 	// Whoever calls may ask and connect from here to whom he likes: no policy of ours stands between.
 	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	out.Resolver = resolve.Validator(resolve.Options{Servers: o.resolvers, Anchors: anchors, Now: k.now, Allowed: anywhere})
+	validator := resolve.Validator(resolve.Options{Servers: o.resolvers, Anchors: anchors, Now: k.now, Allowed: anywhere})
+	out.Resolver = validator
 	if !o.noConnect {
 		helo := o.helo
 		if helo == "" {
@@ -141,7 +139,7 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, error) {
 		out.Prober = probe.New(probe.Options{Clock: clock.RealClock{}, HELO: helo, AllowCIDRs: anywhere})
 		out.Policies.Resolver = out.Resolver
 	}
-	return out, nil
+	return out, validator.Path, nil
 }
 
 // parts takes over what the rest of the domain is looked at with. A policy is not fetched from everywhere: unlike the
@@ -180,15 +178,17 @@ func (k *kube) progress() func(string) {
 // exitOf is the exit code for the verdict on a domain, and where that is strict for its parts.
 func exitOf(r sendercheck.Report, strict bool) error {
 	switch r.Verdict {
+	case unknown:
+		return verdict{exitFailed}
 	case senderview.DANE, senderview.NoMail:
 		if strict && slices.ContainsFunc(r.Parts, sendercheck.PartReport.Attention) {
-			return verdict{exitUnprotected}
+			return verdict{exitFound}
 		}
 		return nil
 	case senderview.Undeliverable:
 		return verdict{exitUndeliverable}
 	}
-	return verdict{exitUnprotected}
+	return verdict{exitFound}
 }
 
 func writeReport(out io.Writer, r sendercheck.Report, format string) error {

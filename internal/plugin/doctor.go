@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +44,8 @@ func (k *kube) doctor() *cobra.Command {
 rights are there, and cert-manager is; whether the primaries take updates, and whether mail servers can be reached.
 What the caller has no right to look at is said to be unknown.
 
-The exit code is 0 if nothing is broken, and 2 if something is.`,
+The exit code is 0 if nothing is broken, 2 if something is, and 1 if doctor failed, or nothing that it could look at is
+broken and something is unknown.`,
 		Example:           `  kubectl dane doctor`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -51,26 +54,52 @@ The exit code is 0 if nothing is broken, and 2 if something is.`,
 			if err != nil {
 				return err
 			}
-			tell, failed := k.progress(), false
-			var rows [][]string
-			for i, examine := range examinations {
-				if tell != nil {
-					tell(fmt.Sprintf("looking, %d of %d", i+1, len(examinations)))
-				}
-				for _, f := range examine(cmd.Context(), c, k.now()) {
-					rows = append(rows, []string{string(f.state), f.what, f.advice})
-					failed = failed || f.state == broken
-				}
-			}
-			if err := table(k.Out, []string{"State", "What", "What To Do"}, rows); err != nil {
+			found := k.examine(cmd.Context(), c)
+			if err := writeFindings(k.Out, found); err != nil {
 				return err
 			}
-			if failed {
-				return verdict{2}
-			}
-			return nil
+			return diagnosis(found)
 		},
 	}
+}
+
+// examine makes all examinations; where the first comes to nothing because the API server gives no answer, so would the
+// others.
+func (k *kube) examine(ctx context.Context, c client.Client) []finding {
+	tell := k.progress()
+	var out []finding
+	for i, examine := range examinations {
+		if tell != nil {
+			tell(fmt.Sprintf("looking, %d of %d", i+1, len(examinations)))
+		}
+		out = append(out, examine(ctx, c, k.now())...)
+		if out[0].state == unclear {
+			break
+		}
+	}
+	return out
+}
+
+func writeFindings(out io.Writer, found []finding) error {
+	var rows [][]string
+	for _, f := range found {
+		rows = append(rows, []string{string(f.state), f.what, f.advice})
+	}
+	return table(out, []string{"State", "What", "What To Do"}, rows)
+}
+
+// diagnosis is the exit code for what was found. What is unknown may be broken.
+func diagnosis(found []finding) error {
+	has := func(state health) bool {
+		return slices.ContainsFunc(found, func(f finding) bool { return f.state == state })
+	}
+	switch {
+	case has(broken):
+		return verdict{exitFound}
+	case has(unclear):
+		return verdict{exitFailed}
+	}
+	return nil
 }
 
 // unread is the finding of what could not be read.

@@ -14,11 +14,12 @@ import (
 func (k *kube) explain() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain WORD",
-		Short: "Tell what a reason, a condition, a finding or an alert means, and what to do",
+		Short: "Tell what a word of the operator means, and what to do",
 		Long: `explain prints what the documentation says of a word that the operator uses: a condition type or its reason, the
-code of a finding, or the name of an alert. It needs no cluster.`,
-		Example: `  kubectl dane explain WaitingForCaches`,
-		Args:    cobra.ExactArgs(1),
+code of a finding, the name of an alert, or what caches know of a key. It needs no cluster.`,
+		Example: `  kubectl dane explain WaitingForCaches
+  kubectl dane explain Rumoured`,
+		Args: cobra.ExactArgs(1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/version"
 )
 
 // kube is how a command reaches the cluster, and where it prints.
@@ -44,11 +45,21 @@ rollover waits for and until when, and what is wrong with a zone.`,
 	cmd.SetErr(streams.ErrOut)
 	k.flags.AddFlags(cmd.PersistentFlags())
 	cmd.AddCommand(k.status(), k.check(), k.zone(), k.reports(), k.records(), k.plan(), k.rollover(), k.doctor(), k.explain())
+	version.AddTo(cmd, "Client Version", "clientVersion")
 	return cmd
 }
 
-// verdict is the end of a command that worked and found something wrong: the exit code says so, and all that there is
-// to say has been printed.
+// The exit codes of all commands; docs/kubectl-dane.md has a table of what each command means by them.
+const (
+	// exitFailed: the command failed, or nothing can be said.
+	exitFailed = 1
+	// exitFound: something is not as it should be.
+	exitFound = 2
+	// exitUndeliverable: mail is not delivered.
+	exitUndeliverable = 3
+)
+
+// verdict is the end of a command that has printed all that there is to say: the exit code tells a script what was found.
 type verdict struct{ code int }
 
 func (verdict) Error() string { return "" }
@@ -63,7 +74,7 @@ func ExitCode(err error) int {
 	case errors.As(err, &found):
 		return found.code
 	}
-	return 1
+	return exitFailed
 }
 
 // client makes a client with the rights of whoever calls.

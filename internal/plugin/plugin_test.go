@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -91,6 +92,33 @@ func TestStatusOfOne(t *testing.T) {
 	golden(t, "status.txt", func(out io.Writer) error { return writeDomain(out, rolling(), noon) })
 }
 
+// TestStatusTellsBothTruths: where a rollover is not safe, it is not said that all senders deliver; and each word for what
+// caches know is put into a sentence once.
+func TestStatusTellsBothTruths(t *testing.T) {
+	md := rolling()
+	md.Spec.MailServers = md.Spec.MailServers[:1]
+	md.Status.MailServers[0].Unsafe = &v1alpha1.UnsafeStatus{Reason: v1alpha1.ReasonGateBypassed, Message: "past the gate"}
+	md.Status.MailServers = append(md.Status.MailServers, md.Status.MailServers[0])
+	var one, list bytes.Buffer
+	if err := errors.Join(writeDomain(&one, md, noon), writeDomains(&list, []v1alpha1.MailDomain{*md}, false, noon)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(one.String(), "Senders: DANE, some may fail. Those that look everything up now: Mail is authenticated. Those whose caches hold former answers may fail.\n") {
+		t.Errorf("of one it says\n%s", &one)
+	}
+	if !strings.Contains(list.String(), "  DANE, some may fail  ") {
+		t.Errorf("the list says\n%s", &list)
+	}
+	for _, v := range []v1alpha1.Visibility{v1alpha1.VisibilityRumoured, v1alpha1.VisibilityOmnipresent, v1alpha1.VisibilityUnretentive} {
+		if n := strings.Count(one.String(), "\n"+string(v)+": "); n != 1 {
+			t.Errorf("%s is explained %d times", v, n)
+		}
+	}
+	if strings.Contains(one.String(), "\nHidden: ") {
+		t.Error("a word is explained that is not shown")
+	}
+}
+
 // TestStatusOfMany compares the list of mail domains, one of which waits for what has no known end and one of which
 // was never looked at.
 func TestStatusOfMany(t *testing.T) {
@@ -155,6 +183,7 @@ func TestExplain(t *testing.T) {
 		"Ready":              {"Condition Ready", "All is well"},
 		"SignatureExpired":   {"Critical."},
 		"DANESendersMayFail": {"RolloverSafe", "strategies.md"},
+		"rumoured":           {"a name server lags"},
 	} {
 		out, err := run("explain", word)
 		if err != nil {

@@ -26,7 +26,7 @@ how, with which mail server, and who reported it. Failures of DANE that a signat
 with what the operator saw then. While such reports come, records that could be taken out of DNS stay for a while; with
 --seen you say that you have looked into those that are there: they hold nothing any more, and raise no alert.
 
-The exit code is 0, or 2 if failures of DANE are reported that are proved and that nobody has looked into.`,
+The exit code is 0 if no failure of DANE is reported that is proved and that nobody has looked into, and 2 if one is.`,
 		Example: `  # what senders say
   kubectl dane reports example.com
 

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/glossary"
 	"github.com/dane-operator/dane-operator/internal/statusview"
 )
 
@@ -89,7 +90,7 @@ func judge(list []v1alpha1.MailDomain) error {
 	for i := range list {
 		conditions := list[i].Status.Conditions
 		if !meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) || !meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRolloverSafe) {
-			return verdict{2}
+			return verdict{exitFound}
 		}
 	}
 	return nil
@@ -113,7 +114,7 @@ func writeDomains(out io.Writer, list []v1alpha1.MailDomain, namespaces bool, no
 			}
 			row := []string{
 				md.Name, host, statusview.ConditionWord(md, v1alpha1.ConditionReady), statusview.ConditionWord(md, v1alpha1.ConditionRolloverSafe),
-				statusview.ReasonOf(md, v1alpha1.ConditionRolloverInProgress), statusview.Senders(md, host), waits, at,
+				statusview.ReasonOf(md, v1alpha1.ConditionRolloverInProgress), statusview.Senders(md.Status.MailServer(host)), waits, at,
 			}
 			if namespaces {
 				row = append([]string{md.Namespace}, row...)
@@ -134,18 +135,20 @@ func writeDomain(out io.Writer, md *v1alpha1.MailDomain, now time.Time) error {
 	if err := table(out, []string{"Condition", "Status", "Reason", "Message"}, rows); err != nil {
 		return err
 	}
+	told := map[v1alpha1.Visibility]bool{}
 	for i := range md.Status.MailServers {
-		if err := writeServer(out, md, &md.Status.MailServers[i], now); err != nil {
+		if err := writeServer(out, md, &md.Status.MailServers[i], told, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus, now time.Time) error {
+// writeServer writes what is known of one mail server. What caches know is put into words once: told are those that were.
+func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus, told map[v1alpha1.Visibility]bool, now time.Time) error {
 	section(out, "%s", s.Hostname)
 	if s.SenderView != nil {
-		fmt.Fprintf(out, "Senders: %s. %s\n", s.SenderView.Verdict, s.SenderView.Message)
+		fmt.Fprintf(out, "Senders: %s. %s\n", statusview.Senders(s), statusview.SendersMessage(s))
 	}
 	var keys [][]string
 	for _, k := range s.Keys {
@@ -153,6 +156,12 @@ func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerS
 	}
 	if err := table(out, []string{"Key", "Certificate", "Role", "Caches", "Expires"}, keys); err != nil {
 		return err
+	}
+	for _, w := range statusview.Visibilities(s) {
+		if !told[w] {
+			fmt.Fprintf(out, "%s: %s\n", w, glossary.Line(string(w)))
+		}
+		told[w] = true
 	}
 	fmt.Fprintln(out)
 	if err := writeTimeline(out, statusview.Timeline(md, s), now); err != nil {

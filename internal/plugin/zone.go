@@ -37,7 +37,7 @@ The exit code is 0 if the zone is Ready and has no critical finding, and 2 if no
 			return err
 		}
 		if !statusview.Healthy(dz) {
-			return verdict{2}
+			return verdict{exitFound}
 		}
 		return nil
 	}

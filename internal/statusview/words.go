@@ -4,6 +4,7 @@
 package statusview
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -48,12 +49,43 @@ func ReasonOf(md *v1alpha1.MailDomain, conditionType string) string {
 	return ""
 }
 
-// Senders is what senders with DANE do with mail for a host.
-func Senders(md *v1alpha1.MailDomain, host string) string {
-	if s := md.Status.MailServer(host); s != nil && s.SenderView != nil {
-		return string(s.SenderView.Verdict)
+// Senders is what senders with DANE do with mail for a host. The verdict is that on senders that look everything up
+// now; while a rollover is not safe, others whose caches hold former answers may fail, and that is said too.
+func Senders(s *v1alpha1.MailServerStatus) string {
+	const some = "some may fail"
+	switch {
+	case s == nil || s.SenderView == nil && s.Unsafe == nil:
+		return ""
+	case s.SenderView == nil:
+		return some
+	case SomeMayFail(s):
+		return string(s.SenderView.Verdict) + ", " + some
 	}
-	return ""
+	return string(s.SenderView.Verdict)
+}
+
+// SendersMessage says it in a sentence; empty where nothing is known.
+func SendersMessage(s *v1alpha1.MailServerStatus) string {
+	switch {
+	case s == nil || s.SenderView == nil:
+		return ""
+	case SomeMayFail(s):
+		return "Those that look everything up now: " + strings.TrimSuffix(s.SenderView.Message, ".") + ". Those whose caches hold former answers may fail."
+	}
+	return s.SenderView.Message
+}
+
+// SomeMayFail says that senders may fail although the verdict on those that look everything up now does not tell.
+func SomeMayFail(s *v1alpha1.MailServerStatus) bool {
+	return s.Unsafe != nil && (s.SenderView == nil || s.SenderView.Verdict != v1alpha1.SenderUndeliverable)
+}
+
+// Visibilities are what caches know of the keys of a host, each once, in the order in which a key goes through them.
+func Visibilities(s *v1alpha1.MailServerStatus) []v1alpha1.Visibility {
+	order := []v1alpha1.Visibility{v1alpha1.VisibilityHidden, v1alpha1.VisibilityRumoured, v1alpha1.VisibilityOmnipresent, v1alpha1.VisibilityUnretentive}
+	return slices.DeleteFunc(order, func(v v1alpha1.Visibility) bool {
+		return !slices.ContainsFunc(s.Keys, func(k v1alpha1.KeyStatus) bool { return k.Visibility == v })
+	})
 }
 
 // EndpointState is what an endpoint showed.

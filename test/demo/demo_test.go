@@ -30,14 +30,16 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the last line is %q, want it to match %s", last, lastLine)
 	}
 	t.Log(lines[len(lines)-1])
+	readable(t, lines)
 	rest := out
 	for _, want := range []string{
+		"How to read it",
 		"── 1. first publication",
 		"applying test/demo/manifests/issuer.yaml",
 		"applying test/demo/manifests/certificate.yaml",
 		"applying test/demo/manifests/dnszone.yaml",
 		"applying test/demo/manifests/maildomain.yaml",
-		"DNSSEC Secure",
+		"DNSSEC     Secure",
 		"── 2. renewal with a standby key",
 		"── 3. renewal without a standby key",
 		"── 4. emergency",
@@ -47,6 +49,19 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("the output lacks %q, or has it in another order:\n%s", want, out)
 		}
 		rest = after
+	}
+}
+
+// readable wants lines that fit, and nothing that looks like a failure without a word that it is expected.
+func readable(t *testing.T, lines []string) {
+	t.Helper()
+	for i, line := range lines {
+		if len([]rune(line)) > maxWidth {
+			t.Errorf("a line is too wide: %s", line)
+		}
+		if strings.Contains(line, "failed") && !strings.Contains(strings.Join(lines[i:min(i+3, len(lines))], " "), "expected") {
+			t.Errorf("something failed, and it does not say that it is expected: %s", line)
+		}
 	}
 }
 

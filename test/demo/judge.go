@@ -179,7 +179,7 @@ func (j *judge) state() ([]serverView, string, []tally) {
 		if i > 0 {
 			name = fmt.Sprintf("secondary %d", i)
 		}
-		out = append(out, serverView{name: name, records: j.shown[server]})
+		out = append(out, serverView{name: name, address: server, records: j.shown[server]})
 	}
 	return out, j.served, slices.Clone(j.found)
 }

@@ -1,4 +1,4 @@
-// Command demo runs the whole product on one machine, with nothing but Go: a Kubernetes API,
+// Command demo runs the whole product on one machine, without a cluster and without root: a Kubernetes API,
 // cert-manager's controllers, a signing primary and two secondaries, a mail server, the operator, and
 // a sender that remembers every answer. It shows the first publication, a renewal with a standby
 // key, one without, and an emergency, and ends with the number of sender checks and mismatches.
@@ -24,7 +24,8 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	v := &view{out: os.Stdout, terminal: term.IsTerminal(int(os.Stdout.Fd())), start: time.Now()}
+	v := newView(os.Stdout)
+	fmt.Fprintln(os.Stdout, legend())
 	s, err := newStage(ctx, v)
 	if err != nil {
 		return err
@@ -41,6 +42,15 @@ func run(ctx context.Context) error {
 	v.end()
 	_, _, found := s.judge.state()
 	return finish(os.Stdout, found)
+}
+
+// newView draws to a file, in place where that is a terminal.
+func newView(out *os.File) *view {
+	v := &view{out: out, terminal: term.IsTerminal(int(out.Fd())), start: time.Now()}
+	if width, _, err := term.GetSize(int(out.Fd())); err == nil && width > 0 {
+		v.width = max(min(width, maxWidth), 60)
+	}
+	return v
 }
 
 // hints say what to do with a demo that keeps running. The patch is what "cmctl renew" does.

@@ -54,7 +54,7 @@ func finish(out io.Writer, found []tally) error {
 	sum := total(found)
 	fmt.Fprintln(out)
 	if sum.unreachable > 0 {
-		fmt.Fprintf(out, "%d times the sender had records and could not reach the server\n", sum.unreachable)
+		fmt.Fprintf(out, "%d times the sender had records and could not reach the server, which tells nothing of the records\n", sum.unreachable)
 	}
 	fmt.Fprintf(out, "%d sender checks, %d mismatches\n", sum.checks, sum.mismatches)
 	return verdict(found)

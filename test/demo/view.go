@@ -24,20 +24,25 @@ type snapshot struct {
 
 // serverView is what one name server shows.
 type serverView struct {
-	name    string
-	records []string
-	err     string
+	name, address string
+	records       []string
 }
+
+// maxWidth is how wide lines are at the most, and where the width of the terminal is not known.
+const maxWidth = 120
 
 // view draws snapshots: in place on a terminal, and as lines of what changed elsewhere.
 type view struct {
 	mu       sync.Mutex
 	out      io.Writer
 	terminal bool
-	start    time.Time
-	lines    int
-	last     string
-	ended    bool
+	// width of lines; 0 for maxWidth.
+	width int
+	start time.Time
+	lines int
+	// last is what was said last of each row.
+	last  map[string]string
+	ended bool
 }
 
 // end makes the picture that stands now the last one: the verdict comes after it.
@@ -47,7 +52,7 @@ func (v *view) end() {
 	v.ended = true
 }
 
-// log writes a line that stays above the picture.
+// log writes a line that stays above the picture. What has several lines, such as commands to copy, stays as it is.
 func (v *view) log(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -55,11 +60,30 @@ func (v *view) log(format string, args ...any) {
 		return
 	}
 	v.erase()
-	fmt.Fprintf(v.out, "%s  %s\n", v.elapsed(), fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if strings.Contains(text, "\n") {
+		fmt.Fprintf(v.out, "%s  %s\n", v.elapsed(), text)
+		return
+	}
+	fmt.Fprint(v.out, v.row(v.elapsed()+"  ", text))
 }
 
 func (v *view) elapsed() string {
 	return fmt.Sprintf("%5.1fs", time.Since(v.start).Seconds())
+}
+
+// row is a text behind a label, in as many lines as it takes.
+func (v *view) row(label, text string) string {
+	width := v.width
+	if width == 0 {
+		width = maxWidth
+	}
+	var b strings.Builder
+	for _, line := range wrap(text, width-len([]rune(label))) {
+		fmt.Fprintf(&b, "%s%s\n", label, line)
+		label = strings.Repeat(" ", len([]rune(label)))
+	}
+	return b.String()
 }
 
 func (v *view) erase() {
@@ -77,55 +101,81 @@ func (v *view) draw(s snapshot) {
 		return
 	}
 	if !v.terminal {
-		if line := s.line(); line != v.last {
-			v.last = line
-			fmt.Fprintf(v.out, "%s  %s\n", v.elapsed(), line)
-		}
+		v.tell(s)
 		return
 	}
-	picture := s.picture(v.elapsed())
+	picture := v.picture(s)
 	v.erase()
 	fmt.Fprint(v.out, picture)
 	v.lines = strings.Count(picture, "\n")
 }
 
-// line is a snapshot in one line, without what changes all the time.
-func (s snapshot) line() string {
+// tell writes the rows that have changed since the last time.
+func (v *view) tell(s snapshot) {
+	if v.last == nil {
+		v.last = map[string]string{}
+	}
+	when := v.elapsed()
+	for _, r := range s.changing() {
+		if v.last[r.label] == r.text {
+			continue
+		}
+		v.last[r.label] = r.text
+		fmt.Fprint(v.out, v.row(fmt.Sprintf("%6s  %-10s ", when, r.label), r.text))
+		when = ""
+	}
+}
+
+// labelled is a row of what is shown.
+type labelled struct{ label, text string }
+
+// changing are the rows without what changes all the time.
+func (s snapshot) changing() []labelled {
 	var shown []string
 	for _, server := range s.servers {
-		shown = append(shown, fmt.Sprintf("%s shows %s", server.name, server.summary()))
+		shown = append(shown, server.name+": "+server.summary())
 	}
-	return fmt.Sprintf("%s; served %s; DNSSEC %s; %s; %s", strings.Join(shown, ", "), short(s.served), stateLine(s.zone), keysLine(s.domain), waitingLine(s.domain))
+	return []labelled{
+		{"records", strings.Join(shown, " | ")}, {"presented", short(s.served)}, {"DNSSEC", stateLine(s.zone)},
+		{"keys", keysLine(s.domain)}, {"waits for", s.waiting()},
+	}
 }
 
 // picture is a snapshot for a terminal.
-func (s snapshot) picture(elapsed string) string {
+func (v *view) picture(s snapshot) string {
 	var b strings.Builder
-	row := func(label, format string, args ...any) {
-		for _, line := range wrap(fmt.Sprintf(format, args...), 94) {
-			fmt.Fprintf(&b, "  %-22s %s\n", label, line)
-			label = ""
-		}
-	}
-	fmt.Fprintf(&b, "\n── %s  %s\n", elapsed, s.step)
+	row := func(label, text string) { b.WriteString(v.row(fmt.Sprintf("  %-22s ", label), text)) }
+	b.WriteString("\n" + v.row("── "+v.elapsed()+"  ", s.step))
 	for _, server := range s.servers {
-		row("records at "+server.name, "%s", server.summary())
+		row("records at "+server.name, server.summary())
 	}
-	row("caches may hold", "%s", cachedLine(s.domain))
-	row("keys", "%s", keysLine(s.domain))
-	row("server presents", "%s", short(s.served))
-	row("DNSSEC of the zone", "%s", dnssecLine(s.zone))
-	row("waits for", "%s", waitingLine(s.domain))
-	row("safe", "%s", safeLine(s.domain))
+	row("caches may hold", cachedLine(s.domain))
+	row("keys", keysLine(s.domain))
+	row("presented", short(s.served))
+	row("DNSSEC", dnssecLine(s.zone))
+	row("waits for", s.waiting())
+	row("safe", safeLine(s.domain))
 	sum := total(s.found)
-	row("senders", "%d checks, %d mismatches, %d times unreachable", sum.checks, sum.mismatches, sum.unreachable)
+	row("senders", fmt.Sprintf("%d checks, %d mismatches, %d times unreachable", sum.checks, sum.mismatches, sum.unreachable))
 	return b.String()
 }
 
-func (s serverView) summary() string {
-	if s.err != "" {
-		return s.err
+// waiting is what is waited for, with name servers by the names that they have here. What fails because it is to fail
+// says so.
+func (s snapshot) waiting() string {
+	text := waitingLine(s.domain)
+	published := false
+	for _, server := range s.servers {
+		text = strings.ReplaceAll(text, server.address, server.name)
+		published = published || len(server.records) > 0
 	}
+	if !published && strings.Contains(text, "failed") {
+		text += " (expected: the mail server has no certificate before cert-manager has issued the first)"
+	}
+	return text
+}
+
+func (s serverView) summary() string {
 	if len(s.records) == 0 {
 		return "nothing"
 	}

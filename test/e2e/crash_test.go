@@ -50,7 +50,7 @@ var (
 	approved     = point{name: "the request is approved", reached: func(s *site, _, _ string) error { return unless(s.approved(), "it is not") }}
 	renewed      = point{name: "the new certificate is in its Secret", reached: func(s *site, _, _ string) error { return unless(s.revisionOf("mx1") > s.from, "it is not") }}
 	served       = point{name: "Postfix serves the new key", reached: func(s *site, before, _ string) error { return unless(s.postfix.Served() != before, "it does not") }}
-	removalWaits = point{name: "the old key is seen to be gone", reached: func(s *site, before, _ string) error {
+	removalWaits = point{name: "the old key is seen to be gone", prepare: func(s *site) { s.editDomain(longRetirement) }, follow: (*site).shortenRetirement, reached: func(s *site, before, _ string) error {
 		md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
 		s.must(err)
 		waits := slices.ContainsFunc(lab.Keys(md, mx, v1alpha1.RolePrevious), func(k v1alpha1.KeyStatus) bool {

@@ -12,6 +12,12 @@ import (
 // longRetirement is longer than a test lasts: only a compromised key is dropped earlier.
 func longRetirement(md *v1alpha1.MailDomain) { md.Spec.Rollover.RetireSafety = "1h" }
 
+// shortenRetirement lets a key go that longRetirement has held.
+func (s *site) shortenRetirement() {
+	s.Helper()
+	s.editDomain(func(md *v1alpha1.MailDomain) { md.Spec.Rollover.RetireSafety = lab.Fast.RetireSafety })
+}
+
 // A compromised key is left for the standby key at once, and its record goes as soon as no endpoint
 // presents it, and not before.
 func TestEmergencyWithStandbyKey(t *testing.T) { on(t, powerDNS, emergencyWithStandbyKey) }

@@ -211,7 +211,7 @@ func stalledFor(reason string) func(*v1alpha1.MailDomain) string {
 func TestForeignRecordsAndHandEdits(t *testing.T) { on(t, powerDNS, foreignRecordsAndHandEdits) }
 
 func foreignRecordsAndHandEdits(t *testing.T, m servers.Make) {
-	s := gated(t, m, false)
+	s := gated(t, m, false, longWait)
 	foreign := strings.Repeat("ab", 32)
 	s.primary.Admin(fmt.Sprintf("add %s 2 TLSA 3 1 1 %s", s.owner(), foreign))
 	s.wait(func(md *v1alpha1.MailDomain) string {
@@ -229,11 +229,11 @@ func foreignRecordsAndHandEdits(t *testing.T, m servers.Make) {
 			next = r
 		}
 	}
-	time.Sleep(caches / 2)
-	s.heldUntil(time.Now())
+	s.heldUntil(time.Now().Add(caches / 2))
 	taken := time.Now() // not sooner
 	s.primary.Admin(fmt.Sprintf("delete %s TLSA 3 1 1 %s", s.owner(), next))
-	s.heldUntil(taken.Add(caches))
+	s.shortenWait()
+	s.heldUntil(taken.Add(longSoak))
 	md := s.settleBeyond(before, false)
 	want := []string{foreign, lab.CurrentKey(md, mx)}
 	slices.Sort(want)

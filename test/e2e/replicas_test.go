@@ -66,7 +66,7 @@ func (s *site) elected(p *kube.Process) bool {
 func TestLeaderKilled(t *testing.T) { alone(t, knot, leaderKilled) }
 
 func leaderKilled(t *testing.T, m servers.Make) {
-	s := gated(t, m, false)
+	s := gated(t, m, false, longWait)
 	leader, standby := s.twoReplicas()
 	published := s.published()
 	before := s.startRenewal()
@@ -75,7 +75,8 @@ func leaderKilled(t *testing.T, m servers.Make) {
 		t.Error("both replicas work")
 	}
 	s.must(leader.Kill())
-	s.heldUntil(last.Add(caches))
+	s.shortenWait()
+	s.heldUntil(last.Add(longSoak))
 	s.settleBeyond(before, false)
 	if !s.elected(standby) {
 		t.Error("the rollover ended, and the standby replica never led")

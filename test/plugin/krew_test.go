@@ -29,6 +29,7 @@ func TestKrewManifest(t *testing.T) {
 	own := fmt.Sprintf("kubectl-dane_%s_%s.tar.gz", runtime.GOOS, runtime.GOARCH)
 	archive := filepath.Join(t.TempDir(), own)
 	build := exec.CommandContext(t.Context(), filepath.Join(root, "hack/plugin-archives.sh"), filepath.Dir(archive), runtime.GOOS+"/"+runtime.GOARCH)
+	build.Env = append(os.Environ(), "VERSION=v1.2.3")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("hack/plugin-archives.sh: %v\n%s", err, out)
 	}
@@ -50,9 +51,14 @@ func TestKrewManifest(t *testing.T) {
 	}
 	home := t.TempDir()
 	krew(t, home, "install", "--manifest", file, "--archive", archive)
-	out, err := exec.CommandContext(t.Context(), filepath.Join(home, "bin", "kubectl-dane"), "--help").CombinedOutput() //nolint:gosec // just built
+	program := filepath.Join(home, "bin", "kubectl-dane")
+	out, err := exec.CommandContext(t.Context(), program, "--help").CombinedOutput() //nolint:gosec // just built
 	if err != nil || !strings.Contains(string(out), "check       Look at a mail domain as a sender") {
 		t.Errorf("the program that krew installed says %q (%v)", out, err)
+	}
+	out, err = exec.CommandContext(t.Context(), program, "version").CombinedOutput() //nolint:gosec // just built
+	if err != nil || string(out) != "Client Version: v1.2.3\n" {
+		t.Errorf("the program that krew installed is of %q (%v)", out, err)
 	}
 }
 

@@ -44,8 +44,12 @@ func startBIND(dir string, zones []string, hosts []*host) (*bind, error) {
 		return nil, err
 	}
 	b := &bind{dir: dir, zones: zones, secret: base64.StdEncoding.EncodeToString(secret), ds: map[string]string{}}
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of BIND: %w", err)
+	}
+	// BIND would play the journals of an earlier run into the new zones, and sign only what changes.
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the folder of BIND (give -dir a new folder): %w", err)
 	}
 	for range 2 {
 		port, err := freePort()

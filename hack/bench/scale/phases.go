@@ -20,6 +20,8 @@ type result struct {
 	ColdCPU       float64 `json:"coldCPUSeconds"`
 	ColdPeak      float64 `json:"coldPeakMiB"`
 	ColdWrites    int64   `json:"coldAPIWrites"`
+	// ColdWritesBy counts the writes of everybody, those of the operator among them.
+	ColdWritesBy map[string]int64 `json:"coldAPIWritesBy,omitempty"`
 
 	RestSeconds       float64          `json:"restSeconds"`
 	RestRSS           float64          `json:"restRSSMiB"`
@@ -88,6 +90,10 @@ func measure(ctx context.Context, w *world) (*result, error) {
 
 // coldStart starts the operator on names that have no records.
 func coldStart(ctx context.Context, w *world, r *result) error {
+	before, err := w.apiWrites(ctx)
+	if err != nil {
+		return err
+	}
 	since, err := w.startOperator(ctx)
 	if err != nil {
 		return err
@@ -105,6 +111,11 @@ func coldStart(ctx context.Context, w *world, r *result) error {
 	if _, r.ColdWrites, err = w.requests(); err != nil {
 		return err
 	}
+	writes, err := w.apiWrites(ctx)
+	if err != nil {
+		return err
+	}
+	r.ColdWritesBy, _ = sinceThen(before, writes)
 	u, err := w.usage()
 	r.ColdPublished, r.ColdSettled, r.ColdCPU, r.ColdPeak = published.Seconds(), settled.Seconds(), u.cpu.Seconds(), u.peak
 	return err

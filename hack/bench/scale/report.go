@@ -65,7 +65,7 @@ func printTable(out io.Writer, r *result) {
 	for _, line := range r.rows() {
 		fmt.Fprintf(t, "%s\t%s\n", line.words, strconv.FormatFloat(line.value, 'f', places(line.value), 64))
 	}
-	for what, by := range map[string]map[string]int64{"rest": r.RestWritesBy, "restart": r.RestartWritesBy} {
+	for what, by := range map[string]map[string]int64{"cold start (everybody's writes)": r.ColdWritesBy, "rest": r.RestWritesBy, "restart": r.RestartWritesBy} {
 		for verb, n := range by {
 			fmt.Fprintf(t, "%s: %s\t%d\n", what, verb, n)
 		}
