@@ -18,6 +18,7 @@ func (r *MailDomainReconciler) announce(run *domainRun, before, after *v1alpha1.
 		r.announceCondition(run, kind, before, after)
 	}
 	r.announceRecords(run, before, after)
+	r.announceReports(run, before, after)
 	for i := range after.MailServers {
 		now := &after.MailServers[i]
 		old := &v1alpha1.MailServerStatus{}
@@ -28,6 +29,15 @@ func (r *MailDomainReconciler) announce(run *domainRun, before, after *v1alpha1.
 		}
 		r.announceKeys(run, old, now)
 		r.announceSenders(run, old, now)
+	}
+}
+
+// announceReports tells that senders have begun to report failures.
+func (r *MailDomainReconciler) announceReports(run *domainRun, before, after *v1alpha1.MailDomainStatus) {
+	const kind = v1alpha1.ConditionSendersReportFailures
+	if meta.IsStatusConditionTrue(after.Conditions, kind) && !meta.IsStatusConditionTrue(before.Conditions, kind) {
+		now := meta.FindStatusCondition(after.Conditions, kind)
+		r.event(run.md, nil, corev1.EventTypeWarning, now.Reason, "Observe", "%s", truncate(now.Message, 1024))
 	}
 }
 

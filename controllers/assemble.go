@@ -55,10 +55,13 @@ func Assemble(s Surroundings, o Options) *Parts {
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
 			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, counts: o.Counts,
-			settings: settings{unknownHistory: o.UnknownHistory},
-			keys:     keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
-			standby:  standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
-			zones:    registry, observer: obs, probes: pool, senders: senders, decisions: board,
+			settings: settings{
+				unknownHistory: o.UnknownHistory,
+				reportQuiet:    cmp.Or(o.ReportQuiet, reportQuiet), maxReportHold: cmp.Or(o.MaxReportHold, maxReportHold),
+			},
+			keys:    keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
+			standby: standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
+			zones:   registry, observer: obs, probes: pool, senders: senders, decisions: board,
 			records: book, looks: &recordLooks{book: book, senders: senders, fetch: o.FetchPolicy}, keeper: keeper,
 			guard: o.Guard,
 		},

@@ -37,6 +37,11 @@ func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	} else {
 		c.set(v1alpha1.ConditionStalled, *stalled)
 	}
+	if reported := reportedFinding(run.md, status, run.now); reported != nil {
+		c.set(v1alpha1.ConditionSendersReportFailures, *reported)
+	} else {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionSendersReportFailures)
+	}
 	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, append([]finding{published, verified, secure, safe, sendersFinding(run)}, records...)...))
 }
 
@@ -317,4 +322,5 @@ var progressReasons = map[rollover.WaitCode]string{
 	rollover.WaitCaches:      v1alpha1.ReasonWaitingForCaches,
 	rollover.WaitEndpoints:   v1alpha1.ReasonDeploying,
 	rollover.WaitRetire:      v1alpha1.ReasonRetiring,
+	rollover.WaitReports:     v1alpha1.ReasonRetiring,
 }

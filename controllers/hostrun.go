@@ -61,6 +61,8 @@ type hostRun struct {
 type settings struct {
 	// unknownHistory is how long an answer that may have been in DNS before we looked is believed cached.
 	unknownHistory time.Duration
+	// reportQuiet and maxReportHold say how long reports of failures keep records.
+	reportQuiet, maxReportHold time.Duration
 }
 
 // ownerName is the TLSA owner of a host and port (RFC 7671 section 3).
@@ -96,6 +98,8 @@ func policyOf(md *v1alpha1.MailDomain, z *v1alpha1.DNSZone, h *hostRun, s settin
 		Removing:       h.removing,
 		SweepFreshness: max(3*interval, 15*time.Second),
 		UnknownHistory: s.unknownHistory,
+		ReportQuiet:    s.reportQuiet,
+		MaxReportHold:  s.maxReportHold,
 	}
 	heed(&p, z)
 	for _, l := range h.linked {
@@ -173,6 +177,7 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	f := rollover.Facts{
 		Now: now, Host: h.server.Hostname, Policy: policy, KeysComplete: true,
 		Rounds: h.view.rounds, LastRound: h.view.last, DNSSEC: h.dnssecFacts(),
+		FailureReported: failureReported(md, h.server.Hostname),
 	}
 	for _, c := range h.certs {
 		f.Keys = append(f.Keys, c.keys...)

@@ -51,6 +51,9 @@ type Options struct {
 	// UnknownHistory is how long an answer counts as cached that may have been in DNS before the
 	// operator looked.
 	UnknownHistory time.Duration
+	// ReportQuiet is how long after the newest report of failures the records of a key that is gone stay, and
+	// MaxReportHold how long reports keep them at the most. 0 is the default: two days and a week.
+	ReportQuiet, MaxReportHold time.Duration
 	// Workers is how many MailDomains are reconciled at once.
 	Workers int
 	// ParallelProbes is how many hosts are probed at once.

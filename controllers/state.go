@@ -101,7 +101,8 @@ func keyStatus(k rollover.KeyState) v1alpha1.KeyStatus {
 	out := v1alpha1.KeyStatus{
 		SPKISHA256: k.SPKI, Certificate: k.Certificate, Role: v1alpha1.KeyRole(k.Role), Visibility: v1alpha1.Visibility(k.Visibility),
 		Since: statusTime(k.Since), DeployableAt: statusTime(k.DeployableAt), RemovableAt: statusTime(k.RemovableAt),
-		Deployed: k.Deployed, SerialNumber: k.Serial, NotAfter: statusTime(k.NotAfter), Records: presentations(k.Records),
+		HeldUntil: statusTime(k.HeldUntil),
+		Deployed:  k.Deployed, SerialNumber: k.Serial, NotAfter: statusTime(k.NotAfter), Records: presentations(k.Records),
 	}
 	if k.Deployed {
 		// That nobody presents a key which no server has is nothing to count.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/probe"
@@ -15,7 +16,11 @@ import (
 
 // buildStatus makes the status that follows from a run. It is a function of the run alone.
 func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
-	next := v1alpha1.MailDomainStatus{ObservedGeneration: run.md.Generation, Conditions: slices.Clone(run.md.Status.Conditions)}
+	next := v1alpha1.MailDomainStatus{
+		ObservedGeneration: run.md.Generation, Conditions: slices.Clone(run.md.Status.Conditions),
+		// Its writer is another: here it stays as it is.
+		TLSReports: run.md.Status.TLSReports,
+	}
 	for _, h := range run.hosts {
 		if s, keep := hostStatus(run, h); keep {
 			next.MailServers = append(next.MailServers, s)
@@ -61,7 +66,11 @@ func hostStatus(run *domainRun, h *hostRun) (v1alpha1.MailServerStatus, bool) {
 	}
 	s.Endpoints = endpointStatuses(h)
 	s.Nameservers = nameserverStatuses(h)
+	if h.previous != nil {
+		s.Troubles = h.previous.Troubles
+	}
 	h.carryOver(&s)
+	s.Troubles = remember(s.Troubles, troubles(&s), run.now)
 	return s, !h.left(run) || !h.removed()
 }
 
@@ -300,9 +309,13 @@ func (h *hostRun) held() string {
 	return "the zone of " + h.server.Hostname + " is not ready: see its DNSZone"
 }
 
+// truncate cuts a text to so many bytes, before a character.
 func truncate(text string, limit int) string {
-	if len(text) > limit {
-		return text[:limit]
+	if len(text) <= limit {
+		return text
 	}
-	return text
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }

@@ -137,6 +137,32 @@ func reportsHelp(t *testing.T) string {
 	return string(help)
 }
 
+// reportsRow is a flag of the receiver as tls-reports.md tells of it, with its default.
+var reportsRow = regexp.MustCompile("(?m)^\\| `--([a-z-]+)[^`]*` \\| ([^|]*) \\|")
+
+// TestPageOfReportsHasItsFlags: tls-reports.md has every flag of the receiver with its default, and no other.
+func TestPageOfReportsHasItsFlags(t *testing.T) {
+	rows := map[string]string{}
+	for _, found := range reportsRow.FindAllStringSubmatch(string(read(t, "tls-reports.md")), -1) {
+		rows[found[1]] = strings.Trim(strings.TrimSpace(found[2]), "`")
+	}
+	help := reportsHelp(t)
+	for _, found := range flagLine.FindAllStringSubmatch(help, -1) {
+		name, value := found[1], found[2]
+		said, ok := rows[name]
+		delete(rows, name)
+		if name == "help" {
+			continue
+		}
+		if said, _, _ = strings.Cut(said, "`"); !ok || value != "" && !sameDefault(said, value) && said+"0s" != value {
+			t.Errorf("tls-reports.md says that --%s is %q by default, the receiver that it is %q", name, said, value)
+		}
+	}
+	for name := range rows {
+		t.Errorf("tls-reports.md tells of --%s, which the receiver does not have", name)
+	}
+}
+
 // TestFlagsExist: every flag that a page or the Deployment gives to the operator is one of it.
 func TestFlagsExist(t *testing.T) {
 	ofOperator, ofReports := flagsIn(helpOf(t)), flagsIn(reportsHelp(t))

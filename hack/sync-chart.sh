@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Copies into the Helm chart what it shares with config/, which a chart cannot reach out of its folder
-# for: the CRDs, the rights of the operator, the gate policy, the alerts and the dashboard. Called with "check", it copies nothing
+# for: the CRDs, the rights of the operator, the policies, the alerts and the dashboard. Called with "check", it copies nothing
 # and fails when a copy differs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 files=charts/dane-operator/files
-shared=(config/rbac/role.yaml config/policy/gate.yaml config/prometheus/rules.yaml config/grafana/dane-operator.json)
+shared=(config/rbac/role.yaml config/policy/gate.yaml config/reports/policy.yaml config/prometheus/rules.yaml config/grafana/dane-operator.json)
 if [[ ${1:-} == check ]]; then
 	status=0
 	diff -ru config/crd/bases "$files/crds" || status=1

@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Condition types of MailDomain. Every one but RolloverInProgress and Stalled has positive
+// Condition types of MailDomain. Every one but RolloverInProgress, Stalled and SendersReportFailures has positive
 // polarity: True is good. A routine rollover touches RolloverInProgress alone.
 const (
 	// ConditionReady sums up: the records are published, the servers present matching
@@ -24,6 +24,10 @@ const (
 	ConditionMailRecordsPublished = "MailRecordsPublished"
 	// ConditionStalled is present and True when only a person can mend what is wrong.
 	ConditionStalled = "Stalled"
+	// ConditionSendersReportFailures is True while senders have reported failures of DANE in the last seven days, in
+	// reports that a DKIM signature proves. The message says which, and what the operator saw at that time. It is
+	// absent where no reports are taken in, and does not count for Ready.
+	ConditionSendersReportFailures = "SendersReportFailures"
 )
 
 // Condition types of DNSZone, beside Ready and DNSSECSecure.
@@ -180,6 +184,14 @@ const (
 	ReasonHeld = "Held"
 )
 
+// Reasons of SendersReportFailures.
+const (
+	// ReasonDANEFailures: senders have reported failures of DANE that nobody has looked into.
+	ReasonDANEFailures = "DANEFailures"
+	// ReasonNoDANEFailures: no report that is proved tells of a failure of DANE.
+	ReasonNoDANEFailures = "NoDANEFailures"
+)
+
 // Reasons of the conditions of DNSZone.
 const (
 	// ReasonAccepted: the primary accepts our updates.
@@ -251,6 +263,9 @@ const (
 	// AbandonAnnotation on a MailDomain that is being deleted lets it go although its records could
 	// not be removed. The value must be "true".
 	AbandonAnnotation = "mail.dane-operator.io/abandon-records"
+	// ReportsSeenAnnotation on a MailDomain holds a time (RFC 3339): a person has looked into the reports of failures
+	// that came by then, and they hold no records any more.
+	ReportsSeenAnnotation = "mail.dane-operator.io/reports-seen"
 	// CertificateLabel names, on a Secret that the operator made, the Certificate it belongs to.
 	CertificateLabel = "mail.dane-operator.io/certificate"
 	// RoleLabel says, on a Secret that the operator made, what it is: StandbyRole or ServingRole.

@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MailDomainStatus says what is. It is written by the operator alone. Losing it may slow a
+// MailDomainStatus says what is. It is written by the operator alone, but for tlsReports. Losing it may slow a
 // rollover and never makes one unsafe.
 type MailDomainStatus struct {
 	// observedGeneration is the generation of the spec that this status was made from; -1 before
@@ -37,6 +37,11 @@ type MailDomainStatus struct {
 	// +listMapKey=record
 	// +kubebuilder:validation:MaxItems=8
 	Records []MailRecordStatus `json:"records,omitempty"`
+
+	// tlsReports is what senders have reported in the last seven days; absent where no reports are taken in. It is
+	// written by the receiver of reports.
+	// +optional
+	TLSReports *TLSReportsStatus `json:"tlsReports,omitempty"`
 }
 
 // MailServer is what is known of a host; nil when nothing is.
@@ -120,6 +125,13 @@ type MailServerStatus struct {
 	// +optional
 	// +listType=atomic
 	Nameservers []NameserverSync `json:"nameservers,omitempty"`
+
+	// troubles are what was wrong of late, the oldest first: what reports of senders, which come a day later, are
+	// compared with.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Troubles []TroubleStatus `json:"troubles,omitempty"`
 }
 
 // AliasStatus is a TLSA owner whose records stand at another name, that it is an alias of.
@@ -147,6 +159,42 @@ type UnsafeStatus struct {
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 	// until is when the last cached answer that does not match is gone; absent while not known.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+}
+
+// TroubleKind says what a trouble is about: Nameserver, Endpoint, SenderView or Unsafe.
+// +kubebuilder:validation:Enum=Nameserver;Endpoint;SenderView;Unsafe
+type TroubleKind string
+
+// The kinds of trouble.
+const (
+	// TroubleNameserver is an address of a name server that did not show the wanted records.
+	TroubleNameserver TroubleKind = "Nameserver"
+	// TroubleEndpoint is an endpoint that presented a certificate which the records did not match, or no TLS.
+	TroubleEndpoint TroubleKind = "Endpoint"
+	// TroubleSenderView is that senders with DANE did not deliver, as the operator found when it looked as they do.
+	TroubleSenderView TroubleKind = "SenderView"
+	// TroubleUnsafe is that some sender might meet a certificate that its cached records did not match.
+	TroubleUnsafe TroubleKind = "Unsafe"
+)
+
+// TroubleStatus is something that was wrong with a mail server for a while.
+type TroubleStatus struct {
+	// kind is Nameserver, Endpoint, SenderView or Unsafe.
+	// +required
+	Kind TroubleKind `json:"kind"`
+	// subject is the address concerned.
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// message says what was seen first.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Message string `json:"message,omitempty"`
+	// since when.
+	// +required
+	Since metav1.Time `json:"since"`
+	// until is when it was found to be over; absent while it lasts.
 	// +optional
 	Until *metav1.Time `json:"until,omitempty"`
 }
@@ -236,6 +284,10 @@ type KeyStatus struct {
 	// removableAt is when the records of a Previous key are taken out.
 	// +optional
 	RemovableAt *metav1.Time `json:"removableAt,omitempty"`
+	// heldUntil is until when reports of senders keep the records of a Previous key, which would have been taken out
+	// otherwise; absent while they do not.
+	// +optional
+	HeldUntil *metav1.Time `json:"heldUntil,omitempty"`
 	// goneSince is the end of the first of the probe rounds in a row in which no endpoint
 	// presented a Previous key.
 	// +optional

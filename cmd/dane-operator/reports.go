@@ -43,6 +43,7 @@ type reportsOptions struct {
 	proxies      []string
 	limits       receive.Limits
 	atOnce       int
+	statusEvery  time.Duration
 }
 
 func newReportsCommand() *cobra.Command {
@@ -57,8 +58,8 @@ They come as your TLSRPT record says: by HTTPS POST (--https-bind-address), or b
 hands on (--lmtp-bind-address) or which comes here directly (--smtp-bind-address). By mail those alone count that a
 DKIM signature of the sender's organization proves.
 
-It reads MailDomains and nothing else of the cluster, and writes nothing to it: run it apart from the operator,
-with rights of its own.`,
+What they say of the last seven days it writes to status.tlsReports of the MailDomains. It reads MailDomains and
+nothing else of the cluster, and writes that field alone: run it apart from the operator, with rights of its own.`,
 		Example: `  # behind an Ingress that speaks TLS, with proxies on 10.0.0.0/8
   dane-operator reports --database /data/reports.db --https-bind-address :8080 --trusted-proxy 10.0.0.0/8
 
@@ -90,6 +91,7 @@ func (o *reportsOptions) addFlags(cmd *cobra.Command) {
 	f.Float64Var(&o.limits.All, "rate", 1000, "how many reports a second are looked at in all, on average")
 	f.IntVar(&o.limits.AllBurst, "burst", 2000, "how many reports are looked at in all at once")
 	f.IntVar(&o.atOnce, "unpack-at-once", 1, "how many reports are unpacked and read at once; the largest takes 40 MiB for a moment, most take none to speak of")
+	f.DurationVar(&o.statusEvery, "status-every", time.Minute, "how often the status of a MailDomain is written at the most, when reports come")
 	o.metrics.addFlags(cmd)
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
 	f.IntVarP(&o.logLevel, "v", "v", 0, "log level: 0 for what happens, 1 for reports that are not kept, too")
@@ -150,12 +152,19 @@ func (o *reportsOptions) run(ctx context.Context) error {
 	return mgr.Start(ctx)
 }
 
+// What the API server is asked a second, on average and at once: statuses of MailDomains are written in turn.
+const (
+	requestRate  = 5
+	requestBurst = 20
+)
+
 // manager has a cache of MailDomains alone.
 func (o *reportsOptions) manager() (manager.Manager, error) {
 	config, err := o.restConfig()
 	if err != nil {
 		return nil, err
 	}
+	config.QPS, config.Burst = requestRate, requestBurst
 	served, err := o.metrics.server()
 	if err != nil {
 		return nil, err
@@ -185,8 +194,20 @@ func (o *reportsOptions) listen(ctx context.Context, mgr manager.Manager, kept *
 		return err
 	}
 	counts := reportserver.NewCounts(metrics.Registry, log.WithName("reports"))
+	teller := &reportserver.Teller{
+		Reader: mgr.GetCache(), Status: mgr.GetClient().Status(), Store: kept, Clock: clock.RealClock{}, Every: o.statusEvery,
+	}
+	if err := teller.Setup(mgr); err != nil {
+		return err
+	}
 	intake := receive.NewIntake(receive.Intake{
-		Keeper: kept, Clock: clock.RealClock{}, Observe: counts.Observe,
+		Keeper: kept, Clock: clock.RealClock{},
+		Observe: func(e receive.Event) {
+			counts.Observe(e)
+			if e.Outcome == receive.Kept {
+				teller.Note(e.Item)
+			}
+		},
 		Subject: reportserver.Names{Reader: mgr.GetCache()}.Subject,
 	}, o.atOnce)
 	servers, err := o.servers(ctx, mgr, intake)

@@ -21,6 +21,7 @@ func TestFlagsOfReports(t *testing.T) {
 		{"mail to nobody", "say which address", []string{kept, "--lmtp-bind-address=:24"}},
 		{"forgotten before they come", "kept a day at the least", []string{kept, posted, "--retention=1h"}},
 		{"nothing may come", "are above 0", []string{kept, posted, "--rate=0"}},
+		{"no pause between two writes", "--status-every is above 0", []string{kept, posted, "--status-every=0s"}},
 		{"no address", `--address "foo": want an address such as tlsrpt@example.com`, []string{kept, "--lmtp-bind-address=:24", "--address=foo"}},
 		{"an address with a name", "the address alone is a@example.com", []string{kept, "--lmtp-bind-address=:24", "--address=Reports <a@example.com>"}},
 		{"the second is none", `--address "b@exa_mple.com"`, []string{kept, "--lmtp-bind-address=:24", "--address=a@example.com", "--address=b@exa_mple.com"}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/mail"
@@ -42,6 +43,9 @@ func (o *reportsOptions) checkValues() error {
 	}
 	if _, err := o.metrics.server(); err != nil {
 		return err
+	}
+	if o.statusEvery <= 0 {
+		return errors.New("--status-every is above 0: it is the pause between two writes of one status")
 	}
 	return o.checkCertificate()
 }

@@ -77,7 +77,9 @@ type HostPage struct {
 	ForeignRecords     []string
 	Aliases            []string
 	Conditions         []Condition
-	Help               []Block
+	// Reports are those of the mail domain; nil where none are taken in.
+	Reports *Reports
+	Help    []Block
 }
 
 // NewHostPage makes the page about a host; ok is false where the MailDomain has no such host.
@@ -90,6 +92,7 @@ func NewHostPage(md *v1alpha1.MailDomain, name string, now time.Time) (page Host
 	p := HostPage{
 		Host: hostOf(md, name, s, now), Strategy: string(md.Spec.Rollover.Strategy), Suspended: md.Spec.Suspend,
 		Conditions: conditionsOf(md.Status.Conditions, now), Phases: phases(phaseOf(md, name)),
+		Reports: reportsOf(md, name, now),
 	}
 	p.Help = helpOf(p.Reason)
 	if s == nil {
@@ -182,12 +185,13 @@ func evidenceOf(s *v1alpha1.MailServerStatus, now time.Time) (nameservers, endpo
 
 func rank(class string) int { return slices.Index([]string{"bad", "open", "good"}, class) }
 
-// conditionsOf are conditions as they are shown. RolloverInProgress is neither good nor bad.
+// conditionsOf are conditions as they are shown. RolloverInProgress is neither good nor bad; of Stalled and of
+// SendersReportFailures it is good that they are False.
 func conditionsOf(conditions []metav1.Condition, now time.Time) []Condition {
 	var out []Condition
 	for _, c := range conditions {
 		good := metav1.ConditionTrue
-		if c.Type == v1alpha1.ConditionStalled {
+		if c.Type == v1alpha1.ConditionStalled || c.Type == v1alpha1.ConditionSendersReportFailures {
 			good = metav1.ConditionFalse
 		}
 		shown := Condition{

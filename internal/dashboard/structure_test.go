@@ -132,6 +132,7 @@ func TestStructure(t *testing.T) {
 			s.Keys = []v1alpha1.KeyStatus{{SPKISHA256: "ab", Since: hours(-1), Role: v1alpha1.RoleCurrent}}
 			s.Records, s.ForeignRecords = []string{"a"}, []string{"b"}
 		}
+		md.Status.TLSReports = reported()
 		more = append(more, &md)
 	}
 	bad := zoneFixture("bad", v1alpha1.ZoneFinding{Code: "SignatureExpired", Severity: v1alpha1.FindingCritical, Message: "expired"},

@@ -65,6 +65,7 @@ func theDomains() []client.Object {
 			{Hostname: "mx2.example.net"},
 		},
 	}
+	unsafe.MailServers[1].Keys = []v1alpha1.KeyStatus{{Role: v1alpha1.RolePrevious, HeldUntil: at(7)}, {Role: v1alpha1.RolePrevious, HeldUntil: at(6)}}
 	adopted := v1alpha1.MailDomainStatus{
 		Conditions:  safe(metav1.ConditionUnknown, v1alpha1.ReasonHistoryUnknown),
 		MailServers: []v1alpha1.MailServerStatus{{Hostname: "mx1.example.org"}},

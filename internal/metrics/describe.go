@@ -40,10 +40,12 @@ var (
 		"Unix time at which a certificate in use expires.", hostLabels, "certificate")
 	keyDeployable = desc("host_key_deployable_timestamp_seconds",
 		"Unix time from which the next key of a certificate may be served; absent while that is not known.", hostLabels, "certificate")
+	holdEnd = desc("host_removal_hold_end_timestamp_seconds",
+		"Unix time until which reports of senders keep the records of a key that is gone; absent while they do not.", hostLabels)
 )
 
 var domainDescs = []*family{conditionState, nextTransition}
 
 var hostDescs = []*family{
-	hostSafe, unsafeStart, unsafeEnd, senderView, nameServers, endpoints, keys, standbyMissing, certificateExpires, keyDeployable,
+	hostSafe, unsafeStart, unsafeEnd, senderView, nameServers, endpoints, keys, standbyMissing, certificateExpires, keyDeployable, holdEnd,
 }

@@ -31,7 +31,18 @@ func keysOf(md *v1alpha1.MailDomain, server *v1alpha1.MailServer, status *v1alph
 	if !md.Spec.Suspend && md.Spec.Rollover.KeepsStandbyKey() && len(server.Certificates) > 0 {
 		out = append(out, sample{standbyMissing, float64(missing), labels})
 	}
-	return out
+	return appendTime(out, holdEnd, heldUntil(status), labels...)
+}
+
+// heldUntil is until when reports keep records of the host.
+func heldUntil(status *v1alpha1.MailServerStatus) *metav1.Time {
+	var last *metav1.Time
+	for _, k := range status.Keys {
+		if k.HeldUntil != nil && (last == nil || last.Before(k.HeldUntil)) {
+			last = k.HeldUntil
+		}
+	}
+	return last
 }
 
 func keyOf(status *v1alpha1.MailServerStatus, certificate string, role v1alpha1.KeyRole) *v1alpha1.KeyStatus {

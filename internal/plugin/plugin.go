@@ -44,7 +44,7 @@ rollover waits for and until when, and what is wrong with a zone.`,
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.ErrOut)
 	k.flags.AddFlags(cmd.PersistentFlags())
-	cmd.AddCommand(k.status(), k.check(), k.zone(), k.records(), k.plan(), k.rollover(), k.doctor(), k.explain())
+	cmd.AddCommand(k.status(), k.check(), k.zone(), k.reports(), k.records(), k.plan(), k.rollover(), k.doctor(), k.explain())
 	version.AddTo(cmd, "Client Version", "clientVersion")
 	return cmd
 }

@@ -4,7 +4,6 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/dane-operator/dane-operator/internal/tlsrpt"
 	"github.com/dane-operator/dane-operator/internal/tlsrpt/receive"
 	"github.com/dane-operator/dane-operator/internal/tlsrpt/store"
 )
@@ -63,8 +62,7 @@ func (c *Counts) Observe(e receive.Event) {
 	}
 }
 
-// count counts the sessions of a report that is new. What a report says of its failures in detail need not add up to
-// the number of all that failed: what is left over is of the result "other".
+// count counts the sessions of a report that is new.
 func (c *Counts) count(item store.Item) {
 	proved := "false"
 	if item.Origin.Proof != "" {
@@ -81,12 +79,9 @@ func (c *Counts) count(item store.Item) {
 			}
 		}
 		add(successful, p.Successful)
-		rest := p.Failed
-		for _, f := range p.Failures {
+		for _, f := range p.Detailed() {
 			add(string(f.Result), f.Sessions)
-			rest -= f.Sessions
 		}
-		add(string(tlsrpt.OtherResult), rest)
 	}
 }
 

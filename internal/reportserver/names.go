@@ -1,7 +1,7 @@
 // Package reportserver is the program that takes TLS reports in (RFC 8460): it knows from the MailDomains of the
-// cluster whose reports are wanted, listens for them, counts what they say, and forgets them when they are old. It
-// serves their policies of MTA-STS beside that (RFC 8461). It reads MailDomains and nothing else, and writes nothing
-// to the cluster.
+// cluster whose reports are wanted, listens for them, counts what they say, tells it in the status of the MailDomains,
+// and forgets them when they are old. It serves their policies of MTA-STS beside that (RFC 8461). It reads MailDomains and
+// nothing else, and writes status.tlsReports alone.
 package reportserver
 
 import (
@@ -68,7 +68,8 @@ func (n Names) ours(name string) bool {
 	return err == nil && len(list.Items) > 0
 }
 
-// NamesOnly leaves of a MailDomain what is needed to know its names, and its policy of MTA-STS: it is for the cache.
+// NamesOnly leaves of a MailDomain what is needed to know its names, and its policy of MTA-STS, and a digest of what was
+// told of it, which would be most of what the cache holds: it is for the cache.
 func NamesOnly(o any) (any, error) {
 	md, ok := o.(*v1alpha1.MailDomain)
 	if !ok {
@@ -77,6 +78,7 @@ func NamesOnly(o any) (any, error) {
 	slim := &v1alpha1.MailDomain{TypeMeta: md.TypeMeta}
 	slim.Name, slim.Namespace, slim.UID, slim.ResourceVersion = md.Name, md.Namespace, md.UID, md.ResourceVersion
 	slim.CreationTimestamp = md.CreationTimestamp
+	slim.Generation, slim.Annotations = md.Generation, map[string]string{toldAnnotation: digestOf(md.Status.TLSReports)}
 	slim.Spec.Domain = md.Spec.Domain
 	if s := policyOf(md); s != nil {
 		slim.Status.Records = []v1alpha1.MailRecordStatus{{Record: s.Record, State: s.State, Policy: s.Policy}}

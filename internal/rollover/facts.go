@@ -36,6 +36,9 @@ type Policy struct {
 	RemoveForeign bool
 
 	PublishSafety, RetireSafety time.Duration
+	// ReportQuiet is how long after the newest report of failures the records of a key that is gone stay; MaxReportHold
+	// is how long reports keep them at the most.
+	ReportQuiet, MaxReportHold time.Duration
 	// DeadlineBefore the end of the current certificate the deadline is reached; with Proceed the
 	// new key is then deployed although it is not safe.
 	DeadlineBefore time.Duration
@@ -269,8 +272,10 @@ type KeyState struct {
 	// GoneSince and GoneRounds count the probe rounds in a row without it.
 	GoneSince  time.Time
 	GoneRounds int
-	NotAfter   time.Time
-	Records    []tlsa.Record
+	// HeldUntil is until when reports keep the records of a Previous key that could go now; zero when they do not.
+	HeldUntil time.Time
+	NotAfter  time.Time
+	Records   []tlsa.Record
 }
 
 // DNSSEC is what is known of the zone's chain.
@@ -300,6 +305,9 @@ type Facts struct {
 	Rounds    []ProbeRound
 	LastRound *ProbeRound
 	DNSSEC    DNSSEC
+	// FailureReported is when the newest report came in that is proved and tells of a failure of DANE with the host;
+	// zero where none counts.
+	FailureReported time.Time
 	// UnsafeSince and Unsafe carry on what an earlier decision announced as unsafe.
 	Unsafe *Unsafe
 }

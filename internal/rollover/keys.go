@@ -35,6 +35,8 @@ type tracked struct {
 	presented bool
 	// gone says that its records may go: it is remembered for what caches may hold of it alone.
 	gone bool
+	// held says that they may but for reports of senders.
+	held bool
 }
 
 // trackKeys joins the keys that objects hold with those that are remembered.

@@ -82,6 +82,8 @@ type world struct {
 	rounds   []ProbeRound
 	round    *ProbeRound
 	deployed int
+	// reported is when the newest report of a failure came in.
+	reported time.Time
 	// others are the keys that live elsewhere, foreign those whose records somebody else writes.
 	others, foreign map[string]bool
 	// forgotten are the records that stood when the status was lost: they are foreign to the operator until
@@ -198,6 +200,7 @@ func (w *world) facts() Facts {
 	f := Facts{
 		Now: w.now, Host: "mx1.example.com", Policy: w.policy, KeysComplete: true, States: w.memory.states, Owners: w.owners(),
 		Rounds: w.rounds, LastRound: w.round, DNSSEC: DNSSEC{State: dnssec.Secure}, Unsafe: w.memory.unsafe,
+		FailureReported: w.reported,
 	}
 	add := func(key string, stage KeyStage) {
 		if key != "" && !slices.ContainsFunc(f.Keys, func(k Key) bool { return k.ID == key }) {
@@ -235,7 +238,11 @@ const (
 
 // step is one reconcile: decide, store, act.
 func (w *world) step(die crash) Decision {
-	d := Decide(w.facts())
+	f := w.facts()
+	d := Decide(f)
+	if problem := reportsMeddle(f, d); problem != "" && w.broken == "" {
+		w.broken = problem
+	}
 	if die == beforeStore {
 		w.forgetProcess()
 		return d

@@ -134,3 +134,34 @@ func (w *world) foreignFault(records []tlsa.Record, key string) bool {
 		return w.foreign[keyOf(r)] && keyOf(r) != key
 	})), key)
 }
+
+// reportsMeddle says what a report of failures has changed that it must not: it may keep records of a key that is gone,
+// for so long, and lead to nothing else.
+func reportsMeddle(f Facts, d Decision) string {
+	f.FailureReported = time.Time{}
+	without := Decide(f)
+	for _, id := range without.Deploy {
+		if !slices.Contains(d.Deploy, id) {
+			return "without a report key " + id + " would be deployed"
+		}
+	}
+	for i, o := range without.Owners {
+		for _, r := range o.Records {
+			if !slices.Contains(d.Owners[i].Records, r) && len(o.Records) <= MaxRecords {
+				return "without a report there would be " + r.String()
+			}
+		}
+		for _, r := range d.Owners[i].Records {
+			previous := slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.Role == rolePrevious && slices.Contains(k.Records, r) })
+			if !slices.Contains(o.Records, r) && !previous {
+				return "for a report there is " + r.String()
+			}
+		}
+	}
+	for _, k := range d.Keys {
+		if k.HeldUntil.After(k.RemovableAt.Add(f.Policy.MaxReportHold)) || !k.HeldUntil.IsZero() && f.Policy.Compromised[k.SPKI] {
+			return fmt.Sprintf("key %s is held until %s", k.ID, k.HeldUntil)
+		}
+	}
+	return ""
+}

@@ -28,6 +28,7 @@ const (
 	WaitUnread         WaitCode = "Unread"         // an input could not be read
 	WaitEndpoints      WaitCode = "Endpoints"      // an endpoint still presents the old key, or is unreachable
 	WaitRetire         WaitCode = "Retire"         // the old key's records stay until the time named
+	WaitReports        WaitCode = "Reports"        // senders report failures: the old key's records stay until the time named
 	WaitCompromised    WaitCode = "Compromised"    // the key is listed as compromised and is never deployed
 	WaitClock          WaitCode = "Clock"          // the clock stands before an instant that was noted earlier
 )

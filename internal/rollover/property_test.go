@@ -17,6 +17,7 @@ func labPolicy() Policy {
 		Strategy: Gate, Parameters: []tlsa.Parameters{p311}, TTL: 30 * time.Second,
 		PublishSafety: 5 * time.Second, RetireSafety: 20 * time.Second, DNSSECRequired: true, Sweeps: 2,
 		SweepFreshness: 15 * time.Second, TTLFloor: 2 * time.Second, UnknownHistory: 10 * time.Minute,
+		ReportQuiet: time.Minute, MaxReportHold: 3 * time.Minute,
 		Compromised: map[string]bool{},
 	}
 }
@@ -105,6 +106,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"foreign": func(t *rapid.T) { w.meddle(t) },
+		"report":  func(*rapid.T) { w.reported = w.now },
 	}
 }
 

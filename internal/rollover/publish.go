@@ -11,8 +11,27 @@ import (
 
 // publish decides for every owner what should stand there, and whether it may be written now.
 func (r *run) publish() {
+	r.compose()
+	if r.crowded() && r.letGo() {
+		r.compose()
+	}
 	for i := range r.owners {
 		o := &r.owners[i]
+		o.Expect = o.primary
+		if o.last != nil {
+			o.Behind = r.faults(o)
+		}
+		o.InSync = r.inSync(o)
+		r.warnAbout(o)
+		r.decideWrite(o)
+	}
+}
+
+// compose says for every owner what should stand there.
+func (r *run) compose() {
+	for i := range r.owners {
+		o := &r.owners[i]
+		o.Warnings = nil
 		if !o.removing {
 			o.Own = r.ownRecords(o)
 		}
@@ -24,13 +43,6 @@ func (r *run) publish() {
 		if !r.foreignMayGo(o) {
 			o.Records = tlsa.Normalize(append(slices.Clone(o.Records), o.Foreign...))
 		}
-		o.Expect = o.primary
-		if o.last != nil {
-			o.Behind = r.faults(o)
-		}
-		o.InSync = r.inSync(o)
-		r.warnAbout(o)
-		r.decideWrite(o)
 	}
 }
 

@@ -10,12 +10,13 @@ import (
 func (r *run) retire() {
 	kept := r.keys[:0:0]
 	for _, t := range r.keys {
+		t.HeldUntil = time.Time{}
 		if t.Role != rolePrevious {
 			t.RemovableAt = time.Time{}
 			kept = append(kept, t)
 			continue
 		}
-		if r.removable(&t) {
+		if r.removable(&t) && !r.hold(&t) {
 			t.gone, t.Records = true, r.lastWitness(&t)
 		}
 		if !t.gone || len(t.Records) > 0 {

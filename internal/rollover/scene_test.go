@@ -29,6 +29,7 @@ type scene struct {
 	round     *ProbeRound
 	unread    bool
 	lost      bool
+	reported  time.Time
 	// through changes what a sweep of the servers says, as an alias on the way to them does.
 	through func(Sweep) Sweep
 }
@@ -244,7 +245,7 @@ func (s *scene) look() {
 func (s *scene) decide() Decision {
 	f := Facts{
 		Now: s.now, Host: "mx1.example.com", Policy: s.policy, Keys: s.keys, KeysComplete: !s.unread, States: s.states,
-		Rounds: s.rounds, LastRound: s.round, DNSSEC: s.dnssec, Unsafe: s.unsafe,
+		Rounds: s.rounds, LastRound: s.round, DNSSEC: s.dnssec, Unsafe: s.unsafe, FailureReported: s.reported,
 	}
 	for _, o := range s.owners {
 		f.Owners = append(f.Owners, Owner{

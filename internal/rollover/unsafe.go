@@ -114,7 +114,7 @@ func (d *Decision) wakeAt(now, at time.Time, action string) {
 // waitOrder lists what is most telling first.
 var waitOrder = []WaitCode{
 	WaitSuspended, WaitNamed, WaitClock, WaitTooManyRecords, WaitUnread, WaitCompromised, WaitCertificate, WaitDNSSEC, WaitServers, WaitUpdate,
-	WaitPropagation, WaitKeysChanging, WaitSignatures, WaitCaches, WaitSweep, WaitEndpoints, WaitRetire, WaitDeployment,
+	WaitPropagation, WaitKeysChanging, WaitSignatures, WaitCaches, WaitSweep, WaitEndpoints, WaitRetire, WaitReports, WaitDeployment,
 }
 
 func waitRank(code WaitCode) int { return slices.Index(waitOrder, code) }

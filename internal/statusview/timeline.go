@@ -36,6 +36,10 @@ func Timeline(md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus) []Step {
 			add(k.DeployableAt, "key %s may be handed to servers: every cache knows it", Short(k.SPKISHA256))
 		}
 		add(k.GoneSince, "no endpoint presented key %s any more", Short(k.SPKISHA256))
+		if k.HeldUntil != nil {
+			add(k.HeldUntil, "the records of key %s, which reports of senders hold, are taken out", Short(k.SPKISHA256))
+			continue
+		}
 		add(k.RemovableAt, "the records of key %s are taken out", Short(k.SPKISHA256))
 	}
 	for _, v := range s.Versions {

@@ -83,3 +83,18 @@ func TestNextOf(t *testing.T) {
 		}
 	}
 }
+
+// TestTimelineOfHeldRecords: records that reports of senders hold go when the hold ends.
+func TestTimelineOfHeldRecords(t *testing.T) {
+	md := rolling()
+	md.Status.MailServers[0].Keys = []v1alpha1.KeyStatus{{SPKISHA256: strings.Repeat("ab", 32), Role: v1alpha1.RolePrevious, RemovableAt: hours(-1), HeldUntil: hours(5)}}
+	var taken []Step
+	for _, s := range Timeline(md, &md.Status.MailServers[0]) {
+		if strings.Contains(s.What, "taken out") {
+			taken = append(taken, s)
+		}
+	}
+	if len(taken) != 1 || !taken[0].At.Equal(hours(5).Time) || !strings.Contains(taken[0].What, "reports of senders hold") {
+		t.Errorf("the records are taken out: %+v", taken)
+	}
+}

@@ -39,6 +39,19 @@ type Policy struct {
 	Failures           []Failure
 }
 
+// Detailed are the failures of a policy. What a report tells of its failures in detail need not add up to the number of all
+// that failed: what is left over is one more, of the result "other".
+func (p Policy) Detailed() []Failure {
+	rest := p.Failed
+	for _, f := range p.Failures {
+		rest -= f.Sessions
+	}
+	if rest <= 0 {
+		return p.Failures
+	}
+	return append(p.Failures[:len(p.Failures):len(p.Failures)], Failure{Result: OtherResult, Sessions: rest})
+}
+
 // Failure is one group of sessions that failed alike.
 type Failure struct {
 	Result ResultType

@@ -17,7 +17,8 @@ func fill(t *testing.T, target any) {
 
 // enumerations are the values of text that the schema restricts, by the name of the type or field.
 var enumerations = map[string]string{
-	"KeyRole": "Previous", "SenderVerdict": "Opportunistic", "Visibility": "Unretentive", "Type": "Ready", "Reason": "Ready", "ConditionStatus": "False",
+	"KeyRole": "Previous", "SenderVerdict": "Opportunistic", "TroubleKind": "Nameserver", "Visibility": "Unretentive",
+	"Type": "Ready", "Reason": "Ready", "ConditionStatus": "False",
 	"SPKISHA256": sha256Hex, "MailRecord": "SPF", "MailRecordState": "Waiting",
 }
 

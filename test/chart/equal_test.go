@@ -24,6 +24,15 @@ func TestChartInstallsWhatConfigInstalls(t *testing.T) {
 		{"", []string{"default"}, "the defaults"},
 		{"namespaces: [mail]\nrbac: {scope: Namespaced}", []string{"namespaced"}, "one namespace"},
 		{"networkPolicy: {create: true}", []string{"default", "network-policy"}, "a part that is not installed by default"},
+		{"reports: {enabled: true}", []string{"default", "reports"}, "the receiver of reports"},
+		{
+			"networkPolicy: {create: true}\nreports: {enabled: true}", []string{"default", "network-policy", "reports", "reports-network-policy"},
+			"the receiver with its policy",
+		},
+		{
+			"namespaces: [mail]\nrbac: {scope: Namespaced}\nreports: {enabled: true}", []string{"namespaced", "reports-namespaced"},
+			"the receiver in one namespace",
+		},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			got, _ := release{like.name, like.namespace, like.values + "\n" + row.values}.manifests(t)
@@ -65,6 +74,8 @@ func compare(t *testing.T, got, want map[string]*unstructured.Unstructured) {
 				withoutLabels(t, o)
 			case "NetworkPolicy":
 				unstructured.RemoveNestedField(o.Object, "spec", "podSelector")
+			case "Service":
+				unstructured.RemoveNestedField(o.Object, "spec", "selector")
 			}
 		}
 		if !reflect.DeepEqual(g.Object, w.Object) {

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +50,7 @@ func newRig(t *testing.T) *rig {
 	if err := r.cluster.EnsureNamespace(ctx, "dane-operator-system"); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"rbac", "volume", "deployment", "service"} {
+	for _, file := range []string{"rbac", "policy", "volume", "deployment", "service"} {
 		text, err := os.ReadFile(filepath.Join(root, "config/reports", file+".yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +59,7 @@ func newRig(t *testing.T) *rig {
 			t.Fatal(err)
 		}
 	}
-	if r.account, err = r.cluster.AddUser(kube.ServiceAccount("dane-operator-system", "dane-reports")); err != nil {
+	if r.account, err = r.cluster.AddUser(kube.ServiceAccount("dane-operator-system", "dane-operator-reports")); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.cluster.EnsureNamespace(ctx, "mail"); err != nil {
@@ -82,13 +84,23 @@ type receiver struct {
 // start starts the program with more flags, and waits until it is ready.
 func (r *rig) start(name string, args ...string) *receiver {
 	r.Helper()
+	return r.startIn(nil, name, args...)
+}
+
+// startIn starts it by another command, which runs it.
+func (r *rig) startIn(by []string, name string, args ...string) *receiver {
+	r.Helper()
 	out := &receiver{rig: r, at: freeAddress(r), metrics: freeAddress(r), lmtp: freeAddress(r)}
 	health := freeAddress(r)
-	var err error
-	out.process, err = r.cluster.StartProcess("reports-"+name, r.program, append([]string{
-		"reports", "--kubeconfig", r.account.Kubeconfig, "--https-bind-address", out.at, "--metrics-bind-address", out.metrics,
+	command := slices.Concat(by, []string{
+		r.program, "reports", "--kubeconfig", r.account.Kubeconfig, "--https-bind-address", out.at, "--metrics-bind-address", out.metrics,
 		"--lmtp-bind-address", out.lmtp, "--address", "tlsrpt@example.com", "--health-probe-bind-address", health,
-	}, args...), nil)
+	}, args)
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		r.Fatal(err)
+	}
+	out.process, err = r.cluster.StartProcess("reports-"+name, path, command[1:], nil)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -182,7 +194,8 @@ func knownReports(n int) string {
 func TestReports(t *testing.T) {
 	r := newRig(t)
 	for name, test := range map[string]func(*rig){
-		"Kept": (*rig).kept, "Account": (*rig).accountReadsMailDomainsAlone, "Replicas": (*rig).replicas, "Bombs": (*rig).bombs,
+		"Kept": (*rig).kept, "Account": (*rig).accountReadsMailDomainsAlone, "Writes": (*rig).accountWritesReportsAlone,
+		"Status": (*rig).status, "Replicas": (*rig).replicas, "Bombs": (*rig).bombs,
 	} {
 		t.Run(name, func(t *testing.T) { test(&rig{T: t, cluster: r.cluster, program: r.program, account: r.account}) })
 	}

@@ -19,7 +19,7 @@ const defaultHistories = 40
 var seenAlways = []string{
 	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed",
 	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "key compromised", "made anew", "our record removed", "parameter sets edited",
-	"process of the older version", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored",
+	"process of the older version", "records held by reports", "report of failures", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored",
 	"status lost", "status restored", "strategy Follow", "strategy Gate", "strategy Stage", "suspended", "two leaders", "type of key changed",
 	"update ends: Applied", "update ends: Conflict",
 }

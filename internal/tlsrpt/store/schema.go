@@ -46,6 +46,7 @@ var migrations = []string{
 		PRIMARY KEY (report, number, part),
 		FOREIGN KEY (report, number) REFERENCES outcome (report, number) ON DELETE CASCADE
 	)`,
+	`CREATE INDEX failure_host ON failure (host)`,
 }
 
 // migrate makes the tables, or brings them up to this version: each step in a transaction of its own.

@@ -86,9 +86,10 @@ func add(t *testing.T, s *store.Store, i store.Item) bool {
 	return added
 }
 
-func summary(t *testing.T, s *store.Store, names ...string) store.Summary {
+// overview is what the store tells of a domain and hosts since the day began.
+func overview(t *testing.T, s *store.Store, domain string, hosts ...string) store.Overview {
 	t.Helper()
-	out, err := s.Summary(context.Background(), names, day)
+	out, err := s.Overview(context.Background(), store.Scope{Domain: domain, Hosts: hosts, Since: day})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,21 +110,22 @@ func TestKept(t *testing.T) {
 		if add(t, s, item("Sender", "1", "sender.example")) {
 			t.Error("after a restart the report was new")
 		}
-		got := summary(t, s, "example.com", "mx1.example.com")
-		want := store.Summary{
-			Totals: []store.Total{{
-				Subject: "example.com", Policy: "tlsa", Organization: "Sender", Proof: "sender.example",
-				Reports: 1, Successful: 10, Failed: 2, Last: day.Add(30 * time.Hour),
-			}},
-			Failures: []store.FailureTotal{{
-				Subject: "example.com", Policy: "tlsa", Organization: "Sender", Proof: "sender.example",
-				Host: "mx1.example.com", Result: "tlsa-invalid", Sessions: 2, Began: day, Ended: day.Add(24*time.Hour - time.Second),
+		got := overview(t, s, "example.com", "mx1.example.com")
+		came := day.Add(30 * time.Hour)
+		want := store.Overview{
+			Last: came, Reports: 1, Successful: 10, Failed: 2,
+			Results:       []store.ResultTotal{{Policy: "tlsa", Result: "tlsa-invalid", Sessions: 2, Proved: 2}},
+			Hosts:         []store.HostTotal{{Host: "mx1.example.com", Sessions: 2, LastDANE: came}},
+			Organizations: []store.OrganizationTotal{{Name: "Sender", Proof: "sender.example", Successful: 10, Failed: 2}},
+			Failures: []store.Failure{{
+				Proof: "sender.example", Organization: "Sender", Host: "mx1.example.com", Result: "tlsa-invalid", Sessions: 2,
+				From: day, To: day.Add(24*time.Hour - time.Second), Last: came,
 			}},
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got  %v\nwant %v", got, want)
 		}
-		if got := summary(t, s, "other.example"); len(got.Totals) > 0 {
+		if got := overview(t, s, "other.example"); fmt.Sprint(got) != fmt.Sprint(store.Overview{}) {
 			t.Errorf("what is not ours was kept: %v", got)
 		}
 	})
@@ -139,13 +141,13 @@ func TestForgedReportYieldsToTrueOne(t *testing.T) {
 		if !add(t, s, forged) {
 			t.Fatal("the forged one was not new")
 		}
-		if got := summary(t, s, "example.com"); len(got.Totals) != 1 || got.Totals[0].Failed != 0 {
+		if got := overview(t, s, "example.com"); got.Reports != 1 || got.Failed != 0 || got.Organizations[0].Proof != "" {
 			t.Errorf("with the forged one alone: %v", got)
 		}
 		if !add(t, s, item("Sender", "1", "sender.example")) {
 			t.Error("the true one was taken for the forged one")
 		}
-		if got := summary(t, s, "example.com"); len(got.Totals) != 1 || got.Totals[0].Failed != 2 || got.Totals[0].Proof == "" {
+		if got := overview(t, s, "example.com"); got.Reports != 1 || got.Failed != 2 || got.Organizations[0].Proof == "" {
 			t.Errorf("with both: %v", got)
 		}
 	})
@@ -176,7 +178,7 @@ func TestPrune(t *testing.T) {
 		if n, err := s.Prune(context.Background(), day.Add(time.Hour)); n != 1 || err != nil {
 			t.Errorf("forgot %d, %v", n, err)
 		}
-		if got := summary(t, s, "example.com"); len(got.Failures) != 1 || got.Totals[0].Reports != 1 {
+		if got := overview(t, s, "example.com"); len(got.Results) != 1 || got.Results[0].Sessions != 2 || got.Reports != 1 {
 			t.Errorf("left: %v", got)
 		}
 		if !add(t, s, old) {
@@ -206,8 +208,8 @@ func TestManyAtOnce(t *testing.T) {
 			})
 		}
 		wait.Wait()
-		if got := summary(t, s, "example.com"); added != 200 || got.Totals[0].Reports != 200 {
-			t.Errorf("%d were new, and %v are there", added, got.Totals)
+		if got := overview(t, s, "example.com"); added != 200 || got.Reports != 200 {
+			t.Errorf("%d were new, and %d are there", added, got.Reports)
 		}
 	})
 }

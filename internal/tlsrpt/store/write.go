@@ -125,7 +125,7 @@ func (s *Store) insertPolicy(ctx context.Context, tx *sql.Tx, id string, number 
 	_, err := tx.ExecContext(ctx, s.bind(`INSERT INTO outcome
 		(report, number, subject, policy, successful, failed) VALUES (?, ?, ?, ?, ?, ?)`),
 		id, number, subject, string(p.Type), p.Successful, p.Failed)
-	for part, f := range p.Failures {
+	for part, f := range p.Detailed() {
 		if err != nil {
 			return err
 		}

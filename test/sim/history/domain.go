@@ -92,6 +92,7 @@ func (h *History) deleteDomain(f Fault) {
 func (h *History) domainChanged(c *change) {
 	if md, ok := c.object.(*v1alpha1.MailDomain); ok {
 		h.countAnnounced(md)
+		h.countHeld(md)
 	}
 	if c.of.kind != domains || c.object != nil {
 		return

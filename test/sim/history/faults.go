@@ -42,7 +42,7 @@ func Families() []string {
 			out = append(out, f.family)
 		}
 	}
-	return out
+	return append(out, reportFamily)
 }
 
 // faults are set up here, since what they do leads back to them.
@@ -84,6 +84,9 @@ func NewPlan(seed uint64, only []string) Plan {
 		at := time.Duration(r.Int64N(int64(p.Length)))
 		p.Faults = append(p.Faults, Fault{At: at.Round(time.Second), Name: f.name, A: r.IntN(1000), B: r.IntN(1000)})
 	}
+	if only == nil || slices.Contains(only, reportFamily) {
+		p.Faults = append(p.Faults, reportsOf(seed, p.Length)...)
+	}
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	for i := range p.Faults {
 		p.Faults[i].Number = i
@@ -109,8 +112,12 @@ func draw(from []fault, n int) fault {
 // befall lets a fault happen.
 func (h *History) befall(f Fault) {
 	i := slices.IndexFunc(faults, func(k fault) bool { return k.name == f.Name })
-	if f.Name == "renew" {
+	switch f.Name {
+	case "renew":
 		h.hosts[f.A%len(h.hosts)].issuer.renew()
+		return
+	case reportFailures:
+		h.reportFailures(f)
 		return
 	}
 	h.faults++

@@ -45,6 +45,8 @@ type host struct {
 	// has changed.
 	announced   string
 	announcedAt time.Time
+	// held is the key whose records reports hold, as the status tells.
+	held string
 }
 
 func (h *History) hostNamed(name string) *host {

@@ -24,17 +24,17 @@ func (h *History) olderVersion(f Fault) {
 // withoutNewFields takes out of a status what can be found out again. Versions, roles and records of keys stay: a
 // version that did not keep those could not have kept the promise by itself.
 func withoutNewFields(s *v1alpha1.MailDomainStatus) {
-	s.NextTransition = nil
+	s.NextTransition, s.TLSReports = nil, nil
 	for i := range s.MailServers {
 		m := &s.MailServers[i]
-		m.Unsafe, m.Endpoints, m.Nameservers, m.ForeignRecords = nil, nil, nil, nil
+		m.Unsafe, m.Endpoints, m.Nameservers, m.ForeignRecords, m.Troubles = nil, nil, nil, nil, nil
 		for j := range m.Versions {
 			v := &m.Versions[j]
 			v.Planned, v.AbsentSince, v.AbsentSweeps = false, nil, 0
 		}
 		for j := range m.Keys {
 			k := &m.Keys[j]
-			k.DeployableAt, k.RemovableAt, k.GoneSince, k.GoneRounds, k.NotAfter = nil, nil, nil, 0, nil
+			k.DeployableAt, k.RemovableAt, k.HeldUntil, k.GoneSince, k.GoneRounds, k.NotAfter = nil, nil, nil, nil, 0, nil
 		}
 	}
 }

@@ -39,6 +39,24 @@ var ofRemoval = []mutant{
 		test: rule("."),
 	},
 	{
+		name: "reports are not heeded", file: "internal/rollover/retire.go",
+		old: "if r.removable(&t) && !r.hold(&t) {", new: "if r.removable(&t) {",
+		why:  "senders fail at what no probe sees, and the records that they may need go",
+		test: rule("ReportsHold"),
+	},
+	{
+		name: "reports hold for ever", file: "internal/rollover/hold.go",
+		old: "if most := t.RemovableAt.Add(r.f.Policy.MaxReportHold); most.Before(until) {", new: "if most := t.RemovableAt.Add(r.f.Policy.MaxReportHold); false && most.Before(until) {",
+		why:  "whoever sends reports keeps records where they are",
+		test: rule("ReportsHold"),
+	},
+	{
+		name: "reports are in the way", file: "internal/rollover/publish.go",
+		old: "if r.crowded() && r.letGo() {", new: "if false && r.letGo() {",
+		why:  "a new key waits for room that the records of old ones take",
+		test: rule("NobodysWay"),
+	},
+	{
 		name: "rounds with gaps count", file: "internal/rollover/keys.go",
 		old: "known := r.knowsAll(ports)", new: "known := r.knowsAll(ports) || true",
 		why:  "an endpoint that could not be reached may present the key",
