@@ -44,8 +44,8 @@ type TLSReportingSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	RUA []TLSReportURI `json:"rua"`
 
-	// ingest says whether what the report receiver has taken in is summed up in status. Enabled or Disabled; absent
-	// is Disabled.
+	// ingest Disabled keeps the report receiver from taking in reports of the domain. Enabled or Disabled; absent is
+	// Enabled: what a receiver has taken in, where one runs, is summed up in status.tlsReports.
 	// +optional
 	Ingest ReportIngest `json:"ingest,omitempty"`
 
@@ -61,11 +61,11 @@ type TLSReportingSpec struct {
 // +kubebuilder:validation:XValidation:rule="(self.startsWith('mailto:') || self.startsWith('https://')) && self.matches('^[!-~]+$') && !self.contains(',') && !self.contains(';') && !self.contains('!')",message="spec.tlsReporting.rua: want mailto: and an address, or an https: URI, in ASCII without spaces; write %2C, %3B and %21 for a comma, a semicolon and an exclamation mark (RFC 8460 section 3)"
 type TLSReportURI string
 
-// ReportIngest switches the summary of reports. Enabled or Disabled.
+// ReportIngest says whether reports are taken in. Enabled or Disabled.
 // +kubebuilder:validation:Enum=Enabled;Disabled
 type ReportIngest string
 
-// The switches for the summary of reports.
+// Whether reports are taken in.
 const (
 	IngestEnabled  ReportIngest = "Enabled"
 	IngestDisabled ReportIngest = "Disabled"

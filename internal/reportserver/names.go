@@ -27,6 +27,9 @@ type Names struct {
 func IndexNames(ctx context.Context, indexer client.FieldIndexer) error {
 	err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, namesIndex, func(o client.Object) []string {
 		md := o.(*v1alpha1.MailDomain)
+		if !wanted(md) {
+			return nil
+		}
 		names := []string{md.Spec.Domain}
 		for _, s := range md.Spec.MailServers {
 			names = append(names, s.Hostname)
@@ -37,6 +40,12 @@ func IndexNames(ctx context.Context, indexer client.FieldIndexer) error {
 		return fmt.Errorf("index MailDomains by their names: %w", err)
 	}
 	return nil
+}
+
+// wanted says whether reports of a MailDomain are taken in.
+func wanted(md *v1alpha1.MailDomain) bool {
+	reporting := md.Spec.TLSReporting
+	return reporting == nil || reporting.Ingest != v1alpha1.IngestDisabled
 }
 
 // Subject is the name of ours that a policy of a report is about; empty when it is about none. Most senders name the
@@ -80,6 +89,9 @@ func NamesOnly(o any) (any, error) {
 	slim.CreationTimestamp = md.CreationTimestamp
 	slim.Generation, slim.Annotations = md.Generation, map[string]string{toldAnnotation: digestOf(md.Status.TLSReports)}
 	slim.Spec.Domain = md.Spec.Domain
+	if !wanted(md) {
+		slim.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{Ingest: v1alpha1.IngestDisabled}
+	}
 	if s := policyOf(md); s != nil {
 		slim.Status.Records = []v1alpha1.MailRecordStatus{{Record: s.Record, State: s.State, Policy: s.Policy}}
 	}

@@ -154,19 +154,30 @@ func (t *Teller) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, 
 	if err := t.Reader.Get(ctx, req.NamespacedName, md); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	within, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	overview, err := t.Store.Overview(within, t.scope(md))
+	next, err := t.status(ctx, md)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	next := statusOf(overview)
 	if digestOf(next) != md.Annotations[toldAnnotation] {
 		if err := t.tell(ctx, md, next); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write what reports say to MailDomain %s: %w", req.NamespacedName, err)
 		}
 	}
 	return ctrl.Result{RequeueAfter: lookEvery}, nil
+}
+
+// status is what reports say of a MailDomain; nil where they say nothing, or none are wanted.
+func (t *Teller) status(ctx context.Context, md *v1alpha1.MailDomain) (*v1alpha1.TLSReportsStatus, error) {
+	if !wanted(md) {
+		return nil, nil
+	}
+	within, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	overview, err := t.Store.Overview(within, t.scope(md))
+	if err != nil {
+		return nil, err
+	}
+	return statusOf(overview), nil
 }
 
 func (t *Teller) scope(md *v1alpha1.MailDomain) store.Scope {

@@ -221,3 +221,35 @@ func TestWhoIsLookedAt(t *testing.T) {
 		}
 	}
 }
+
+// TestReportsThatNobodyWants: with ingest Disabled no report of a domain is taken in, and what was told is taken back.
+func TestReportsThatNobodyWants(t *testing.T) {
+	for _, c := range []struct {
+		why    string
+		edit   func(*v1alpha1.MailDomain)
+		wanted bool
+	}{
+		{"nothing is said of reports", func(*v1alpha1.MailDomain) {}, true},
+		{"the record alone is asked for", func(md *v1alpha1.MailDomain) { md.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{} }, true},
+		{"they are wanted", func(md *v1alpha1.MailDomain) {
+			md.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{Ingest: v1alpha1.IngestEnabled}
+		}, true},
+		{"they are not", func(md *v1alpha1.MailDomain) {
+			md.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{Ingest: v1alpha1.IngestDisabled}
+		}, false},
+	} {
+		md := domain("one", "mx1.one.example")
+		md.Status.TLSReports = &v1alpha1.TLSReportsStatus{}
+		c.edit(md)
+		r := newTelling(t, md)
+		r.overview = store.Overview{Last: monday, Reports: 1, Successful: 5}
+		if err := r.look(t, "one"); err != nil || len(r.wrote) != 1 || (r.wrote[0].TLSReports != nil) != c.wanted {
+			t.Errorf("%s: wrote %+v, %v", c.why, r.wrote, err)
+		}
+		for _, name := range []string{"one.example", "mx1.one.example"} {
+			if found := (Names{Reader: r.Reader}).Subject(tlsrpt.Policy{Domain: name}); (found != "") != c.wanted {
+				t.Errorf("%s: a report of %s is taken for one of %q", c.why, name, found)
+			}
+		}
+	}
+}
