@@ -28,12 +28,13 @@ func (r *run) accounted(p tlsa.Parameters) bool { return r.parameters[p] }
 
 // formerRecords are what a key has in the parameter sets that have left the policy, as remembered: caches
 // may hold them, and it still matches them. Those that come from the certificate are good for that
-// certificate alone.
+// certificate alone. Those that were foreseen, before there was one, are what the key was or will be handed to servers by:
+// to drop them would leave other keys' records of the set without one for this key.
 func formerRecords(before KeyState, k Key) []tlsa.Record {
 	var out []tlsa.Record
 	for _, record := range before.Records {
 		ofKey := record.Usage == tlsa.UsageDANEEE && record.Selector == tlsa.SelectorSPKI
-		sameCertificate := k.Serial != "" && k.Serial == before.Serial
+		sameCertificate := before.Serial == "" || k.Serial == before.Serial
 		if !hasSet(k.Records, record.Parameters) && (ofKey || sameCertificate) {
 			out = append(out, record)
 		}

@@ -128,6 +128,43 @@ func TestFormerRecords(t *testing.T) {
 			t.Errorf("%s: %v, want %v", row.reason, have, row.want)
 		}
 	}
+	foreseen := KeyState{Records: slices.Concat(of(p312, "a"), of(p211, "i"))}
+	for _, key := range []Key{{Records: of(p311, "a")}, {Serial: "1", Records: of(p311, "a")}} {
+		if have := formerRecords(foreseen, key); !slices.Equal(have, foreseen.Records) {
+			t.Errorf("what was foreseen before there was a certificate, with serial number %q now: %v, want %v", key.Serial, have, foreseen.Records)
+		}
+	}
+}
+
+// TestSetLeavesWhileAKeyIsDeployed: a parameter set leaves the policy between the moment at which a key is handed to
+// servers and the next decision. The key that may still be presented keeps records of it, and so does the new one.
+func TestSetLeavesWhileAKeyIsDeployed(t *testing.T) {
+	p := labPolicy()
+	p.Parameters, p.Sweeps = []tlsa.Parameters{p312, p211}, 1
+	w := newWorld(p, []time.Duration{0}, 1, true)
+	work := func(times int) {
+		for range times {
+			w.sweep()
+			w.probe(false)
+			w.step(lives)
+			w.advance(5 * time.Second)
+		}
+	}
+	work(30)
+	before := w.secret
+	w.renew()
+	w.sweep()
+	w.probe(false)
+	w.step(lives)
+	if w.secret == before || w.endpoints[0] != before {
+		t.Fatalf("the key was not handed over: %s in the Secret, %s presented", w.secret, w.endpoints[0])
+	}
+	w.policy.Parameters = []tlsa.Parameters{p311}
+	work(10)
+	w.load(0)
+	w.mustBeSafe(t)
+	work(30)
+	w.mustBeSafe(t)
 }
 
 // TestStateOfKey: which key a state is remembered of.
