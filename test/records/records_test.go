@@ -136,7 +136,7 @@ func (s *site) servePolicies() {
 	text, err := os.ReadFile(filepath.Join(root, "config/reports/rbac.yaml"))
 	s.must(err)
 	s.must(s.lab.Apply(s.Context(), string(text)))
-	account, err := s.lab.AddUser(kube.ServiceAccount("dane-operator-system", "dane-reports"))
+	account, err := s.lab.AddUser(kube.ServiceAccount("dane-operator-system", "dane-operator-reports"))
 	s.must(err)
 	_, err = s.lab.StartProcess("reports", filepath.Join(s.lab.Dir, "dane-operator"), []string{
 		"reports", "--kubeconfig", account.Kubeconfig, "--database", filepath.Join(s.TempDir(), "reports.db"), "--tls-cert-dir", s.folder,
