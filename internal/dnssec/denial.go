@@ -120,15 +120,22 @@ func coveredType(rr dns.RR) uint16 {
 	return rr.Header().Rrtype
 }
 
-// validateAuthority verifies the SOA, NSEC and NSEC3 RRsets of an authority section.
+// validateAuthority verifies the SOA, NSEC and NSEC3 RRsets of an authority section. Where an alias leads into another
+// zone, its proofs may stand beside those of this one: they prove nothing here, and do no harm.
 func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Time, w *work) (*proof, *Error) {
 	p := &proof{subject: subject, work: w, left: maxHashing}
 	sets, sigs := groupRRsets(authority)
 	if len(sets) > 2*maxChecks {
 		return nil, fail(TooMuchWork, subject, "the answer holds %d RRsets of proof", len(sets))
 	}
+	var elsewhere *Error
 	for _, set := range sets {
-		sig, err := k.verify(set, sigsOver(set[0].Header().Name, sigs), now, w)
+		over := sigsOver(set[0].Header().Name, sigs)
+		sig, err := k.verify(set, over, now, w)
+		if err != nil && k.ofAnotherZone(set, over) {
+			elsewhere = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -143,10 +150,29 @@ func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Ti
 		}
 		p.limit(sig, ttl)
 	}
-	if err := p.unusable(); err != nil {
+	err := p.unusable()
+	if err != nil && err.Reason == NoSignature && elsewhere != nil {
+		return nil, elsewhere
+	}
+	if err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// ofAnotherZone says whether an RRset is signed, and by other zones than this one alone.
+func (k *Keys) ofAnotherZone(set []dns.RR, over []*dns.RRSIG) bool {
+	signed := false
+	for _, sig := range over {
+		if sig.TypeCovered != set[0].Header().Rrtype {
+			continue
+		}
+		if dns.CanonicalName(sig.SignerName) == k.zone {
+			return false
+		}
+		signed = true
+	}
+	return signed
 }
 
 // unusable says why the records of a proof, each of them signed, prove nothing together; nil when they may.

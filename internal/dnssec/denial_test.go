@@ -91,6 +91,9 @@ func (d *denials) at(names ...string) []dns.RR {
 func TestNSEC(t *testing.T) {
 	d := newDenials(t)
 	unsigned := []dns.RR{d.nsec["mx.example.test."]}
+	below := newZone(t, "sub.example.test.")
+	child := rrset(t, "sub.example.test. 30 NSEC mx.sub.example.test. NS SOA RRSIG NSEC DNSKEY")
+	elsewhere := append(child, below.sign(child))
 	astray := dns.Copy(unsigned[0]).(*dns.NSEC)
 	astray.NextDomain = "zz.test."
 	cases := []struct {
@@ -102,6 +105,9 @@ func TestNSEC(t *testing.T) {
 		want      Reason
 	}{
 		{"the name is there without the type", "mx.example.test.", dns.TypeTLSA, false, d.at("mx."), ""},
+		{"a proof of the zone that an alias leads to stands beside", "mx.example.test.", dns.TypeTLSA, false, append(d.at("mx."), elsewhere...), ""},
+		{"and that alone proves nothing", "mx.example.test.", dns.TypeTLSA, false, elsewhere, WrongSigner},
+		{"a proof that is not signed stands beside", "mx.example.test.", dns.TypeTLSA, false, append(d.at("mx."), child...), NoSignature},
 		{"the name has the type", "mx.example.test.", dns.TypeA, false, d.at("mx."), BadProof},
 		{"the name is an alias", "alias.example.test.", dns.TypeTLSA, false, d.at("alias."), BadProof},
 		{"another name's record", "mx.example.test.", dns.TypeTLSA, false, d.at("alias."), BadProof},

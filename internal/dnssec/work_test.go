@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -203,5 +204,20 @@ func TestNothingIsJudgedForNobody(t *testing.T) {
 		if asked := w.asks(); !strings.Contains(asked, c.asked+" mx.example.test. A") || strings.Contains(asked, secondServer) {
 			t.Errorf("%s: asked %s", c.reason, asked)
 		}
+	}
+}
+
+// TestExpiredSignaturesCostNothing: what has run out stands beside the good signature, and does not use up its checks.
+func TestExpiredSignaturesCostNothing(t *testing.T) {
+	z := newZone(t, "example.test.")
+	set := rrset(t, "mx.example.test. 300 A 192.0.2.1")
+	var sigs []*dns.RRSIG
+	for i := range maxChecks {
+		sigs = append(sigs, z.sign(set, func(sig *dns.RRSIG) {
+			sig.Inception, sig.Expiration = uint32(at.Add(-48*time.Hour).Unix()), uint32(at.Add(-time.Duration(i+1)*time.Hour).Unix()) //nolint:gosec // of this century
+		}))
+	}
+	if _, err := z.keys().Verify(set, append(sigs, z.sign(set)), at); err != nil {
+		t.Error(err)
 	}
 }

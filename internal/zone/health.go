@@ -119,7 +119,8 @@ func withoutAnchor(why error, keys []*dns.DNSKEY) string {
 }
 
 // keysChanged says when the DNSKEY set last changed, and how long caches keep it: now while servers
-// differ, never (zero) when the change is older than that. Servers that gave none are left out.
+// differ, never (zero) when the change is older than that. Servers that gave none are left out. Those that have
+// differed in the same way for two TTLs are not behind: the zone has several signers (RFC 8901 section 2.1.2).
 func (k *knowledge) keysChanged(found []seen) (time.Time, time.Duration) {
 	var sets []string
 	var ttl time.Duration
@@ -136,13 +137,18 @@ func (k *knowledge) keysChanged(found []seen) (time.Time, time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	past := now.Sub(k.changedAt) >= k.keyTTL
+	differ := len(sets) > 1
+	changed := len(sets) > 0 && (k.keySet != "" && k.keySet != all || k.keySet == "" && differ)
+	if changed {
+		k.keySince = now
+	}
 	switch {
 	case len(sets) == 0:
 		if past {
 			k.changedAt = time.Time{}
 		}
 		return k.changedAt, k.keyTTL
-	case len(sets) > 1 || k.keySet != "" && k.keySet != all:
+	case changed, differ && now.Sub(k.keySince) < 2*max(k.keyTTL, ttl):
 		// The old set is cached for its own TTL.
 		k.changedAt, k.keyTTL = now, max(k.keyTTL, ttl)
 	case past:

@@ -37,8 +37,13 @@ func TestKeysChanged(t *testing.T) {
 			{30 * time.Minute, []seen{short}, 30 * time.Minute, time.Hour}, {30 * time.Minute, []seen{short}, -1, time.Minute},
 		}},
 		{"while servers differ the change goes on", []look{
-			{0, []seen{old, fresh}, 0, time.Hour}, {2 * time.Hour, []seen{old, fresh}, 0, time.Hour},
+			{0, []seen{old, fresh}, 0, time.Hour}, {119 * time.Minute, []seen{old, fresh}, 0, time.Hour},
 			{time.Minute, []seen{fresh, fresh}, 0, time.Hour}, {time.Hour, []seen{fresh, fresh}, -1, time.Hour},
+		}},
+		{"servers of several signers differ for good", []look{
+			{0, []seen{old, fresh}, 0, time.Hour}, {119 * time.Minute, []seen{fresh, old}, 0, time.Hour},
+			{2 * time.Minute, []seen{old, fresh}, 2 * time.Minute, time.Hour}, {time.Hour, []seen{old, fresh}, -1, time.Hour},
+			{time.Hour, []seen{old, keySeen("newer", time.Hour)}, 0, time.Hour},
 		}},
 		{"silence is no change, and forgets none", []look{
 			{0, []seen{old}, -1, time.Hour}, {0, []seen{none}, -1, time.Hour}, {0, []seen{fresh}, 0, time.Hour},

@@ -37,10 +37,10 @@ type knowledge struct {
 	roster   roster
 	apexLead time.Duration
 	// keySet is the DNSKEY set seen last, keyTTL how long caches keep it or the one before it, changedAt
-	// when it changed; zero when that is past.
-	keySet    string
-	keyTTL    time.Duration
-	changedAt time.Time
+	// when it changed; zero when that is past. Since keySince it has been what it is, be it several sets.
+	keySet              string
+	keyTTL              time.Duration
+	changedAt, keySince time.Time
 }
 
 // newKnowledge knows nothing yet; what it finds out for several who ask ends with ctx.

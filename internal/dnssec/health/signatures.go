@@ -2,7 +2,6 @@ package health
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/miekg/dns"
 
@@ -114,21 +113,13 @@ func (l *look) verifyDenial(s *server, keys *dnssec.Keys, r *Reply, name string)
 	}
 	_, err := keys.VerifyDenial(name, r.Type, r.Msg.Rcode == dns.RcodeNameError, r.Msg.Ns, l.Now)
 	var e *dnssec.Error
-	if errors.As(err, &e) && e.Reason == dnssec.BadProof && optsOut(r.Msg.Ns) {
+	if errors.As(err, &e) && e.Reason == dnssec.OptOut {
 		// What lies in a span of opt-out cannot be denied: resolvers take the answer for insecure.
 		return
 	}
 	if err != nil {
 		l.invalid(s, err, DenialUnproven)
 	}
-}
-
-// optsOut says whether an NSEC3 record of a section opts out.
-func optsOut(section []dns.RR) bool {
-	return slices.ContainsFunc(section, func(rr dns.RR) bool {
-		n, ok := rr.(*dns.NSEC3)
-		return ok && n.Flags&1 != 0
-	})
 }
 
 // cut says whether the authority section tells of a zone between this one and the name: what is below is

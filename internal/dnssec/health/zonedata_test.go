@@ -137,6 +137,9 @@ func TestDenials(t *testing.T) {
 		})},
 		{reason: "a salt", want: "NSEC3Salt", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Salt, p.SaltLength = "ab", 1 })},
 		{reason: "opt-out", want: "NSEC3OptOut", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 1 })},
+		{reason: "opt-out, and a record of the denial is missing", want: "DenialUnproven@ns2 NSEC3OptOut", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 1 }), seen: dropProof(none, dns.TypeA, 1, func(rr dns.RR) bool {
+			return rr.Header().Rrtype == dns.TypeNSEC3 && strings.EqualFold(rr.Header().Name, dns.HashName(apex, dns.SHA1, 0, "")+"."+apex)
+		})},
 		{reason: "an unknown flag", want: "DenialUnproven NSEC3Flags", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Flags = 2 })},
 		{reason: "an unknown hash algorithm", want: "NSEC3Hash", zone: nsec3(func(p *dns.NSEC3PARAM) { p.Hash = 2 })},
 		{reason: "two NSEC3PARAM records", want: "DenialMultiple NSEC3Salt", zone: both(nsec3(), func(z *testZone) { z.add(apex + " 0 NSEC3PARAM 1 0 0 ab") })},
