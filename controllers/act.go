@@ -285,9 +285,10 @@ func (c *certificateFacts) swapWanted(md *v1alpha1.MailDomain) bool {
 const swapPatience = 5 * time.Minute
 
 // setAsideFirstKey forgets the key that cert-manager made for a renewal where the standby key is about to take its place:
-// its records would be published, and removed again, at every renewal.
+// its records would be published, and removed again, at every renewal. While the MailDomain is suspended nothing takes its
+// place.
 func (c *certificateFacts) setAsideFirstKey(md *v1alpha1.MailDomain, now time.Time) {
-	if c.pending == nil || !md.Spec.Rollover.KeepsStandbyKey() || now.Sub(c.pending.CreationTimestamp.Time) > swapPatience {
+	if c.pending == nil || md.Spec.Suspend || !md.Spec.Rollover.KeepsStandbyKey() || now.Sub(c.pending.CreationTimestamp.Time) > swapPatience {
 		return
 	}
 	standby := c.usableStandby(md)

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -41,12 +42,27 @@ type hostGate struct {
 type decisionBoard struct {
 	mu        sync.Mutex
 	decisions map[types.NamespacedName]gateDecision
+	// awaited are the Certificates whose requests wait for a decision of a MailDomain, which may not name them any more.
+	awaited map[types.NamespacedName]map[string]bool
 	// wake enqueues the waiting requests of a Certificate.
 	wake func(namespace, certificate string)
 }
 
 func newDecisionBoard() *decisionBoard {
-	return &decisionBoard{decisions: map[types.NamespacedName]gateDecision{}, wake: func(string, string) {}}
+	return &decisionBoard{
+		decisions: map[types.NamespacedName]gateDecision{}, awaited: map[types.NamespacedName]map[string]bool{},
+		wake: func(string, string) {},
+	}
+}
+
+// await has the requests of a Certificate woken by the next decision of a MailDomain.
+func (b *decisionBoard) await(name types.NamespacedName, certificate string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.awaited[name] == nil {
+		b.awaited[name] = map[string]bool{}
+	}
+	b.awaited[name][certificate] = true
 }
 
 func (b *decisionBoard) get(name types.NamespacedName) (gateDecision, bool) {
@@ -60,20 +76,24 @@ func (b *decisionBoard) get(name types.NamespacedName) (gateDecision, bool) {
 // else tells them.
 func (b *decisionBoard) forget(name types.NamespacedName) {
 	b.mu.Lock()
-	d := b.decisions[name]
+	d, certificates := b.decisions[name], b.awaited[name]
 	delete(b.decisions, name)
+	delete(b.awaited, name)
 	b.mu.Unlock()
 	for _, h := range d.hosts {
 		for _, certificate := range h.certificates {
 			b.wake(name.Namespace, certificate)
 		}
 	}
+	for certificate := range certificates {
+		b.wake(name.Namespace, certificate)
+	}
 }
 
 // put stores what was decided and wakes the requests that wait for it.
 func (b *decisionBoard) put(run *domainRun) {
 	d := gateDecision{at: run.now, resourceVersion: run.md.ResourceVersion}
-	var pending []string
+	pending := map[string]bool{}
 	for _, h := range run.hosts {
 		if h.notManaged {
 			continue
@@ -81,14 +101,16 @@ func (b *decisionBoard) put(run *domainRun) {
 		d.hosts = append(d.hosts, gateOf(run, h))
 		for _, c := range h.certs {
 			if c.certificate != nil && c.pending != nil {
-				pending = append(pending, c.certificate.Name)
+				pending[c.certificate.Name] = true
 			}
 		}
 	}
 	b.mu.Lock()
 	b.decisions[run.key()] = d
+	maps.Copy(pending, b.awaited[run.key()])
+	delete(b.awaited, run.key())
 	b.mu.Unlock()
-	for _, name := range pending {
+	for name := range pending {
 		b.wake(run.md.Namespace, name)
 	}
 }

@@ -168,3 +168,25 @@ func TestForgottenDecisionWakesItsRequests(t *testing.T) {
 		t.Error("the decision is still there")
 	}
 }
+
+// TestDecisionWakesWhoAskedForIt: the requests of a Certificate that has left the spec wait for a decision, too.
+func TestDecisionWakesWhoAskedForIt(t *testing.T) {
+	board, woken := newDecisionBoard(), 0
+	board.wake = func(namespace, certificate string) {
+		if namespace == "mail" && certificate == "former" {
+			woken++
+		}
+	}
+	run := &domainRun{md: &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "example"}}}
+	board.put(run)
+	board.await(run.key(), "former")
+	board.put(run)
+	board.put(run)
+	if woken != 1 {
+		t.Errorf("woken %d times, want once: by the first decision after it was asked for", woken)
+	}
+	board.await(run.key(), "former")
+	if board.forget(run.key()); woken != 2 {
+		t.Error("a MailDomain that is gone wakes nobody")
+	}
+}

@@ -63,6 +63,7 @@ func TestFirstKeyOfARenewal(t *testing.T) {
 			f.certificate.Spec.PrivateKey.RotationPolicy = cmapi.RotationPolicyNever
 			md.Spec.Rollover.CompromisedKeys = []v1alpha1.SPKIDigest{v1alpha1.SPKIDigest(tlsa.SPKISHA256(current))}
 		}, true},
+		{"the MailDomain is suspended", func(md *v1alpha1.MailDomain, _ *certificateFacts) { md.Spec.Suspend = true }, false},
 		{"nothing is being renewed", func(_ *v1alpha1.MailDomain, f *certificateFacts) { f.pending = nil }, false},
 	} {
 		md := &v1alpha1.MailDomain{}

@@ -69,7 +69,7 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if !r.keeper.decided(domains) {
+	if !r.keeper.decided(domains, name) {
 		return ctrl.Result{RequeueAfter: gateRetry}, nil
 	}
 	spki, err := tlsa.SPKIFromCSR(cr.Spec.Request)
@@ -109,23 +109,29 @@ func (r *GateReconciler) domainsOf(ctx context.Context, cr *cmapi.CertificateReq
 }
 
 // decided says whether every MailDomain concerned has a fresh decision, and asks those for one that have none.
-func (k gatekeeper) decided(domains []v1alpha1.MailDomain) bool {
+func (k gatekeeper) decided(domains []v1alpha1.MailDomain, certificate string) bool {
 	all := true
 	for i := range domains {
-		_, fresh := k.decision(client.ObjectKeyFromObject(&domains[i]))
+		_, fresh := k.decision(client.ObjectKeyFromObject(&domains[i]), certificate)
 		all = all && fresh
 	}
 	return all
 }
 
-// decision is the newest one of a MailDomain. It says no, and asks for another, where that is missing or old.
-func (k gatekeeper) decision(name types.NamespacedName) (gateDecision, bool) {
+// decision is the newest one of a MailDomain. It says no, and asks for another, where that is missing or old: that wakes
+// the requests of the Certificate.
+func (k gatekeeper) decision(name types.NamespacedName, certificate string) (gateDecision, bool) {
 	d, ok := k.decisions.get(name)
 	fresh := ok && k.clock.Since(d.at) <= decisionFreshness
 	if !fresh {
-		k.wake(name)
+		k.ask(name, certificate)
 	}
 	return d, fresh
+}
+
+func (k gatekeeper) ask(name types.NamespacedName, certificate string) {
+	k.decisions.await(name, certificate)
+	k.wake(name)
 }
 
 // open says whether every MailDomain concerned says, by a decision that is fresh and rests on the
@@ -135,7 +141,7 @@ func (k gatekeeper) open(ctx context.Context, domains []v1alpha1.MailDomain, cer
 	allowed := len(domains) == 0
 	for i := range domains {
 		name := client.ObjectKeyFromObject(&domains[i])
-		d, fresh := k.decision(name)
+		d, fresh := k.decision(name, certificate)
 		if !fresh {
 			return false, nil
 		}
@@ -149,7 +155,7 @@ func (k gatekeeper) open(ctx context.Context, domains []v1alpha1.MailDomain, cer
 			return false, client.IgnoreNotFound(err)
 		}
 		if live.ResourceVersion != d.resourceVersion {
-			k.wake(name)
+			k.ask(name, certificate)
 			return false, nil
 		}
 	}

@@ -190,7 +190,9 @@ func (r *MailDomainReconciler) readCertificates(ctx context.Context, run *domain
 		if facts.certificate == nil {
 			h.missing = append(h.missing, ref.Name)
 		}
-		facts.setAsideFirstKey(run.md, run.now)
+		if !h.removing {
+			facts.setAsideFirstKey(run.md, run.now)
+		}
 		h.certs = append(h.certs, facts)
 	}
 	return nil
