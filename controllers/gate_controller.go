@@ -49,7 +49,7 @@ const (
 	// request that waits. Every decision wakes the requests that wait for it: these are for a wake that was lost. With
 	// thousands of renewals at once, to look oftener would hold up the decisions themselves.
 	gateRetry = 15 * time.Second
-	gateIdle  = 5 * time.Minute
+	gateIdle  = time.Minute
 	// reasonDeployable is the reason of the Approved condition.
 	reasonDeployable = "DANEDeployable"
 )
@@ -78,6 +78,10 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	open, err := r.keeper.open(ctx, domains, name, tlsa.SPKISHA256(spki))
 	if err != nil || !open {
+		// One that does not name the Certificate any more tells of its next decision, too.
+		for i := range domains {
+			r.keeper.decisions.await(client.ObjectKeyFromObject(&domains[i]), name)
+		}
 		return ctrl.Result{RequeueAfter: gateIdle}, err
 	}
 	return ctrl.Result{}, r.approve(ctx, cr, domains, tlsa.SPKISHA256(spki))
