@@ -61,8 +61,7 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	name := cr.Annotations[requestNameAnnotation]
-	_, gated := cr.Annotations[v1alpha1.GateAnnotation]
-	if !gated || name == "" || isOver(cr) || isTrue(cr, cmapi.CertificateRequestConditionApproved) || !cr.DeletionTimestamp.IsZero() {
+	if name == "" || !isHeld(cr) {
 		return ctrl.Result{}, nil
 	}
 	domains, err := r.domainsOf(ctx, cr, name)
@@ -85,6 +84,12 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{RequeueAfter: gateIdle}, err
 	}
 	return ctrl.Result{}, r.approve(ctx, cr, domains, tlsa.SPKISHA256(spki))
+}
+
+// isHeld says whether a request is gated, and waits to be approved.
+func isHeld(cr *cmapi.CertificateRequest) bool {
+	_, gated := cr.Annotations[v1alpha1.GateAnnotation]
+	return gated && !isOver(cr) && !isTrue(cr, cmapi.CertificateRequestConditionApproved) && cr.DeletionTimestamp.IsZero()
 }
 
 // domainsOf are the MailDomains that have a say: those that name the Certificate and gate it, and the

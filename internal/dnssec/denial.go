@@ -150,14 +150,18 @@ func (k *Keys) validateAuthority(subject string, authority []dns.RR, now time.Ti
 		}
 		p.limit(sig, ttl)
 	}
-	err := p.unusable()
-	if err != nil && err.Reason == NoSignature && elsewhere != nil {
-		return nil, elsewhere
-	}
-	if err != nil {
-		return nil, err
+	if err := p.unusable(); err != nil {
+		return nil, mostTelling(err, elsewhere)
 	}
 	return p, nil
+}
+
+// mostTelling is why there is no proof: where all that is there is another zone's, that.
+func mostTelling(err, elsewhere *Error) *Error {
+	if err.Reason == NoSignature && elsewhere != nil {
+		return elsewhere
+	}
+	return err
 }
 
 // ofAnotherZone says whether an RRset is signed, and by other zones than this one alone.

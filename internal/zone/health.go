@@ -122,16 +122,7 @@ func withoutAnchor(why error, keys []*dns.DNSKEY) string {
 // differ, never (zero) when the change is older than that. Servers that gave none are left out. Those that have
 // differed in the same way for two TTLs are not behind: the zone has several signers (RFC 8901 section 2.1.2).
 func (k *knowledge) keysChanged(found []seen) (time.Time, time.Duration) {
-	var sets []string
-	var ttl time.Duration
-	for _, f := range found {
-		if f.keySet != "" && !f.health.Ignored {
-			sets = append(sets, f.keySet)
-			ttl = max(ttl, f.keyTTL)
-		}
-	}
-	slices.Sort(sets)
-	sets = slices.Compact(sets)
+	sets, ttl := keySets(found)
 	all := strings.Join(sets, "\n")
 	now := k.opts.Clock.Now()
 	k.mu.Lock()
@@ -158,4 +149,16 @@ func (k *knowledge) keysChanged(found []seen) (time.Time, time.Duration) {
 	}
 	k.keySet = all
 	return k.changedAt, k.keyTTL
+}
+
+// keySets are the DNSKEY sets that servers show, each once, and the longest of their TTLs.
+func keySets(found []seen) (sets []string, ttl time.Duration) {
+	for _, f := range found {
+		if f.keySet != "" && !f.health.Ignored {
+			sets = append(sets, f.keySet)
+			ttl = max(ttl, f.keyTTL)
+		}
+	}
+	slices.Sort(sets)
+	return slices.Compact(sets), ttl
 }
