@@ -29,15 +29,13 @@ func Slim(object any) (any, error) {
 		}
 		o.Spec.Extra, o.Spec.Groups = nil, nil
 		for i := range o.Status.Conditions {
-			c := &o.Status.Conditions[i]
-			c.Reason, c.Message = shared(c.Reason), shared(c.Message)
+			share(&o.Status.Conditions[i].Reason, &o.Status.Conditions[i].Message)
 		}
 		shareLabels(&o.ObjectMeta)
 		return o.DeepCopy(), nil
 	case *cmapi.Certificate:
 		for i := range o.Status.Conditions {
-			c := &o.Status.Conditions[i]
-			c.Reason, c.Message = shared(c.Reason), shared(c.Message)
+			share(&o.Status.Conditions[i].Reason, &o.Status.Conditions[i].Message)
 		}
 		shareLabels(&o.ObjectMeta)
 		return o.DeepCopy(), nil
@@ -54,31 +52,35 @@ func Slim(object any) (any, error) {
 // shareWords keeps one copy of the words that the conditions of all objects are made of.
 func shareWords(conditions []metav1.Condition) {
 	for i := range conditions {
-		c := &conditions[i]
-		c.Type, c.Reason, c.Message = shared(c.Type), shared(c.Reason), shared(c.Message)
+		share(&conditions[i].Type, &conditions[i].Reason, &conditions[i].Message)
 	}
 }
 
 // shareLabels does the same with what labels and annotations are called, and with what all objects have in common.
 func shareLabels(o *metav1.ObjectMeta) {
 	for _, words := range []*map[string]string{&o.Labels, &o.Annotations} {
+		if *words == nil {
+			continue
+		}
 		kept := make(map[string]string, len(*words))
 		for name, value := range *words {
-			kept[shared(name)] = value
+			share(&name)
+			kept[name] = value
 		}
-		if *words != nil {
-			*words = kept
-		}
+		*words = kept
 	}
-	o.Namespace = shared(o.Namespace)
+	share(&o.Namespace)
 	for i := range o.OwnerReferences {
-		r := &o.OwnerReferences[i]
-		r.APIVersion, r.Kind = shared(r.APIVersion), shared(r.Kind)
+		share(&o.OwnerReferences[i].APIVersion, &o.OwnerReferences[i].Kind)
 	}
 }
 
-// shared is a text of which one copy is kept for all that have it.
-func shared(text string) string { return unique.Make(text).Value() }
+// share has one copy kept of texts that many objects have.
+func share(texts ...*string) {
+	for _, text := range texts {
+		*text = unique.Make(*text).Value()
+	}
+}
 
 // only keeps one entry of a map.
 func only(of map[string]string, key string) map[string]string {

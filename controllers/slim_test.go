@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"reflect"
 	"testing"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -24,6 +25,14 @@ func TestSlim(t *testing.T) {
 	open := slim(&cmapi.CertificateRequest{ObjectMeta: managed, Spec: cmapi.CertificateRequestSpec{Request: []byte("csr")}}).(*cmapi.CertificateRequest)
 	if len(open.Spec.Request) == 0 || open.ManagedFields != nil {
 		t.Error("a request that is open has to keep its key, and no managed fields")
+	}
+	named := metav1.ObjectMeta{
+		Namespace: "mail", Labels: map[string]string{"a": "1"}, Annotations: map[string]string{requestNameAnnotation: "mx"},
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: "mx"}},
+	}
+	kept := slim(&cmapi.CertificateRequest{ObjectMeta: *named.DeepCopy()}).(*cmapi.CertificateRequest)
+	if !reflect.DeepEqual(kept.ObjectMeta, named) {
+		t.Errorf("a request that is named %+v is cached as %+v", named, kept.ObjectMeta)
 	}
 	issued := &cmapi.CertificateRequest{Spec: cmapi.CertificateRequestSpec{Request: []byte("csr")}}
 	issued.Status.Certificate, issued.Status.CA = []byte("chain"), []byte("ca")
