@@ -54,7 +54,7 @@ func (r *MailDomainReconciler) act(ctx context.Context, run *domainRun) error {
 		errs = append(errs, r.releaseOthers(ctx, run))
 	}
 	r.decisions.put(run)
-	return errors.Join(errs...)
+	return r.tell(run, errs)
 }
 
 // releaseOthers takes the gate off Certificates that md once named and does not name any more. It
@@ -224,6 +224,16 @@ func (r *MailDomainReconciler) keepStandby(ctx context.Context, run *domainRun, 
 	return r.swapKey(ctx, run, c, standby)
 }
 
+// standbyConflict says that the Secret of the standby key belongs to somebody else.
+func standbyConflict(c *certificateFacts) *refusal {
+	if c.standby == nil || c.standby.Labels[v1alpha1.RoleLabel] == v1alpha1.StandbyRole {
+		return nil
+	}
+	return &refusal{v1alpha1.ReasonStandbySecretConflict, fmt.Sprintf(
+		"the Secret %s exists and is not the operator's (label %s is missing): rename or delete it, so that the standby key of Certificate %s can be kept there",
+		c.standby.Name, v1alpha1.RoleLabel, c.certificate.Name)}
+}
+
 // usableStandby is the standby key that the next renewal is to be made with, by its digest; empty where there is none,
 // or another one has to be made first.
 func (c *certificateFacts) usableStandby(md *v1alpha1.MailDomain) string {
@@ -243,9 +253,8 @@ func (c *certificateFacts) usableStandby(md *v1alpha1.MailDomain) string {
 // renewStandby makes a new standby key. Two operators that do so at once are fenced by the name and
 // the resourceVersion of the Secret.
 func (r *MailDomainReconciler) renewStandby(ctx context.Context, run *domainRun, c *certificateFacts) error {
-	if c.standby != nil && c.standby.Labels[v1alpha1.RoleLabel] != v1alpha1.StandbyRole {
-		return fmt.Errorf("the Secret %s/%s exists and is not the operator's (label %s is missing): rename or delete it, so that the standby key of Certificate %s can be kept there",
-			c.standby.Namespace, c.standby.Name, v1alpha1.RoleLabel, c.certificate.Name)
+	if standbyConflict(c) != nil {
+		return nil // stands in the conditions
 	}
 	existing := c.standby
 	if existing != nil && existing.Data == nil { // remembered without its data
@@ -260,7 +269,8 @@ func (r *MailDomainReconciler) renewStandby(ctx context.Context, run *domainRun,
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
 		return nil
 	case err != nil:
-		return err
+		return fmt.Errorf("write the standby key of Certificate %s to Secret %s/%s: %w",
+			c.certificate.Name, run.md.Namespace, standbySecretName(c.certificate.Name), err)
 	}
 	// The event comes with the status that tells of the key.
 	logf.FromContext(ctx).Info("standby key made", "certificate", c.certificate.Name, "secret", standbySecretName(c.certificate.Name))

@@ -62,10 +62,9 @@ func (r *MailDomainReconciler) announceCondition(run *domainRun, kind string, be
 	}
 	note := strings.TrimSuffix(kind+": "+strings.TrimSpace(now.Message), ": ")
 	good := metav1.ConditionTrue
-	if kind == v1alpha1.ConditionStalled {
-		good = metav1.ConditionFalse
-	}
 	switch {
+	case kind == v1alpha1.ConditionStalled: // it stands there only while it is true
+		r.event(run.md, nil, corev1.EventTypeWarning, now.Reason, "Observe", "%s", truncate(note, 1024))
 	case now.Status == good && old != nil:
 		r.event(run.md, nil, corev1.EventTypeNormal, now.Reason, "Observe", "%s", note)
 	case now.Status != good && now.Status != metav1.ConditionUnknown && old != nil:

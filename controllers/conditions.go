@@ -107,6 +107,9 @@ func stalledFinding(run *domainRun) *finding {
 	if refused := recordsFinding(run).stalled(); out == nil && refused != nil {
 		return &finding{metav1.ConditionTrue, refused.reason, refused.message}
 	}
+	if out == nil && run.refused != "" {
+		return &finding{metav1.ConditionTrue, v1alpha1.ReasonWriteRefused, run.refused}
+	}
 	return out
 }
 
@@ -144,6 +147,9 @@ func certificateStalled(run *domainRun, h *hostRun, c *certificateFacts, ref v1a
 	if c.certificate != nil && c.compromised(run.md) && keepsKey(run.md, c.certificate) {
 		return &refusal{v1alpha1.ReasonCompromisedKeyKept, fmt.Sprintf(
 			"the key of Certificate %s is listed as compromised, and a renewal would keep it: set spec.privateKey.rotationPolicy of the Certificate to Always", c.certificate.Name)}
+	}
+	if run.md.Spec.Rollover.KeepsStandbyKey() {
+		return standbyConflict(c)
 	}
 	if h.facts.Policy.Strategy != rollover.Stage {
 		return nil

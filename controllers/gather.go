@@ -26,6 +26,8 @@ type domainRun struct {
 	domainEntry zoneEntry
 	// records are those of the mail domain beside TLSA; nil where it has none.
 	records *recordsRun
+	// refused are the effects that the API server refused when they were last tried.
+	refused string
 }
 
 // key names the MailDomain.
@@ -35,7 +37,7 @@ func (run *domainRun) key() types.NamespacedName {
 
 // gather reads everything that the decisions for a MailDomain rest on, and decides. It writes nothing.
 func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDomain) (*domainRun, error) {
-	run := &domainRun{md: md, now: r.Clock.Now()}
+	run := &domainRun{md: md, now: r.Clock.Now(), refused: r.refusals.of(md)}
 	r.addHosts(run)
 	w, err := readWorld(ctx, r.Client, md, run.writtenNames())
 	if err != nil {

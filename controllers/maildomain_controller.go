@@ -39,6 +39,7 @@ type MailDomainReconciler struct {
 	records   *recordBook
 	looks     *recordLooks
 	decisions *decisionBoard
+	refusals  *refusalBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
 }
@@ -52,6 +53,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 			r.senders.forget(req.NamespacedName)
 			r.records.forget(req.NamespacedName)
 			r.decisions.forget(req.NamespacedName)
+			r.refusals.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("read MailDomain %s: %w", req.NamespacedName, err)
@@ -74,10 +76,12 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	if r.needsFinalizer(run) {
 		return ctrl.Result{RequeueAfter: retrySoon}, r.addFinalizer(ctx, run.md)
 	}
-	if err := r.act(ctx, run); err != nil {
-		return ctrl.Result{}, err
+	failed := r.act(ctx, run)
+	wait := r.observe(run) // whatever failed: nobody else looks
+	if failed != nil {
+		return ctrl.Result{}, failed
 	}
-	return ctrl.Result{RequeueAfter: r.observe(run)}, nil
+	return ctrl.Result{RequeueAfter: wait}, nil
 }
 
 // retrySoon is how long to wait for the cache to show what was just written.

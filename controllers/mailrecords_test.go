@@ -120,7 +120,7 @@ func (b *recordBed) restart() {
 	}
 	b.r = &MailDomainReconciler{
 		Client: b.api, live: b.api, Clock: b.clock, events: events.NewFakeRecorder(1000), zones: newZoneRegistry(),
-		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), senders: senders,
+		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), refusals: newRefusalBoard(), senders: senders,
 		records: book, looks: &recordLooks{book: book, senders: senders, fetch: fetch},
 	}
 	health := &zone.Health{DNSSEC: zone.ZoneDNSSEC{State: dnssec.Secure}}

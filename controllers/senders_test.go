@@ -118,10 +118,12 @@ type senderBed struct {
 	resolver *answers
 	r        *MailDomainReconciler
 	// told is what events tell.
-	told  *events.FakeRecorder
-	mu    sync.Mutex
-	puts  int
-	woken int
+	told *events.FakeRecorder
+	// listing is what the API server says where Certificates are listed.
+	listing error
+	mu      sync.Mutex
+	puts    int
+	woken   int
 }
 
 var senderName = types.NamespacedName{Namespace: "mail", Name: "example"}
@@ -141,6 +143,11 @@ func newSenderBed(t *testing.T) *senderBed {
 		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, options ...client.SubResourceUpdateOption) error {
 			b.puts++
 			return c.SubResource(sub).Update(ctx, o, options...)
+		}, List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if _, ok := list.(*cmapi.CertificateList); ok && b.listing != nil {
+				return b.listing
+			}
+			return c.List(ctx, list, options...)
 		}}).Build()
 	b.restart()
 	return b
@@ -154,7 +161,7 @@ func (b *senderBed) restart() {
 	obs := newObserver(func(types.NamespacedName) {})
 	b.r = &MailDomainReconciler{
 		Client: b.api, live: b.api, Clock: b.clock, events: b.told, zones: newZoneRegistry(),
-		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), records: newRecordBook(func(types.NamespacedName) {}),
+		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), refusals: newRefusalBoard(), records: newRecordBook(func(types.NamespacedName) {}),
 		senders: newSenderWatch(Options{Clock: b.clock, NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.resolver }}, obs,
 			func(types.NamespacedName) { b.mu.Lock(); b.woken++; b.mu.Unlock() }),
 	}

@@ -73,6 +73,11 @@ const (
 	ReasonCertificateNotFound = "CertificateNotFound"
 	// ReasonServingSecretConflict: servingSecretName names a Secret that something else owns.
 	ReasonServingSecretConflict = "ServingSecretConflict"
+	// ReasonStandbySecretConflict: the Secret that the standby key belongs in is somebody else's.
+	ReasonStandbySecretConflict = "StandbySecretConflict"
+	// ReasonWriteRefused: the API server does not let the operator write what the spec asks for: a right is missing,
+	// or a quota or an admission policy forbids it.
+	ReasonWriteRefused = "WriteRefused"
 	// ReasonCompromisedKeyKept: a compromised key is in use, and a renewal would keep it.
 	ReasonCompromisedKeyKept = "CompromisedKeyKept"
 	// ReasonTooManyRecords: more than 12 records would stand at one name.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/test/kube"
@@ -35,6 +36,8 @@ type Options struct {
 	Env []string
 	// Namespaced has StartInstalled go by config/namespaced: the operator has the namespace mail alone, which has to exist.
 	Namespaced bool
+	// ReadSecrets has StartInstalled take the rights to write Secrets away, as `rbac.secrets: Read` of the chart does.
+	ReadSecrets bool
 	// WithoutPolicy leaves out the admission policy that holds requests for the operator.
 	WithoutPolicy bool
 	// Progress is called with a line about what is being done now.
@@ -101,7 +104,26 @@ func StartInstalled(ctx context.Context, c *kube.Cluster, o Options) (*kube.Proc
 	if err := apply(ctx, c, files...); err != nil {
 		return nil, err
 	}
+	if o.ReadSecrets {
+		if err := readSecretsOnly(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	return Replica(ctx, c, program, o)
+}
+
+// readSecretsOnly takes from the operator's role the verbs on Secrets that write.
+func readSecretsOnly(ctx context.Context, c *kube.Cluster) error {
+	role := &rbacv1.ClusterRole{}
+	if err := c.Client.Get(ctx, types.NamespacedName{Name: "dane-operator"}, role); err != nil {
+		return err
+	}
+	for i, rule := range role.Rules {
+		if slices.Contains(rule.Resources, "secrets") {
+			role.Rules[i].Verbs = slices.DeleteFunc(rule.Verbs, func(verb string) bool { return verb == "create" || verb == "update" })
+		}
+	}
+	return c.Client.Update(ctx, role)
 }
 
 func arguments(user *kube.User, o Options) []string {
