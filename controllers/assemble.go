@@ -61,7 +61,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 			},
 			keys:    keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
 			standby: standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
-			zones:   registry, observer: obs, probes: pool, senders: senders, decisions: board, refusals: newRefusalBoard(),
+			zones:   registry, observer: obs, probes: pool, senders: senders, decisions: board,
 			records: book, looks: &recordLooks{book: book, senders: senders, fetch: o.FetchPolicy}, keeper: keeper,
 			guard: o.Guard,
 		},

@@ -39,7 +39,7 @@ type MailDomainReconciler struct {
 	records   *recordBook
 	looks     *recordLooks
 	decisions *decisionBoard
-	refusals  *refusalBoard
+	refusals  refusalBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
 }

@@ -35,6 +35,8 @@ type keptZone struct {
 	// behind is what a second server shows, where that is not the same.
 	behind map[zone.SetName][]string
 	refuse *zone.Result
+	// before is called with each update, before it is made; nil for nothing.
+	before func()
 	// sweeps and writes count.
 	sweeps, writes int
 }
@@ -56,6 +58,9 @@ func (z *keptZone) SweepSets(asked []zone.SetName, _ bool, done func([]zone.SetS
 
 func (z *keptZone) PublishSet(c zone.SetChange, done func(zone.Result)) {
 	z.writes++
+	if z.before != nil {
+		z.before()
+	}
 	switch {
 	case z.refuse != nil:
 		done(*z.refuse)
@@ -75,6 +80,8 @@ type recordBed struct {
 	zone  *keptZone
 	r     *MailDomainReconciler
 	puts  int
+	// refuse is what the API server says to status updates; nil for nothing.
+	refuse error
 	// answers are what is looked up elsewhere, policy is what the policy host gives.
 	answers *answers
 	policy  string
@@ -100,6 +107,9 @@ func newRecordBed(t *testing.T, edit func(*v1alpha1.MailDomainSpec), more ...cli
 		WithIndex(&cmapi.Certificate{}, gateIndex, byAnnotation(v1alpha1.GateAnnotation)).
 		WithInterceptorFuncs(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, options ...client.SubResourceUpdateOption) error {
 			b.puts++
+			if b.refuse != nil {
+				return b.refuse
+			}
 			return c.SubResource(sub).Update(ctx, o, options...)
 		}}).Build()
 	b.restart()
@@ -120,7 +130,7 @@ func (b *recordBed) restart() {
 	}
 	b.r = &MailDomainReconciler{
 		Client: b.api, live: b.api, Clock: b.clock, events: events.NewFakeRecorder(1000), zones: newZoneRegistry(),
-		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), refusals: newRefusalBoard(), senders: senders,
+		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), senders: senders,
 		records: book, looks: &recordLooks{book: book, senders: senders, fetch: fetch},
 	}
 	health := &zone.Health{DNSSEC: zone.ZoneDNSSEC{State: dnssec.Secure}}

@@ -31,14 +31,10 @@ func refusedForGood(err error) bool {
 }
 
 // refusalBoard remembers which effects of each MailDomain the API server refused when they were last tried. What is
-// not on it was not tried by this process.
+// not on it was not tried by this process. The zero value is ready for use.
 type refusalBoard struct {
 	mu      sync.Mutex
 	refused map[types.NamespacedName]string
-}
-
-func newRefusalBoard() *refusalBoard {
-	return &refusalBoard{refused: map[types.NamespacedName]string{}}
 }
 
 // of is what was refused to a MailDomain; empty where nothing was. While nothing was tried since the start, it is what
@@ -59,6 +55,9 @@ func (b *refusalBoard) of(md *v1alpha1.MailDomain) string {
 func (b *refusalBoard) put(name types.NamespacedName, message string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refused == nil {
+		b.refused = map[types.NamespacedName]string{}
+	}
 	before := b.refused[name]
 	b.refused[name] = message
 	return before != message

@@ -46,7 +46,7 @@ func TestRefusedForGood(t *testing.T) {
 func TestRefusalsStand(t *testing.T) {
 	woken := 0
 	start := func() *MailDomainReconciler {
-		return &MailDomainReconciler{refusals: newRefusalBoard(), observer: newObserver(func(types.NamespacedName) { woken++ })}
+		return &MailDomainReconciler{observer: newObserver(func(types.NamespacedName) { woken++ })}
 	}
 	md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "example"}}
 	run := &domainRun{md: md}
