@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/rollover"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -175,6 +176,38 @@ func TestGateGoesByTheNewestObject(t *testing.T) {
 		open, err := k.open(t.Context(), []v1alpha1.MailDomain{*stored}, "mx", keyB)
 		if err != nil || open != row.open || asked != row.asked {
 			t.Errorf("%s: open %t, asked %d times, %v", row.reason, open, asked, err)
+		}
+	}
+}
+
+// TestSweepsBeforeAnUpdateSayNothing: what was seen before an update is no proof of what stands after it, and the next sweep is news even
+// where it shows the same.
+func TestSweepsBeforeAnUpdateSayNothing(t *testing.T) {
+	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	key, owner := hostKey{domain: recordName, host: "mx1"}, "_25._tcp.mx1."
+	seen := trail{sweep: rollover.Sweep{End: now, Answers: []rollover.Answer{{Address: "192.0.2.1:53", Reachable: true}}}}
+	woken := 0
+	o := newObserver(func(types.NamespacedName) { woken++ })
+	newest := func() *rollover.Sweep { return o.view(key).owners[owner].newest() }
+	for _, class := range []zone.Class{zone.Applied, zone.Unchanged, zone.Unreachable} {
+		o.endSweep(key, owner, seen)
+		o.host(key).resting, woken = true, 0
+		if newest() == nil {
+			t.Fatalf("%s: a sweep counts for nothing before any update", class)
+		}
+		if o.endSweep(key, owner, seen); woken != 0 {
+			t.Errorf("%s: a sweep that shows the same is news to a host at rest", class)
+		}
+		now = now.Add(time.Hour)
+		if !o.beginPublish(key, owner, now) {
+			t.Fatalf("%s: no update may begin", class)
+		}
+		o.endPublish(key, owner, zone.Result{Class: class}, now)
+		if newest() != nil {
+			t.Errorf("%s: the sweep before the update still counts", class)
+		}
+		if o.endSweep(key, owner, seen); woken != 1 || newest() == nil {
+			t.Errorf("%s: the sweep after the update woke %d, newest is %v", class, woken, newest())
 		}
 	}
 }

@@ -36,7 +36,7 @@ var ofReconcilers = []mutant{
 		name: "an old sweep after an update", file: "controllers/observer.go",
 		old: "	w.stale = true\n", new: "",
 		why:  "what was seen before an update says nothing of what stands after it",
-		test: control("Publish|Observer|Stale|Sweep"),
+		test: control("TestSweepsBeforeAnUpdateSayNothing"),
 	},
 	{
 		name: "the standby key is never replaced", file: "controllers/act.go",
