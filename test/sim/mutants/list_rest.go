@@ -77,19 +77,19 @@ var ofReconcilers = []mutant{
 		name: "status is rounded down", file: "controllers/state.go",
 		old: "\tif whole.Before(t) {\n", new: "\tif false {\n",
 		why:  "a wait ends before it is over",
-		test: control("Status|Count|Restart"),
+		test: control("TestStatusTime"),
 	},
 	{
 		name: "when a version was last served is not kept", file: "controllers/state.go",
 		old: "\t\tout.LastSeen = statusTime(v.LastSeen)\n", new: "",
 		why:  "waits of before a restart are over at once",
-		test: control("."),
+		test: control("TestVersionsOutliveARestart"),
 	},
 	{
 		name: "everything is copied", file: "controllers/stage.go",
 		old: "if id, ok := c.issuedKey(); ok && slices.Contains(h.decision.Deploy, id) {", new: "if _, ok := c.issuedKey(); ok {",
 		why:  "servers get a key that caches do not know",
-		test: control("Shared|Serving"),
+		test: control("TestCopiesWhatMayBeServed"),
 	},
 	{
 		name: "a refusal is final", file: "controllers/owners.go",
@@ -113,7 +113,7 @@ var ofReconcilers = []mutant{
 		name: "an old version is put back", file: "controllers/carry.go",
 		old: "\t\t} else if v.Open || h.ofFormerPort(v.Owner) {\n", new: "\t\t} else if h.ofFormerPort(v.Owner) {\n",
 		why:  "what is served now is not noted",
-		test: control("Carry|Restart|Count"),
+		test: control("TestCarryOver"),
 	},
 }
 
