@@ -64,9 +64,9 @@ test-unit: ## Test the product's packages alone.
 
 # In CI a test against the cluster that failed is run once more by itself, at most three of them, and the output
 # says so: both runs and "DONE 2 runs". At a person's desk it fails at once. Why, and what to think of a test that
-# needed it: CONTRIBUTING.md.
+# needed it: CONTRIBUTING.md. The end-to-end tests take as long as all the others: they begin first, beside those.
 cluster-test = $(if $(filter true,$(CI)),gotestsum=$$($(tool) -n gotestsum) && cd test && \
-	"$$gotestsum" --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=3 --packages ./... --,go -C test test)
+	"$$gotestsum" --format pkgname --hide-summary skipped --rerun-fails=1 --rerun-fails-max-failures=3 --packages "./e2e ./..." --,go -C test test)
 
 test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers and Postfix (Debian, as root).
 	@echo "making sure that kube-apiserver, etcd, cert-manager, Pebble, kubectl and kustomize are there"
@@ -77,7 +77,7 @@ test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers a
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
 		go -C hack/image test -count=1 ./... && \
-		$(cluster-test) -count=1 -p 2 -parallel 4 -timeout 45m $(if $(filter true,$(CI)),,./...)
+		$(cluster-test) -count=1 -p 2 -parallel 4 -timeout 45m $(if $(filter true,$(CI)),,./e2e ./...)
 
 deps: ## Install the daemons that the tests start (Debian, as root); elsewhere say what is missing.
 	@hack/deps.sh

@@ -41,7 +41,8 @@ var ofReconcilers = []mutant{
 	{
 		name: "the standby key is never replaced", file: "controllers/act.go",
 		old: "if inUse || compromisedOf(md)[standby] || !fits {", new: "if inUse && false || compromisedOf(md)[standby] || !fits {",
-		why: "after a rollover there is no next key",
+		why:  "after a rollover there is no next key",
+		test: control("TestFirstKeyOfARenewal"),
 	},
 	{
 		name: "the newest object is not looked for", file: "controllers/maildomain_controller.go",
