@@ -52,8 +52,9 @@ func TestSoak(t *testing.T) {
 	before, since := w.rollovers(), w.resources()
 	w.say("at rest: %s", since)
 
+	w.renew(renewBefore)
 	w.soak(func() bool { return w.rollovers()-before >= o.hosts })
-	w.renewNoMore()
+	w.renew(notYet)
 	w.rest("at the end")
 	after := w.resources()
 	w.stopChecking()

@@ -26,6 +26,9 @@ const (
 	// renewBefore is how long before its end cert-manager renews a certificate, which leaves time for faults, and between
 	// the shortest time between two renewals; the longest is two and a half times that. In a short soak both are shorter.
 	renewBefore, between = 9 * time.Minute, 2 * time.Minute
+	// notYet is renewBefore at the beginning and at the end, when all hosts are to be at rest: those whose certificates
+	// live for less than a rollover takes never are.
+	notYet = time.Second
 	// patience is how long all hosts may take to come to rest.
 	patience = 8 * time.Minute
 )
@@ -130,7 +133,7 @@ func (w *world) create() {
 		// They do not all renew at once, nor at the same interval.
 		least := min(between, w.duration/3)
 		life := renewBefore + least + w.upTo(least*3/2).Truncate(time.Second)
-		crt.Spec.Duration, crt.Spec.RenewBefore = &metav1.Duration{Duration: life}, &metav1.Duration{Duration: renewBefore}
+		crt.Spec.Duration, crt.Spec.RenewBefore = &metav1.Duration{Duration: life}, &metav1.Duration{Duration: notYet}
 		w.must(w.lab.Client.Create(w.Context(), crt))
 		w.must(w.lab.Client.Create(w.Context(), w.domain(h)))
 	}
@@ -214,10 +217,10 @@ func (w *world) certificates() []cmapi.Certificate {
 	return all.Items
 }
 
-// renewNoMore lets the certificates live for what is left of their lives, so that the hosts can all be at rest at once.
-func (w *world) renewNoMore() {
+// renew says how long before their ends cert-manager renews the certificates from now on.
+func (w *world) renew(before time.Duration) {
 	w.Helper()
-	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"renewBefore":"1s"}}`))
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"renewBefore":%q}}`, before))
 	for _, crt := range w.certificates() {
 		w.must(w.lab.Client.Patch(w.Context(), &crt, patch))
 	}
