@@ -62,6 +62,8 @@ type Options struct {
 	Random io.Reader
 	// Counts counts what happens; nil counts nothing.
 	Counts *metrics.Events
+	// Status shows MailDomains to who scrapes; Setup has it read the cache. nil shows none.
+	Status *metrics.Status
 	// Guard keeps a panic with one object, zone or host from ending the process; with nil it does end it.
 	Guard *guard.Guard
 	// Beside runs a probe round beside the reconcilers; nil starts a goroutine for each.
@@ -114,11 +116,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
 	collectors := []prometheus.Collector{
-		zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders},
-		metrics.Collector{Reader: mgr.GetClient()}, o.Counts,
+		zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders}, o.Counts,
 	}
 	if err := registerMetrics(o.Guard, collectors...); err != nil {
 		return err
+	}
+	if o.Status != nil {
+		o.Status.Reader, o.Status.Guard = mgr.GetClient(), o.Guard
 	}
 	if o.Trust != nil {
 		o.Trust.changed = func() { wakeZones(parts.outside.registry, zones.add) }
