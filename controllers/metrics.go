@@ -50,7 +50,7 @@ func Metrics() []*prometheus.Desc {
 	all := make(chan *prometheus.Desc)
 	go func() {
 		defer close(all)
-		for _, c := range []prometheus.Collector{zoneCollector{}, senderCollector{}, own.Collector{}, own.NewEvents()} {
+		for _, c := range []interface{ Describe(chan<- *prometheus.Desc) }{zoneCollector{}, senderCollector{}, &own.Status{}, own.NewEvents()} {
 			c.Describe(all)
 		}
 	}()

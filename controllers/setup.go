@@ -11,6 +11,8 @@ import (
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
+	eventsv1 "k8s.io/client-go/kubernetes/typed/events/v1"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,6 +27,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
+	"github.com/dane-operator/dane-operator/internal/eventlog"
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
@@ -62,6 +65,8 @@ type Options struct {
 	Random io.Reader
 	// Counts counts what happens; nil counts nothing.
 	Counts *metrics.Events
+	// Status shows MailDomains to who scrapes; Setup has it read the cache. nil shows none.
+	Status *metrics.Status
 	// Guard keeps a panic with one object, zone or host from ending the process; with nil it does end it.
 	Guard *guard.Guard
 	// Beside runs a probe round beside the reconcilers; nil starts a goroutine for each.
@@ -100,8 +105,12 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.Counts == nil {
 		o.Counts = metrics.NewEvents()
 	}
+	recorder, err := recorderOf(mgr, o.Clock)
+	if err != nil {
+		return err
+	}
 	parts := Assemble(Surroundings{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("dane-operator"),
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: recorder,
 		WakeDomain: domains.add, WakeZone: zones.add, WakeRequest: requests.add,
 	}, o)
 	if err := parts.MailDomains.setup(mgr, &domains, o); err != nil {
@@ -114,11 +123,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the CertificateRequest gate: %w", err)
 	}
 	collectors := []prometheus.Collector{
-		zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders},
-		metrics.Collector{Reader: mgr.GetClient()}, o.Counts,
+		zoneCollector{parts.outside.registry, o.Trust}, senderCollector{parts.MailDomains.senders}, o.Counts,
 	}
 	if err := registerMetrics(o.Guard, collectors...); err != nil {
 		return err
+	}
+	if o.Status != nil {
+		o.Status.Reader, o.Status.Guard = mgr.GetClient(), o.Guard
 	}
 	if o.Trust != nil {
 		o.Trust.changed = func() { wakeZones(parts.outside.registry, zones.add) }
@@ -127,6 +138,19 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		}
 	}
 	return mgr.Add(parts.outside)
+}
+
+// recorderOf makes what records events, and has the manager run what writes them.
+func recorderOf(mgr ctrl.Manager, c clock.WithTicker) (events.EventRecorder, error) {
+	api, err := eventsv1.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make a client for events: %w", err)
+	}
+	writer, err := eventlog.New(&events.EventSinkImpl{Interface: api}, c, mgr.GetLogger().WithName("events"))
+	if err != nil {
+		return nil, err
+	}
+	return writer.Recorder(mgr.GetScheme(), "dane-operator"), mgr.Add(writer)
 }
 
 // outside ends what runs beside the reconcilers when the operator stops: probes and looks are broken off, and

@@ -134,7 +134,8 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	options, err := o.managerOptions()
+	setup.Status = &metrics.Status{}
+	options, err := o.managerOptions(setup.Status)
 	if err != nil {
 		return err
 	}
@@ -195,11 +196,12 @@ func (o *options) restConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-func (o *options) managerOptions() (ctrl.Options, error) {
+func (o *options) managerOptions(status *metrics.Status) (ctrl.Options, error) {
 	metrics, err := o.metrics.server()
 	if err != nil {
 		return ctrl.Options{}, err
 	}
+	metrics.FilterProvider = withStatus(metrics.FilterProvider, status)
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {
 		if err := add(scheme); err != nil {

@@ -3,12 +3,16 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"net/http"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/dane-operator/dane-operator/internal/door"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
 // metricsOptions say where metrics are served, and to whom.
@@ -40,4 +44,23 @@ func (m *metricsOptions) server() (metricsserver.Options, error) {
 		out.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.NextProtos, c.MinVersion = []string{"http/1.1"}, tls.VersionTLS12 }}
 	}
 	return out, nil
+}
+
+type filterProvider = func(*rest.Config, *http.Client) (metricsserver.Filter, error)
+
+// withStatus has the metrics server answer the status too, to those whom a filter lets pass; nil lets everybody.
+func withStatus(provide filterProvider, status *metrics.Status) filterProvider {
+	return func(config *rest.Config, client *http.Client) (metricsserver.Filter, error) {
+		filter := func(_ logr.Logger, inside http.Handler) (http.Handler, error) { return inside, nil }
+		if provide != nil {
+			given, err := provide(config, client)
+			if err != nil {
+				return nil, err
+			}
+			filter = given
+		}
+		return func(log logr.Logger, inside http.Handler) (http.Handler, error) {
+			return filter(log, status.After(inside))
+		}, nil
+	}
 }

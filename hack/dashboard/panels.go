@@ -7,7 +7,8 @@ const (
 	docs = "https://github.com/dane-operator/dane-operator/blob/main/docs/"
 )
 
-// Several replicas show the same, so that every query takes the least or the most of them. The selectors are those
+// Several replicas show the same, so that every query takes the least or the most of them. What nothing is counted of may
+// be absent (docs/metrics.md): such a query is 0 while anything of the metric is there. The selectors are those
 // of the variables.
 const (
 	domain = `namespace=~"$namespace",maildomain=~"$maildomain"`
@@ -51,9 +52,9 @@ func mail(p *page) {
 	p.number("Hosts that senders do not deliver to", "Something that a sender with DANE looks up is bogus, does not answer, or does not match.", "",
 		now(`count(max `+host+` (dane_operator_host_sender_view{`+domain+`,verdict="Undeliverable"}) == 1) or vector(0)`, ""), noneIsGood("red"))
 	p.number("Endpoints with another certificate", "They present one that the published records do not match.", "",
-		now(`sum(max `+host+` (dane_operator_host_endpoints{`+domain+`,state="mismatched"}))`, ""), noneIsGood("red"))
+		now(`sum(max `+host+` (dane_operator_host_endpoints{`+domain+`,state="mismatched"})) or 0 * sum(dane_operator_host_endpoints{`+domain+`})`, ""), noneIsGood("red"))
 	p.number("Name servers out of sync", "They do not show the wanted records, and rollovers wait for them.", "",
-		now(`sum(max `+host+` (dane_operator_host_name_servers{`+domain+`,state="out_of_sync"}))`, ""), noneIsGood("orange"))
+		now(`sum(max `+host+` (dane_operator_host_name_servers{`+domain+`,state="out_of_sync"})) or 0 * sum(dane_operator_host_name_servers{`+domain+`})`, ""), noneIsGood("orange"))
 	p.number("MailDomains that are not ready", "", "",
 		now(`count(max by (namespace, maildomain) (dane_operator_maildomain_condition{`+domain+`,condition="Ready",status!="True"})) or vector(0)`, ""), noneIsGood("orange"))
 	p.number("MailDomains that need a person", "The condition Stalled is True.", "",

@@ -1,46 +1,52 @@
 package metrics
 
 import (
-	"context"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-// readTimeout bounds how long a scrape waits for a cache that is not filled yet.
-const readTimeout = 5 * time.Second
-
-// Collector shows the status of every MailDomain that Reader lists.
-type Collector struct {
-	// Reader is the cache.
-	Reader client.Reader
-}
+// collector shows MailDomains to the library.
+type collector []v1alpha1.MailDomain
 
 // Describe implements prometheus.Collector.
-func (Collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range append(domainDescs[:len(domainDescs):len(domainDescs)], hostDescs...) {
-		out <- d.Desc
+func (collector) Describe(out chan<- *prometheus.Desc) {
+	for _, f := range families {
+		out <- f.Desc
 	}
 }
 
-// Collect implements prometheus.Collector. A cache that cannot be read fails the scrape: no series at all would
-// look as if there were no MailDomain.
-func (c Collector) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
-	defer cancel()
-	var domains v1alpha1.MailDomainList
-	// They are only read here: no copy of each is needed.
-	if err := c.Reader.List(ctx, &domains, client.UnsafeDisableDeepCopy); err != nil {
-		out <- prometheus.NewInvalidMetric(hostSafe.Desc, err)
-		return
-	}
-	pairs := labelPairs{}
-	for i := range domains.Items {
-		for _, s := range samplesOf(&domains.Items[i]) {
-			out <- pairs.series(s)
+// Collect implements prometheus.Collector.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	for _, f := range families {
+		to := sink{family: f, take: func(f *family, values []string, value float64) { out <- seriesOf(f, values, value) }}
+		for i := range c {
+			f.of(&to, &c[i])
 		}
 	}
+}
+
+// series is one series of a scrape, for the library.
+type series struct {
+	family *family
+	labels []*dto.LabelPair
+	value  float64
+}
+
+func seriesOf(f *family, values []string, value float64) *series {
+	s := &series{family: f, value: value}
+	for _, i := range f.sorted {
+		s.labels = append(s.labels, &dto.LabelPair{Name: &f.labels[i], Value: new(valid(values[i]))})
+	}
+	return s
+}
+
+// Desc implements prometheus.Metric.
+func (s *series) Desc() *prometheus.Desc { return s.family.Desc }
+
+// Write implements prometheus.Metric.
+func (s *series) Write(out *dto.Metric) error {
+	out.Label, out.Gauge = s.labels, &dto.Gauge{Value: &s.value}
+	return nil
 }

@@ -7,70 +7,86 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-// sample is one series.
-type sample struct {
-	desc   *family
-	value  float64
-	labels []string
+func conditions(to *sink, md *v1alpha1.MailDomain) {
+	for i := range md.Status.Conditions {
+		c := &md.Status.Conditions[i]
+		to.add(1, c.Type, string(c.Status), c.Reason)
+	}
 }
 
-// samplesOf is all that is shown of a MailDomain.
-func samplesOf(md *v1alpha1.MailDomain) []sample {
-	labels := []string{md.Namespace, md.Name}
-	var out []sample
-	for _, c := range md.Status.Conditions {
-		out = append(out, sample{conditionState, 1, with(labels, c.Type, string(c.Status), c.Reason)})
-	}
+func nextTransition(to *sink, md *v1alpha1.MailDomain) {
 	if t := md.Status.NextTransition; t != nil {
-		out = appendTime(out, nextTransition, t.Time, labels...)
+		to.addTime(t.Time)
 	}
-	for i := range md.Spec.MailServers {
-		server := &md.Spec.MailServers[i]
-		if status := md.Status.MailServer(server.Hostname); status != nil {
-			out = append(out, hostSamples(md, server, status)...)
+}
+
+// host is a mail server with what is known of it.
+type host struct {
+	domain *v1alpha1.MailDomain
+	spec   *v1alpha1.MailServer
+	status *v1alpha1.MailServerStatus
+}
+
+// eachHost shows something of each host of a MailDomain that anything is known of.
+func eachHost(show func(*sink, host)) func(*sink, *v1alpha1.MailDomain) {
+	return func(to *sink, md *v1alpha1.MailDomain) {
+		for i := range md.Spec.MailServers {
+			server := &md.Spec.MailServers[i]
+			if status := md.Status.MailServer(server.Hostname); status != nil {
+				to.begin(md.Namespace, md.Name, server.Hostname)
+				show(to, host{md, server, status})
+			}
 		}
 	}
-	return out
 }
 
-// hostSamples is all that is shown of one host.
-func hostSamples(md *v1alpha1.MailDomain, server *v1alpha1.MailServer, status *v1alpha1.MailServerStatus) []sample {
-	labels := []string{md.Namespace, md.Name, server.Hostname}
-	out := safetyOf(md, status, labels)
-	if v := status.SenderView; v != nil {
-		out = append(out, sample{senderView, 1, with(labels, string(v.Verdict))})
+// safe says whether senders may fail. What is not known of the domain as a whole is not claimed of a host.
+func safe(to *sink, h host) {
+	if h.status.Unsafe != nil {
+		to.add(0)
+		return
 	}
-	out = append(out, serversOf(status, labels)...)
-	return append(out, keysOf(md, server, status, labels)...)
+	c := meta.FindStatusCondition(h.domain.Status.Conditions, v1alpha1.ConditionRolloverSafe)
+	if c != nil && c.Status != metav1.ConditionUnknown {
+		to.add(1)
+	}
 }
 
-// safetyOf says whether senders may fail. What is not known of the domain as a whole is not claimed of a host.
-func safetyOf(md *v1alpha1.MailDomain, status *v1alpha1.MailServerStatus, labels []string) []sample {
-	if u := status.Unsafe; u != nil {
-		out := []sample{{hostSafe, 0, labels}}
-		out = appendTime(out, unsafeStart, u.Since, with(labels, u.Reason)...)
-		return appendTime(out, unsafeEnd, u.Until, labels...)
+func unsafeStart(to *sink, h host) {
+	if u := h.status.Unsafe; u != nil {
+		to.addTime(u.Since, u.Reason)
 	}
-	c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverSafe)
-	if c == nil || c.Status == metav1.ConditionUnknown {
-		return nil
-	}
-	return []sample{{hostSafe, 1, labels}}
 }
 
-// serversOf counts name servers and endpoints. Every state is there, with 0 where there is none.
-func serversOf(status *v1alpha1.MailServerStatus, labels []string) []sample {
+func unsafeEnd(to *sink, h host) {
+	if u := h.status.Unsafe; u != nil {
+		to.addTime(u.Until)
+	}
+}
+
+func senderView(to *sink, h host) {
+	if v := h.status.SenderView; v != nil {
+		to.add(1, string(v.Verdict))
+	}
+}
+
+func nameServers(to *sink, h host) {
 	inSync, differs := 0, 0
-	for _, n := range status.Nameservers {
-		if n.InSync {
+	for i := range h.status.Nameservers {
+		if h.status.Nameservers[i].InSync {
 			inSync++
 		} else {
 			differs++
 		}
 	}
+	to.add(float64(inSync), "in_sync")
+	to.addSome(differs, "out_of_sync")
+}
+
+func endpoints(to *sink, h host) {
 	verified, mismatched, unknown := 0, 0, 0
-	for _, e := range status.Endpoints {
-		switch {
+	for i := range h.status.Endpoints {
+		switch e := &h.status.Endpoints[i]; {
 		case e.Verified:
 			verified++
 		case e.SPKISHA256 != "":
@@ -79,24 +95,7 @@ func serversOf(status *v1alpha1.MailServerStatus, labels []string) []sample {
 			unknown++
 		}
 	}
-	return []sample{
-		{nameServers, float64(inSync), with(labels, "in_sync")},
-		{nameServers, float64(differs), with(labels, "out_of_sync")},
-		{endpoints, float64(verified), with(labels, "verified")},
-		{endpoints, float64(mismatched), with(labels, "mismatched")},
-		{endpoints, float64(unknown), with(labels, "unknown")},
-	}
-}
-
-// with is a copy of labels with more of them.
-func with(labels []string, more ...string) []string {
-	return append(labels[:len(labels):len(labels)], more...)
-}
-
-// appendTime adds an instant that is known.
-func appendTime(to []sample, desc *family, at *metav1.Time, labels ...string) []sample {
-	if at.IsZero() {
-		return to
-	}
-	return append(to, sample{desc, float64(at.Unix()), labels})
+	to.add(float64(verified), "verified")
+	to.addSome(mismatched, "mismatched")
+	to.addSome(unknown, "unknown")
 }

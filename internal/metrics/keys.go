@@ -6,43 +6,61 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-var roles = []v1alpha1.KeyRole{v1alpha1.RoleNext, v1alpha1.RoleCurrent, v1alpha1.RolePrevious}
-
-// keysOf says what is known of the keys of a host, and whether its certificates last.
-func keysOf(md *v1alpha1.MailDomain, server *v1alpha1.MailServer, status *v1alpha1.MailServerStatus, labels []string) []sample {
-	count := map[v1alpha1.KeyRole]int{}
-	for _, k := range status.Keys {
-		count[k.Role]++
-	}
-	var out []sample
-	for _, role := range roles {
-		out = append(out, sample{keys, float64(count[role]), with(labels, string(role))})
-	}
-	missing := 0
-	for _, c := range server.Certificates {
-		next := keyOf(status, c.Name, v1alpha1.RoleNext)
-		if next == nil {
-			missing++
-		} else {
-			out = appendTime(out, keyDeployable, next.DeployableAt, with(labels, c.Name)...)
-		}
-		out = appendTime(out, certificateExpires, expiryOf(status, c.Name), with(labels, c.Name)...)
-	}
-	if !md.Spec.Suspend && md.Spec.Rollover.KeepsStandbyKey() && len(server.Certificates) > 0 {
-		out = append(out, sample{standbyMissing, float64(missing), labels})
-	}
-	return appendTime(out, holdEnd, heldUntil(status), labels...)
+func keys(to *sink, h host) {
+	to.add(float64(countOf(h.status, v1alpha1.RoleCurrent)), string(v1alpha1.RoleCurrent))
+	to.addSome(countOf(h.status, v1alpha1.RoleNext), string(v1alpha1.RoleNext))
+	to.addSome(countOf(h.status, v1alpha1.RolePrevious), string(v1alpha1.RolePrevious))
 }
 
-// heldUntil is until when reports keep records of the host.
-func heldUntil(status *v1alpha1.MailServerStatus) *metav1.Time {
-	var last *metav1.Time
-	for _, k := range status.Keys {
-		if k.HeldUntil != nil && (last == nil || last.Before(k.HeldUntil)) {
-			last = k.HeldUntil
+func countOf(status *v1alpha1.MailServerStatus, role v1alpha1.KeyRole) int {
+	n := 0
+	for i := range status.Keys {
+		if status.Keys[i].Role == role {
+			n++
 		}
 	}
-	return last
+	return n
+}
+
+func keysDeployable(to *sink, h host) {
+	for i := range h.spec.Certificates {
+		name := h.spec.Certificates[i].Name
+		if next := keyOf(h.status, name, v1alpha1.RoleNext); next != nil {
+			to.addTime(next.DeployableAt, name)
+		}
+	}
+}
+
+func certificatesExpire(to *sink, h host) {
+	for i := range h.spec.Certificates {
+		name := h.spec.Certificates[i].Name
+		to.addTime(expiryOf(h.status, name), name)
+	}
+}
+
+func standbyMissing(to *sink, h host) {
+	spec := &h.domain.Spec
+	if spec.Suspend || !spec.Rollover.KeepsStandbyKey() || len(h.spec.Certificates) == 0 {
+		return
+	}
+	missing := 0
+	for i := range h.spec.Certificates {
+		if keyOf(h.status, h.spec.Certificates[i].Name, v1alpha1.RoleNext) == nil {
+			missing++
+		}
+	}
+	to.add(float64(missing))
+}
+
+// holdEnd is until when reports keep records of the host.
+func holdEnd(to *sink, h host) {
+	var last *metav1.Time
+	for i := range h.status.Keys {
+		if held := h.status.Keys[i].HeldUntil; held != nil && (last == nil || last.Before(held)) {
+			last = held
+		}
+	}
+	to.addTime(last)
 }
 
 func keyOf(status *v1alpha1.MailServerStatus, certificate string, role v1alpha1.KeyRole) *v1alpha1.KeyStatus {
@@ -57,7 +75,8 @@ func keyOf(status *v1alpha1.MailServerStatus, certificate string, role v1alpha1.
 // expiryOf is when the first of the certificates of a Certificate runs out that may be served.
 func expiryOf(status *v1alpha1.MailServerStatus, certificate string) *metav1.Time {
 	var first *metav1.Time
-	for _, k := range status.Keys {
+	for i := range status.Keys {
+		k := &status.Keys[i]
 		if k.Certificate != certificate || k.Role != v1alpha1.RoleCurrent || k.NotAfter.IsZero() {
 			continue
 		}

@@ -5,20 +5,25 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-// family is a metric with the names of its labels, which a prometheus.Desc does not tell.
+// family is a metric of the status: what it is called, and how it is read from a MailDomain.
 type family struct {
 	*prometheus.Desc
-	// labels are in the order of the values of a sample; sorted has their places in the order of their names.
+	name, help string
+	// labels are in the order of the values of a series; sorted has their places in the order of their names.
 	labels []string
 	sorted []int
+	// show gives a sink the series of one MailDomain.
+	show func(*sink, *v1alpha1.MailDomain)
 }
 
-func desc(name, help string, labels []string, more ...string) *family {
-	f := &family{labels: append(labels[:len(labels):len(labels)], more...)}
-	f.Desc = prometheus.NewDesc(prefix+name, help, f.labels, nil)
+func desc(name, help string, labels []string, show func(*sink, *v1alpha1.MailDomain), more ...string) *family {
+	f := &family{name: prefix + name, help: help, labels: append(labels[:len(labels):len(labels)], more...), show: show}
+	f.Desc = prometheus.NewDesc(f.name, help, f.labels, nil)
 	for i := range f.labels {
 		f.sorted = append(f.sorted, i)
 	}
@@ -26,46 +31,46 @@ func desc(name, help string, labels []string, more ...string) *family {
 	return f
 }
 
-// series is one series of a scrape. It does what a metric of the library does that is made anew for each scrape, but
-// has its labels in common with others: with ten thousand hosts there are some two hundred thousand series, whose labels
-// were most of the memory that a scrape took.
-type series struct {
+// of gives a sink the series of one MailDomain.
+func (f *family) of(to *sink, md *v1alpha1.MailDomain) {
+	to.begin(md.Namespace, md.Name)
+	f.show(to, md)
+}
+
+// maxLabels is the most that a metric has.
+const maxLabels = 5
+
+// sink takes the series of one metric: it hands each on as it comes, so that a scrape holds none of them.
+type sink struct {
 	family *family
-	labels []*dto.LabelPair
-	value  float64
+	// values are those of the labels; the first of them, known in number, are common to the series that follow.
+	values [maxLabels]string
+	known  int
+	// take gets each series, with values in the order of the labels of the family. They are its own only until it returns.
+	take func(f *family, values []string, value float64)
 }
 
-// Desc implements prometheus.Metric.
-func (s series) Desc() *prometheus.Desc { return s.family.Desc }
-
-// Write implements prometheus.Metric.
-func (s series) Write(out *dto.Metric) error {
-	out.Label, out.Gauge = s.labels, &dto.Gauge{Value: &s.value}
-	return nil
+// begin says what the series that follow are about.
+func (s *sink) begin(about ...string) {
+	s.known = copy(s.values[:], about)
 }
 
-// labelPairs has the labels of one scrape, each once.
-type labelPairs map[label]*dto.LabelPair
+// add hands a series on.
+func (s *sink) add(value float64, more ...string) {
+	n := s.known + copy(s.values[s.known:], more)
+	s.take(s.family, s.values[:n], value)
+}
 
-type label struct{ name, value string }
-
-func (p labelPairs) of(name, value string) *dto.LabelPair {
-	key := label{name, value}
-	pair := p[key]
-	if pair == nil {
-		// What is shown has to be UTF-8, or the whole scrape fails.
-		key.value = strings.ToValidUTF8(value, "\ufffd")
-		pair = &dto.LabelPair{Name: new(key.name), Value: new(key.value)}
-		p[label{name, value}] = pair
+// addSome hands on how many there are of something, if there are any.
+func (s *sink) addSome(n int, more ...string) {
+	if n > 0 {
+		s.add(float64(n), more...)
 	}
-	return pair
 }
 
-// series is a sample with its labels in the order of their names, as the library wants them.
-func (p labelPairs) series(s sample) series {
-	labels := make([]*dto.LabelPair, len(s.labels))
-	for to, from := range s.desc.sorted {
-		labels[to] = p.of(s.desc.labels[from], s.labels[from])
+// addTime hands on an instant that is known.
+func (s *sink) addTime(at *metav1.Time, more ...string) {
+	if !at.IsZero() {
+		s.add(float64(at.Unix()), more...)
 	}
-	return series{s.desc, labels, s.value}
 }
