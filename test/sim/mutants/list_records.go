@@ -88,7 +88,7 @@ var ofRemoval = []mutant{
 	},
 	{
 		name: "whatever leaves a zone is gone", file: "internal/rollover/decide.go",
-		old: "if removing && r.f.DNSSEC.Unsigned && r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {", new: "if removing {",
+		old: "if removing && r.f.DNSSEC.Unsigned && r.f.DNSSEC.State == dnssec.Insecure && !r.f.DNSSEC.KeysChanging {", new: "if removing && r.f.DNSSEC.State != dnssec.State(\"\") {",
 		why:  "whoever forges an answer makes records look gone that senders believe",
 		test: rule("Traps"),
 	},
