@@ -179,8 +179,8 @@ bench: ## Run the Go benchmarks; the programs under hack/bench stand in docs/per
 	go test -run '^$$' -bench . -benchmem ./internal/...
 
 bench-smoke: deps ## Run each program under hack/bench once, small: that it works, not how fast.
-	go -C hack/bench run ./publish -owners 100 -rounds 1
-	go -C hack/bench run ./single -changes 5
+	for server in BIND Knot PowerDNS; do \
+		go -C hack/bench run ./publish -server $$server -owners 100 -rounds 1 && go -C hack/bench run ./single -server $$server -changes 5; done
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C hack/bench run ./scale -domains 20 -zones 2 -quick -rest 5s -outage 5s -interval 1s -ttl 2s -publish-safety 3s -retire-safety 3s
 

@@ -102,7 +102,8 @@ func TestServiceEndpoints(t *testing.T) {
 	s.must(err)
 	t.Cleanup(slow.Stop)
 	s.must(s.lab.PutService(t.Context(), s.lab.Namespace, "postfix", 25,
-		kube.Endpoint{Address: netip.MustParseAddrPort(quick.Addr)}, kube.Endpoint{Address: netip.MustParseAddrPort(slow.Addr)}))
+		kube.Endpoint{Address: netip.MustParseAddrPort(quick.Addr)}, kube.Endpoint{Address: netip.MustParseAddrPort(slow.Addr)},
+		kube.Endpoint{Address: netip.MustParseAddrPort(own + ":1"), NotReady: true})) // nobody listens there
 	s.port = 25
 	s.domain("example", mx, func(md *v1alpha1.MailDomain) {
 		md.Spec.MailServers[0].Probe.ServiceRef = &v1alpha1.ServiceReference{Name: "postfix"}

@@ -14,8 +14,8 @@ import (
 )
 
 // An administrator has frozen the zone, to edit its file, and forgets it: the new key waits, and the condition
-// says how to go on.
-func TestFrozenZone(t *testing.T) { on(t, bind, frozenZone) }
+// says how to go on. That is rndc's own freeze: BIND alone has it.
+func TestFrozenZone(t *testing.T) { only(t, servers.BIND, frozenZone) }
 
 func frozenZone(t *testing.T, m servers.Make) {
 	s := gated(t, m, false)
@@ -24,8 +24,9 @@ func frozenZone(t *testing.T, m servers.Make) {
 	s.verdict()
 }
 
-// The disk that the primary keeps its journal on is full: it refuses updates and serves what it has.
-func TestFullDisk(t *testing.T) { on(t, bind, fullDisk) }
+// The disk that the primary keeps its journal on is full: it refuses updates and serves what it has. The kit can put the
+// journal of BIND alone elsewhere.
+func TestFullDisk(t *testing.T) { only(t, servers.BIND, fullDisk) }
 
 func fullDisk(t *testing.T, m servers.Make) {
 	disk := smallDisk(t)

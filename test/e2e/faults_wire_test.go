@@ -83,14 +83,14 @@ var onPackets = []wireFault{
 }
 
 // Under each fault in turn a renewal makes no wrong step and says whom it waits for, and it ends when
-// the fault is over.
+// the fault is over. What the other makes say to a wrong signature is TestRowsOfRefusals of test/zone.
 func TestFaultsOnTheWire(t *testing.T) {
 	t.Parallel()
 	for protocol, faults := range map[v1alpha1.UpdateProtocol][]wireFault{
 		v1alpha1.UpdateTCP: onStreams, v1alpha1.UpdateUDP: onPackets,
 	} {
 		t.Run(string(protocol), func(t *testing.T) {
-			on(t, bind, func(t *testing.T, m servers.Make) { faultsOnTheWire(t, m, protocol, faults) })
+			only(t, servers.BIND, func(t *testing.T, m servers.Make) { faultsOnTheWire(t, m, protocol, faults) })
 		})
 	}
 }

@@ -25,6 +25,17 @@ func on(t *testing.T, makes []servers.Make, test func(t *testing.T, m servers.Ma
 	}
 }
 
+// only runs a case on a primary of one make, whatever the matrix: it is about something that others do not have, or say in other
+// words.
+func only(t *testing.T, m servers.Make, test func(t *testing.T, m servers.Make)) {
+	t.Helper()
+	t.Parallel()
+	t.Run(string(m), func(t *testing.T) {
+		t.Parallel()
+		test(t, m)
+	})
+}
+
 // alone runs a case on primaries of the makes, one after the other: beside no other case at all, unless its
 // caller runs beside others.
 func alone(t *testing.T, makes []servers.Make, test func(t *testing.T, m servers.Make)) {

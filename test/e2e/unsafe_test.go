@@ -214,10 +214,10 @@ func (w window) meets(c judge.Check) bool {
 
 // endsInTime wants an announced end that is no later than caches allow: no name server shows the records of
 // before when it is announced, so that a TTL later they are forgotten. It is told in whole seconds.
-func (a announcement) endsInTime() error {
-	if latest := a.read.Add(cacheTime + time.Second); a.until.After(latest) {
+func (a announcement) endsInTime(ttl time.Duration) error {
+	if latest := a.read.Add(ttl + time.Second); a.until.After(latest) {
 		return fmt.Errorf("at %s RolloverSafe says that senders may fail until %s: that is %s more than a TTL",
-			a.read.Format(stamp), a.until.Format(stamp), a.until.Sub(a.read)-cacheTime)
+			a.read.Format(stamp), a.until.Format(stamp), a.until.Sub(a.read)-ttl)
 	}
 	return nil
 }
@@ -226,6 +226,9 @@ func (a announcement) endsInTime() error {
 // none announced.
 func (s *site) announcedWindows(noted []announcement, reason string) []window {
 	s.Helper()
+	md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
+	s.must(err)
+	ttl := time.Duration(md.Spec.TLSA.TTL) * time.Second
 	var windows []window
 	var before announcement
 	for _, a := range noted {
@@ -237,7 +240,7 @@ func (s *site) announcedWindows(noted []announcement, reason string) []window {
 			if a.until.After(w.until) {
 				w.until = a.until
 			}
-			if err := a.endsInTime(); err != nil && a.until != before.until {
+			if err := a.endsInTime(ttl); err != nil && a.until != before.until {
 				s.Error(err)
 			}
 		}

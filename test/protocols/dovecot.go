@@ -15,6 +15,7 @@ const (
 	POP3       = "pop3"
 	POP3S      = "pop3s"
 	POP3Proxy  = "pop3-proxy"
+	POP3SProxy = "pop3s-proxy"
 	Sieve      = "sieve"
 	SieveProxy = "sieve-proxy"
 )
@@ -38,7 +39,7 @@ func StartDovecot(t testing.TB, o DovecotOptions) *Daemon {
 	t.Helper()
 	ports := []string{IMAP, IMAPProxy, POP3, POP3Proxy, Sieve, SieveProxy}
 	if !o.NoTLS {
-		ports = append(ports, IMAPS, IMAPSProxy, POP3S)
+		ports = append(ports, IMAPS, IMAPSProxy, POP3S, POP3SProxy)
 	}
 	d := newDaemon(t, "dovecot", o.Address, ports...)
 	d.write("dovecot.conf", d.dovecotConf(o))
@@ -80,7 +81,7 @@ userdb {
 		text += "ssl = no\n"
 	}
 	text += d.listeners("imap-login", IMAP, IMAPS, IMAPProxy, IMAPSProxy)
-	text += d.listeners("pop3-login", POP3, POP3S, POP3Proxy)
+	text += d.listeners("pop3-login", POP3, POP3S, POP3Proxy, POP3SProxy)
 	text += d.listeners("managesieve-login", Sieve, SieveProxy)
 	return text + o.Settings
 }

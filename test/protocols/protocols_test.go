@@ -81,7 +81,7 @@ func TestDovecot(t *testing.T) {
 		)
 	}
 	for port, protocol := range map[string]probe.Protocol{
-		IMAPProxy: probe.IMAP, IMAPSProxy: probe.IMAPS, POP3Proxy: probe.POP3, SieveProxy: probe.ManageSieve,
+		IMAPProxy: probe.IMAP, IMAPSProxy: probe.IMAPS, POP3Proxy: probe.POP3, POP3SProxy: probe.POP3S, SieveProxy: probe.ManageSieve,
 	} {
 		rows = append(rows,
 			row{"header of version 1", port, protocol, probe.ECDSA, probe.ProxyV1, "", probe.Presented, &c.ecdsa, ""},

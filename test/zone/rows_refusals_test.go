@@ -139,6 +139,11 @@ func rowType(t *testing.T, s *site) {
 		t.Error("the A record is served")
 	}
 	s.does(t, "of the TLSA record", s.shows(t, "_25._tcp.r14"), by{servers.BIND: "nothing", servers.Knot: "nothing", servers.PowerDNS: "60: 1"})
+
+	const owner = "_smtp._tls.r14"
+	change := zone.SetChange{SetName: zone.SetName{Owner: full(owner), Type: zone.Type("TXT")}, Want: []string{`"v=TLSRPTv1; rua=mailto:a@example.com"`}}
+	s.ends(t, s.with(nil, zone.Options{}).publishSet(change),
+		by{servers.BIND: "NotPermitted", servers.Knot: "BadKeyOrACL", servers.PowerDNS: "NotStored"}, full(owner), "TXT")
 }
 
 // Knot says that it is not the primary, PowerDNS with a policy script NOERROR.

@@ -80,7 +80,7 @@ func printTable(out io.Writer, r *result) {
 var targets = map[string]float64{
 	"cold_peak_mib": 400, "rest_rss_mib": 400, "restart_peak_mib": 400, "peak_mib": 400,
 	"rest_cpu_percent": 5, "rest_api_writes": 0, "rest_zones_changed": 0,
-	"restart_api_writes": 0, "restart_zones_changed": 0, "restart_probed_s": 60, "switch_p99_s": 2,
+	"restart_api_writes": 0, "restart_zones_changed": 0, "restart_ready_s": 60, "switch_p99_s": 2,
 }
 
 // missed says which targets were missed.
