@@ -68,6 +68,7 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	// What stands for servers that are not known was not asked; Discovery tells of it.
 	asked := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.health.Addr.IsValid() })
 	report := k.findings(ctx, cfg, e, owners, asked, former)
+	out.Signer = k.remembered.signerHabit()
 	out.OwnersWaiting = k.remembered.complete(&report, owners, asked, k.opts.Clock.Now())
 	out.Findings = report.Findings
 	for i, f := range asked {

@@ -114,6 +114,8 @@ type remembered struct {
 	mu sync.Mutex
 	// owners that are looked at in turn.
 	owners rotation
+	// signer and when it makes signatures anew.
+	signer health.SignerWatch
 	// behind is since when a server has been showing an older serial than others.
 	behind map[netip.AddrPort]time.Time
 	// parents of the zone, and when they were asked.
@@ -144,6 +146,21 @@ func (r *remembered) complete(report *health.Report, owners []string, servers []
 	r.owners.note(keptOwners(owners, *report, servers, now))
 	r.owners.complete(report, servers)
 	return r.owners.waiting
+}
+
+// habit notes the signatures of a look, and says what is known of the signer by now.
+func (r *remembered) habit(o health.Observations) health.Habit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signer.Look(o)
+	return r.signer.Habit
+}
+
+// signerHabit is what is known of the signer.
+func (r *remembered) signerHabit() health.Habit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.signer.Habit
 }
 
 // lag notes which servers are behind, and says of each since when.
@@ -178,5 +195,6 @@ func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, owners []
 	for i, since := range k.remembered.lag(found, health.Lagging(cfg.Zone, o.Servers), now) {
 		o.Servers[i].BehindSince = since
 	}
+	o.Habit = k.remembered.habit(o)
 	return health.Judge(o)
 }

@@ -191,3 +191,48 @@ func TestParentOfListedServers(t *testing.T) {
 		t.Errorf("a resolver that refuses was asked %d times", n)
 	}
 }
+
+// TestSignerIsWatched: what was seen of signatures that are made anew stands in the health of the zone, begins with what an
+// earlier process has seen, and decides when they are overdue.
+func TestSignerIsWatched(t *testing.T) {
+	s := newFakeServer(t)
+	s.set(ns(testZone, "ns1."+testZone))
+	clock := testclock.NewFakeClock(time.Now())
+	expires := time.Now().Add(13 * day)
+	s.before = func(_ uint16, sig *dns.RRSIG) {
+		sig.Inception, sig.Expiration = uint32(expires.Add(-14*day).Unix()), uint32(expires.Unix())
+	}
+	s.keys = nil
+	s.startTCP()
+	opts := quick()
+	opts.Clock = clock
+	cfg := testConfig(s)
+	cfg.TSIG = nil
+	cfg.Signer = health.Habit{Left: 6 * day, Validity: 14 * day, Rounds: 2, Round: clock.Now().Add(-9 * day)}
+	a := startActor(t, cfg, opts)
+	check := func() Health {
+		done := make(chan Health, 1)
+		a.Check(func(h Health) { done <- h })
+		return <-done
+	}
+	overdue := func(h Health) bool {
+		return slices.ContainsFunc(h.Findings, func(f health.Finding) bool { return f.Code == health.RefreshOverdue })
+	}
+	if got := check().Signer; got != cfg.Signer {
+		t.Errorf("what was known is %+v", got)
+	}
+	clock.Step(8 * day)
+	expires = expires.Add(9 * day)
+	h := check()
+	if h.Signer.Rounds != 3 || h.Signer.Left < 5*day-time.Minute || h.Signer.Left > 5*day || overdue(h) {
+		t.Errorf("signatures were made anew with five days left: %+v", h.Signer)
+	}
+	clock.Step(10*day + 11*time.Hour)
+	if h = check(); overdue(h) {
+		t.Errorf("more than a quarter is left: %+v", h.Findings)
+	}
+	clock.Step(2 * time.Hour)
+	if h = check(); !overdue(h) {
+		t.Errorf("less than a quarter is left: %+v", h.Findings)
+	}
+}
