@@ -1,8 +1,10 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,7 +17,7 @@ import (
 )
 
 // A check asks every server apexTypes over one connection, SOA by packet, and hostQuestions for each of
-// checkedOwners: 24 questions at the most. The servers of the parent are asked two questions each, no more
+// checkedOwners: 24 questions at the most. Where no owner is known it asks for a name that is not there. The servers of the parent are asked two questions each, no more
 // than maxParents of them and no more often than every parentEvery.
 const (
 	maxParents  = 8
@@ -36,10 +38,21 @@ func healthQuestions(zone string, owners []string) questionary {
 	for _, qtype := range apexTypes {
 		out.apex = append(out.apex, query(zone, qtype))
 	}
+	if beside := absent + "." + strings.TrimPrefix(zone, "."); len(owners) == 0 && fits(beside) {
+		out.apex = append(out.apex, query(beside, dns.TypeA))
+	}
 	for _, owner := range owners {
 		out.hosts = append(out.hosts, hostQuestions(zone, owner))
 	}
 	return out
+}
+
+// absent is a label that no zone has, so that its absence has to be proved.
+const absent = "_nonexistent"
+
+func fits(name string) bool {
+	_, ok := dns.IsDomainName(name)
+	return ok
 }
 
 // all are the questions in one row.
@@ -50,7 +63,7 @@ func (q questionary) all() []*dns.Msg { return slices.Concat(q.apex, slices.Conc
 // them up does not deliver (RFC 7672 section 2.2).
 func hostQuestions(zone, owner string) []*dns.Msg {
 	labels := dns.SplitDomainName(owner)
-	beside := strings.Join(append([]string{"_nonexistent"}, labels[1:]...), ".") + "."
+	beside := strings.Join(append([]string{absent}, labels[1:]...), ".") + "."
 	out := []*dns.Msg{query(owner, dns.TypeTLSA), query(owner, dns.TypeA), query(beside, dns.TypeA)}
 	host := labels
 	for len(host) > 0 && strings.HasPrefix(host[0], "_") {
@@ -114,6 +127,8 @@ type remembered struct {
 	mu sync.Mutex
 	// owners that are looked at in turn.
 	owners rotation
+	// mx are the hosts of the zone's MX records that are in the zone, as last seen.
+	mx []string
 	// signer and when it makes signatures anew.
 	signer health.SignerWatch
 	// behind is since when a server has been showing an older serial than others.
@@ -136,6 +151,51 @@ func (r *remembered) checked(zone string, now time.Time) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.owners.next(zone, now)
+}
+
+// mailOwners are where TLSA records of the zone's own MX hosts would be, for a zone in which nobody looks after any: senders
+// ask for them, and a host whose lack of them is not proved gets no mail (RFC 7672 section 2.2).
+func (r *remembered) mailOwners() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, host := range r.mx[:min(len(r.mx), checkedOwners)] {
+		if owner := "_25._tcp." + host; fits(owner) {
+			out = append(out, owner)
+		}
+	}
+	return out
+}
+
+// noteMX remembers the hosts that servers name in the zone's MX records, those of least preference first.
+func (r *remembered) noteMX(zone string, servers []seen) {
+	first := map[string]uint16{}
+	for _, s := range servers {
+		for _, reply := range s.asked.Stream {
+			if reply.Type != dns.TypeMX || reply.Msg == nil {
+				continue
+			}
+			for _, rr := range reply.Msg.Answer {
+				mx, ok := rr.(*dns.MX)
+				if !ok || !dns.IsSubDomain(zone, mx.Mx) || mx.Mx == "." {
+					continue
+				}
+				host := dns.CanonicalName(mx.Mx)
+				if was, known := first[host]; !known || mx.Preference < was {
+					first[host] = mx.Preference
+				}
+			}
+		}
+	}
+	if len(first) == 0 && !slices.ContainsFunc(servers, func(s seen) bool { return s.health.Reachable }) {
+		return // nobody said that there are none
+	}
+	hosts := slices.SortedFunc(maps.Keys(first), func(a, b string) int {
+		return cmp.Or(cmp.Compare(first[a], first[b]), strings.Compare(a, b))
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mx = hosts
 }
 
 // complete adds to a report what was found at owners that it does not cover, keeps what it tells of those that it does,
