@@ -202,6 +202,9 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 			if e.delegation.since.IsZero() || e.delegation.reason != d.Reason {
 				e.delegation.reason, e.delegation.since = d.Reason, facts.Now
 			}
+			if w.look.foreign && len(e.delegation.told) > 0 {
+				e.delegation.noteHeard(notice(&d)) // a target that was deaf may be named no more
+			}
 		}
 		w = e.delegation
 	})

@@ -23,6 +23,7 @@ const (
 type toldTarget struct {
 	// notice is what it was told last.
 	notice []string
+	at     time.Time
 	// failures are the times in a row that it did not acknowledge that, failed how the last one ended; it is told again at
 	// next.
 	failures int
@@ -35,7 +36,7 @@ func (t toldTarget) toldOf(notice []string, got zone.Result, now time.Time) told
 	if !slices.Equal(t.notice, notice) {
 		t.failures = 0
 	}
-	t.notice = notice
+	t.notice, t.at = notice, got.At
 	if got.Class == zone.Applied {
 		t.failures, t.failed, t.next = 0, zone.Result{}, time.Time{}
 		return t
@@ -97,29 +98,32 @@ func (r *DNSZoneReconciler) notifyParent(z *v1alpha1.DNSZone, w delegationWork, 
 	}()
 }
 
-// notedTold notes what became of telling targets. The parent was told once every target of the look has acknowledged.
+// notedTold notes what became of telling targets. Those that the parent does not name any more are forgotten.
 func (w *delegationWork) notedTold(targets []zone.NotifyTarget, ends []zone.Result, about []string, now time.Time) {
 	told := map[zone.NotifyTarget]toldTarget{}
-	w.failed = zone.Result{}
-	var at time.Time
-	for i, to := range targets {
-		told[to] = w.told[to].toldOf(about, ends[i], now)
-		at = later(at, ends[i].At)
-	}
-	all := true
 	for _, to := range w.look.targets {
-		t, ok := told[to]
-		if !ok {
-			t = w.told[to]
-			told[to] = t
-		}
-		all = all && t.failures == 0 && slices.Equal(t.notice, about)
-		if t.failures > 0 && w.failed.Class == "" {
+		told[to] = w.told[to]
+	}
+	for i, to := range targets {
+		told[to] = told[to].toldOf(about, ends[i], now)
+	}
+	w.told = told
+	w.noteHeard(about)
+}
+
+// noteHeard notes that the parent was told once every target that it names has acknowledged, and until then why one has not.
+func (w *delegationWork) noteHeard(about []string) {
+	heard, at := len(w.look.targets) > 0, time.Time{}
+	w.failed = zone.Result{}
+	for _, to := range w.look.targets {
+		t := w.told[to]
+		heard = heard && t.failures == 0 && slices.Equal(t.notice, about)
+		at = later(at, t.at)
+		if t.failures > 0 && slices.Equal(t.notice, about) && w.failed.Class == "" {
 			w.failed = t.failed
 		}
 	}
-	w.told = told
-	if all {
+	if heard {
 		w.notified = &delegationStamp{about, at}
 	}
 }

@@ -60,7 +60,20 @@ func TestEveryTargetIsTold(t *testing.T) {
 		t.Errorf("it was told again after %v minutes, want %v", at, want)
 	}
 	b.wants(metav1.ConditionFalse, v1alpha1.ReasonParentBehind, "b.com. is deaf")
+	all := b.world.targets
+	b.world.mu.Lock()
+	b.world.targets = []zone.NotifyTarget{all[0], all[2]}
+	b.world.mu.Unlock()
+	b.clock.Step(time.Minute)
+	b.work()
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonParentBehind, "the parent was told")
+	if got := b.tolds(); got != "" || b.status().NotifiedAt == nil {
+		t.Errorf("without the deaf target the parent was told; told was %q", got)
+	}
 
+	b.world.mu.Lock()
+	b.world.targets = all
+	b.world.mu.Unlock()
 	b.asks(b.old)
 	b.world.mu.Lock()
 	b.world.parentDS = []*dns.DS{b.new.ds()}

@@ -170,24 +170,16 @@ func (r *remembered) mailOwners() []string {
 // noteMX remembers the hosts that servers name in the zone's MX records, those of least preference first.
 func (r *remembered) noteMX(zone string, servers []seen) {
 	first := map[string]uint16{}
+	told := false
 	for _, s := range servers {
-		for _, reply := range s.asked.Stream {
-			if reply.Type != dns.TypeMX || reply.Msg == nil {
-				continue
-			}
-			for _, rr := range reply.Msg.Answer {
-				mx, ok := rr.(*dns.MX)
-				if !ok || !dns.IsSubDomain(zone, mx.Mx) || mx.Mx == "." {
-					continue
-				}
-				host := dns.CanonicalName(mx.Mx)
-				if was, known := first[host]; !known || mx.Preference < was {
-					first[host] = mx.Preference
-				}
+		told = told || s.health.Reachable
+		for host, preference := range mxHosts(zone, s.asked.Stream) {
+			if was, known := first[host]; !known || preference < was {
+				first[host] = preference
 			}
 		}
 	}
-	if len(first) == 0 && !slices.ContainsFunc(servers, func(s seen) bool { return s.health.Reachable }) {
+	if !told {
 		return // nobody said that there are none
 	}
 	hosts := slices.SortedFunc(maps.Keys(first), func(a, b string) int {
@@ -196,6 +188,22 @@ func (r *remembered) noteMX(zone string, servers []seen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mx = hosts
+}
+
+// mxHosts are the hosts in a zone that its MX records name, and the preference of each. The null MX is none.
+func mxHosts(zone string, replies []health.Reply) map[string]uint16 {
+	out := map[string]uint16{}
+	for _, reply := range replies {
+		if reply.Type != dns.TypeMX || reply.Msg == nil {
+			continue
+		}
+		for _, rr := range reply.Msg.Answer {
+			if mx, ok := rr.(*dns.MX); ok && mx.Mx != "." && dns.IsSubDomain(zone, mx.Mx) {
+				out[dns.CanonicalName(mx.Mx)] = mx.Preference
+			}
+		}
+	}
+	return out
 }
 
 // complete adds to a report what was found at owners that it does not cover, keeps what it tells of those that it does,
