@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +44,11 @@ type delegationWork struct {
 	mark time.Time
 	// synced and notified are what was carried out since the process began.
 	synced, notified *delegationStamp
+	// told is what became of telling each target of a notification.
+	told map[zone.NotifyTarget]toldTarget
+	// since is when a decision was first made for the reason of the newest one, and reason that.
+	reason delegation.Reason
+	since  time.Time
 }
 
 // delegationStamp is a DS RRset and when it was written or told.
@@ -195,6 +199,12 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 	r.zones.update(name, func(e *zoneEntry) {
 		if e.delegation.look == w.look {
 			e.delegation.decision, e.delegation.mark = &d, d.Mark
+			if e.delegation.since.IsZero() || e.delegation.reason != d.Reason {
+				e.delegation.reason, e.delegation.since = d.Reason, facts.Now
+			}
+			if w.look.foreign && len(e.delegation.told) > 0 {
+				e.delegation.noteHeard(notice(&d)) // a target that was deaf may be named no more
+			}
 		}
 		w = e.delegation
 	})
@@ -209,25 +219,35 @@ func (r *DNSZoneReconciler) pace(w delegationWork, z *v1alpha1.DNSZone) time.Dur
 	return max(w.look.at.Add(delegationPace(w, z)).Sub(r.Clock.Now()), time.Second)
 }
 
+// patience is the part of the time for which nothing has come of looking that goes by until the next look.
+const patience = 6
+
+// delegationPace is how long after a look the next one is made: soon while something is under way, and ever later while the
+// same thing is waited for, such as somebody who accepts the first DS records.
 func delegationPace(w delegationWork, z *v1alpha1.DNSZone) time.Duration {
 	settled := w.decision != nil && (w.decision.Reason == delegation.InSync || w.decision.Reason == delegation.NothingAsked)
 	if settled || w.look.foreign {
 		return delegationIdle
 	}
-	return z.Spec.Propagation.Interval.Or(10 * time.Second)
+	soon := z.Spec.Propagation.Interval.Or(10 * time.Second)
+	if w.decision == nil {
+		return soon
+	}
+	return max(soon, min(w.look.at.Sub(w.since)/patience, delegationIdle))
 }
 
 // task is what to do next: to carry out the decision, to tell the parent, or to look again; nil for nothing.
 func (r *DNSZoneReconciler) task(z *v1alpha1.DNSZone, parent *parentZone, w delegationWork) func(context.Context) error {
 	// What was seen long ago is seen again before anything is done about it.
 	fresh := w.look != nil && r.Clock.Now().Before(w.look.at.Add(delegationIdle))
+	targets := targetsDue(z, w, r.Clock.Now())
 	switch {
 	case w.busy:
 		return nil
 	case fresh && toBeWritten(w) && parent != nil:
 		return func(ctx context.Context) error { return r.publishDS(ctx, z, w) }
-	case fresh && toBeTold(z, w) && parent == nil:
-		return func(context.Context) error { r.notifyParent(z, w); return nil }
+	case fresh && len(targets) > 0 && parent == nil:
+		return func(context.Context) error { r.notifyParent(z, w, targets); return nil }
 	case w.look == nil || w.stale || !r.Clock.Now().Before(w.look.at.Add(delegationPace(w, z))):
 		return func(context.Context) error { r.lookAtDelegation(z, parent, w); return nil }
 	}
@@ -338,39 +358,4 @@ func (r *DNSZoneReconciler) publishDS(ctx context.Context, z *v1alpha1.DNSZone, 
 		})
 	})
 	return nil
-}
-
-// toBeTold says whether the parent wants to hear of a change that it was not told of.
-func toBeTold(z *v1alpha1.DNSZone, w delegationWork) bool {
-	d := w.decision
-	if d == nil || w.acted || !w.look.foreign {
-		return false
-	}
-	asks := d.Action != delegation.Keep || d.Reason == delegation.InitialNotAccepted
-	return asks && len(w.look.targets) > 0 && !slices.Equal(notifiedOf(z, w), notice(d))
-}
-
-// notice is what a notification is about, for telling it from the one before.
-func notice(d *delegation.Decision) []string {
-	if d.Action == delegation.Remove {
-		return []string{"removal"}
-	}
-	return presentedDS(d.Asked)
-}
-
-// notifyParent tells the parent (RFC 9859): every server of the zone agrees on the request by now.
-func (r *DNSZoneReconciler) notifyParent(z *v1alpha1.DNSZone, w delegationWork) {
-	own, take := r.begin(z, w, true)
-	if own == nil {
-		return
-	}
-	told := notice(w.decision)
-	own.NotifyParent(w.look.targets[0], func(got zone.Result) {
-		take(func(work *delegationWork) {
-			work.failed = got
-			if got.Class == zone.Applied {
-				work.failed, work.notified = zone.Result{}, &delegationStamp{told, got.At}
-			}
-		})
-	})
 }

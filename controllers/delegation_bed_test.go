@@ -64,6 +64,10 @@ type delegationWorld struct {
 	// targets of notifications, and those that were sent.
 	targets  []zone.NotifyTarget
 	notified []zone.NotifyTarget
+	// deaf are targets by host that acknowledge nothing; bogus says that the answers of a parent of somebody else do not
+	// validate.
+	deaf  map[string]bool
+	bogus bool
 	// delegated are the name servers that the parent names, vouch whether they do, sought those asked for it.
 	delegated []string
 	vouch     bool
@@ -122,13 +126,21 @@ func (w *delegationWorld) PublishDS(c zone.DSChange, done func(zone.Result)) {
 func (w *delegationWorld) LookAtParent(done func(zone.ParentLook)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	go done(zone.ParentLook{Zone: "com.", Targets: w.targets, Answers: []delegation.Parent{{Server: "192.0.2.1:53", DS: w.parentDS, State: dnssec.Indeterminate}}})
+	state := dnssec.Indeterminate
+	if w.bogus {
+		state = dnssec.Bogus
+	}
+	go done(zone.ParentLook{Zone: "com.", Targets: w.targets, Answers: []delegation.Parent{{Server: "192.0.2.1:53", DS: w.parentDS, State: state, Message: "why"}}})
 }
 
 func (w *delegationWorld) NotifyParent(to zone.NotifyTarget, done func(zone.Result)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.notified = append(w.notified, to)
+	if w.deaf[to.Host] {
+		go done(zone.Result{Class: zone.Unreachable, Retryable: true, At: time.Unix(1e9, 0), Message: to.Host + " is deaf"})
+		return
+	}
 	go done(zone.Result{Class: zone.Applied, At: time.Unix(1e9, 0)})
 }
 

@@ -98,7 +98,7 @@ func (r *DNSZoneReconciler) configure(z *v1alpha1.DNSZone, config zone.Config) z
 		switch {
 		case e.client == nil:
 			first := config
-			first.Known = knownServers(z)
+			first.Known, first.Signer = knownServers(z), knownSigner(z)
 			e.client, changed = r.newClient(first), true
 		case !reflect.DeepEqual(e.config, config):
 			e.client.Configure(config)

@@ -90,6 +90,7 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, trust string, now time.Time
 			State: v1alpha1.DNSSECState(h.DNSSEC.State), Algorithms: h.DNSSEC.Algorithms, Keys: h.DNSSEC.Keys,
 			DS: h.DNSSEC.DS, CDS: h.DNSSEC.CDS, SignaturesExpire: steadyExpiry(z.Status.DNSSEC.SignaturesExpire, h.DNSSEC.SignaturesExpire, now),
 			Above: statusPassed(h.DNSSEC.Above), KeysChangedAt: statusTime(h.DNSSEC.KeysChangedAt), Findings: statusFindings(h.Findings),
+			Signer: steadySigner(z.Status.DNSSEC.Signer, h.Signer),
 		},
 	}
 	said := map[string]*metav1.Time{}

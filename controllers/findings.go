@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -86,17 +87,34 @@ func worst(found []health.Finding, aboutServers bool) *health.Finding {
 	return nil
 }
 
-// worstText presents the worst finding for a condition; empty when there is none.
+// worstTold is how many findings a condition tells at the most.
+const worstTold = 3
+
+// worstText presents the worst findings for a condition, the worst of each code; empty when there is none. The others are
+// in status.
 func worstText(found []health.Finding, aboutServers bool) string {
-	f := worst(found, aboutServers)
-	if f == nil {
-		return ""
+	var told []health.Code
+	var out []string
+	more := ""
+	for _, f := range found {
+		switch {
+		case f.Code.AboutServers() != aboutServers || f.Severity == health.Notice:
+		case len(told) == worstTold || slices.Contains(told, f.Code):
+			more = "more are in status.dnssec.findings"
+		default:
+			told = append(told, f.Code)
+			out = append(out, findingText(f))
+		}
 	}
+	return together(append(out, more)...)
+}
+
+func findingText(f health.Finding) string {
 	where := ""
 	if f.Server != "" {
 		where = " at " + f.Server
 	}
-	return string(f.Code) + where + ": " + f.Message
+	return string(f.Code) + where + ": " + truncate(f.Message, 500)
 }
 
 // together joins what is not empty.

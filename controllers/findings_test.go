@@ -41,6 +41,13 @@ func TestFindingsInStatus(t *testing.T) {
 		{"a warning about servers is told there", dnssec.Secure, found(health.NoTCP), "True Secure ", "True InSync NoTCP at ns1: mend it"},
 		{"what is critical is no health", dnssec.Secure, found(health.SignaturesExpiring, health.NoTCP), "False Unhealthy SignaturesExpiring at ns1: mend it", "True InSync NoTCP"},
 		{"the state comes first", dnssec.Bogus, found(health.DSMatchesNoKey), "False Bogus why; DSMatchesNoKey at ns1", "True InSync "},
+		{"the worst of each code is told, and that there are more", dnssec.Secure,
+			append(found(health.SignatureExpired), append(found(health.SignatureExpired), found(health.NSEC3Salt, health.RefreshLate)...)...),
+			"False Unhealthy SignatureExpired at ns1: mend it; NSEC3Salt at ns1: mend it; more are in status.dnssec.findings", "True InSync "},
+		{"three are told", dnssec.Secure, found(health.DenialUnproven, health.SignatureExpired, health.NSEC3Salt, health.CDSDelete),
+			"False Unhealthy DenialUnproven at ns1: mend it; SignatureExpired at ns1: mend it; NSEC3Salt at ns1: mend it", "True InSync "},
+		{"and no fourth", dnssec.Secure, found(health.DenialUnproven, health.SignatureExpired, health.NSEC3Salt, health.TLSATooMany, health.NoTCP),
+			"False Unhealthy DenialUnproven at ns1: mend it; SignatureExpired at ns1: mend it; NSEC3Salt at ns1: mend it; more are in status.dnssec.findings", "True InSync NoTCP at ns1: mend it"},
 		{"insecure", dnssec.Insecure, found(health.ZoneUnsigned), "False Insecure why; ZoneUnsigned", "True InSync "},
 	}
 	for _, c := range cases {
@@ -54,7 +61,7 @@ func TestFindingsInStatus(t *testing.T) {
 		status := b.zone().Status
 		for kind, want := range map[string]string{v1alpha1.ConditionDNSSECSecure: c.secure, v1alpha1.ConditionNameserversInSync: c.inSync} {
 			got := meta.FindStatusCondition(status.Conditions, kind)
-			if text := string(got.Status) + " " + got.Reason + " " + got.Message; !strings.HasPrefix(text, want) {
+			if text := string(got.Status) + " " + got.Reason + " " + got.Message; !strings.HasPrefix(text, want) || strings.HasSuffix(text, "findings") != strings.HasSuffix(want, "findings") {
 				t.Errorf("%s: %s is %q, want %q", c.reason, kind, text, want)
 			}
 		}

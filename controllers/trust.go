@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,18 +47,18 @@ func NewTrust(read func() ([]byte, error), c clock.WithTicker) (*Trust, error) {
 		return nil, err
 	}
 	t.text = text
-	t.anchors, err = parseTrust(text)
+	t.anchors, err = parseTrust(text, c.Now())
 	return t, err
 }
 
 // parseTrust reads the anchors of a file, and adds those of the root. A file without any is a mistake.
-func parseTrust(text []byte) ([]dnssec.Anchor, error) {
-	anchors, err := dnssec.ParseAnchors(bytes.NewReader(text))
+func parseTrust(text []byte, now time.Time) ([]dnssec.Anchor, error) {
+	anchors, err := dnssec.ParseAnchors(bytes.NewReader(text), now)
 	if err != nil {
 		return nil, err
 	}
 	if len(anchors) == 0 {
-		return nil, fmt.Errorf("%w: the file holds no DS record", dnssec.ErrAnchor)
+		return nil, fmt.Errorf("%w: the file holds no DS or DNSKEY record", dnssec.ErrAnchor)
 	}
 	return dnssec.WithRoot(anchors), nil
 }
@@ -78,12 +79,13 @@ func (t *Trust) look() bool {
 	text, err := t.read()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil && bytes.Equal(text, t.text) && t.problem == "" {
-		return false
-	}
+	// A file that stays as it is may hold anchors that begin or end to be valid.
 	var anchors []dnssec.Anchor
 	if err == nil {
-		anchors, err = parseTrust(text)
+		anchors, err = parseTrust(text, t.clock.Now())
+	}
+	if err == nil && bytes.Equal(text, t.text) && t.problem == "" && slices.EqualFunc(anchors, t.anchors, same) {
+		return false
 	}
 	was := t.problem
 	if err != nil {
@@ -92,6 +94,11 @@ func (t *Trust) look() bool {
 	}
 	t.text, t.anchors, t.problem = text, anchors, ""
 	return true
+}
+
+// same says whether two anchors are alike.
+func same(a, b dnssec.Anchor) bool {
+	return a.Hdr.Name == b.Hdr.Name && dnssec.PresentDS(a) == dnssec.PresentDS(b)
 }
 
 // Start looks at the file until the operator stops.

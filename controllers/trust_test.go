@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +59,7 @@ func TestTrustAtStart(t *testing.T) {
 	}{
 		{"an anchor of a zone, and the public root's", anchorLine("test.", "a"), nil, "test. . .", ""},
 		{"another root takes the place of the public one", anchorLine(".", "a"), nil, ".", ""},
-		{"nothing in it", "; none\n", nil, "", "holds no DS record"},
+		{"nothing in it", "; none\n", nil, "", "holds no DS or DNSKEY record"},
 		{"a line that is no DS record", anchorLine("test.", "a") + "test. DNSKEY 1\n", nil, "", "line 2"},
 		{"no file", "", errors.New("open anchors.ds: no such file"), "", "no such file"},
 	} {
@@ -112,6 +113,45 @@ func TestTrustFollowsTheFile(t *testing.T) {
 		anchors, problem := trust.Anchors()
 		if changed != s.changed || ownersOfAnchors(anchors) != s.want || !strings.Contains(problem, s.problem) || (problem == "") != (s.problem == "") {
 			t.Errorf("step %d: changed %t, %s, %q", i, changed, ownersOfAnchors(anchors), problem)
+		}
+	}
+}
+
+// TestTrustBeginsAndEnds: anchors of a file that stays as it is count from when they are valid, until they are not; what was
+// valid last counts on when nothing is any more.
+func TestTrustBeginsAndEnds(t *testing.T) {
+	digest := func(tag, from, until string) string {
+		return `<KeyDigest id="k` + tag + `" validFrom="` + from + `"` + until + `><KeyTag>` + tag + `</KeyTag><Algorithm>13</Algorithm><DigestType>2</DigestType><Digest>` + strings.Repeat("ab", 32) + `</Digest></KeyDigest>`
+	}
+	f := &anchorFile{text: "<TrustAnchor><Zone>.</Zone>" +
+		digest("1", "2001-01-01T00:00:00Z", ` validUntil="2001-09-09T02:00:00Z"`) + digest("2", "2001-09-09T01:50:00Z", ` validUntil="2001-09-09T02:10:00Z"`) + "</TrustAnchor>"}
+	clock := testclock.NewFakeClock(time.Unix(1e9, 0)) // 01:46:40
+	trust, err := NewTrust(f.read, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []struct {
+		step    time.Duration
+		changed bool
+		tags    []uint16
+		problem string
+	}{
+		{0, false, []uint16{1}, ""},
+		{5 * time.Minute, true, []uint16{1, 2}, ""},
+		{time.Minute, false, []uint16{1, 2}, ""},
+		{10 * time.Minute, true, []uint16{2}, ""},
+		{10 * time.Minute, true, []uint16{2}, "none is valid now"},
+		{time.Minute, false, []uint16{2}, "none is valid now"},
+	} {
+		clock.Step(s.step)
+		changed := trust.look()
+		anchors, problem := trust.Anchors()
+		var tags []uint16
+		for _, ds := range anchors {
+			tags = append(tags, ds.KeyTag)
+		}
+		if changed != s.changed || !slices.Equal(tags, s.tags) || !strings.Contains(problem, s.problem) || (problem == "") != (s.problem == "") {
+			t.Errorf("%s: changed %t, %v, %q", clock.Now().UTC(), changed, tags, problem)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type DelegationStatus struct {
 	// syncedAt is when the operator wrote syncedDS.
 	// +optional
 	SyncedAt *metav1.Time `json:"syncedAt,omitempty"`
-	// notifiedDS are the DS records that the parent was last told of by NOTIFY(CDS), and acknowledged
+	// notifiedDS are the DS records that every target of the parent was last told of by NOTIFY(CDS), and acknowledged
 	// that (RFC 9859); "removal" when it was told that there should be none.
 	// +optional
 	// +listType=atomic

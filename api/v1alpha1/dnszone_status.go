@@ -101,6 +101,9 @@ type ZoneDNSSECStatus struct {
 	// dane_operator_zone_signatures_expire_timestamp_seconds has it to the second.
 	// +optional
 	SignaturesExpire *metav1.Time `json:"signaturesExpire,omitempty"`
+	// signer is when the zone's signer makes signatures anew, as far as that was seen. Absent before it was.
+	// +optional
+	Signer *SignerStatus `json:"signer,omitempty"`
 	// above are the DNSKEY and DS sets of the zones between the trust anchor and this one: name, type, TTL in seconds and
 	// a digest of the records, by which a change is seen. Empty with a trust anchor of the zone itself.
 	// +optional
@@ -118,6 +121,27 @@ type ZoneDNSSECStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
 	Findings []ZoneFinding `json:"findings,omitempty"`
+}
+
+// SignerStatus is what was seen of a zone's signer: of signatures over records that stayed the same when they were made
+// anew. The finding RefreshOverdue goes by it once it was seen three times.
+type SignerStatus struct {
+	// refreshLeft is how much of its time a signature has left when it is made anew, in seconds.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	RefreshLeft int64 `json:"refreshLeft"`
+	// validity is how long signatures are made for, in seconds.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Validity int64 `json:"validity"`
+	// rounds is how many times this was seen, a fifth of the validity apart; it counts to 3.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3
+	Rounds int32 `json:"rounds"`
+	// lastRound is when the last of these was counted.
+	// +required
+	LastRound metav1.Time `json:"lastRound"`
 }
 
 // FindingSeverity is Critical, Warning or Notice.

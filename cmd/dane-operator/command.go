@@ -104,7 +104,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	o.dashboard.addFlags(cmd)
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "`ADDRESS:PORT` to serve /healthz and /readyz on; 0 serves none")
 	f.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "`ADDRESS:PORT` to serve Go profiles on, without any protection: use a loopback address; 0 serves none")
-	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
+	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS or DNSKEY records, one a line, or IANA's root-anchors.xml, that DNSSEC validation starts from, for zones whose DNSZone names none; it is read again when it changes. Default: those of the public root")
 	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to find delegations and to validate with, asked with CD and DO; their word is never trusted. Default: the system's to find delegations, and the root servers down to validate")
 	f.StringSliceVar(&o.probeAllow, "probe-allow-cidr", nil, "network `CIDR` that mail servers may be probed in, and name servers asked that a delegation leads to, beside public addresses; may be repeated. Link-local and metadata addresses never are")
 	f.StringVar(&o.probeHelo, "probe-helo-name", "", "`NAME` to say EHLO with. Default: the host name")

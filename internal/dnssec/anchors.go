@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -18,7 +20,7 @@ import (
 type Anchor = *dns.DS
 
 // ErrAnchor is wrapped by every error of ParseDS and ParseAnchors.
-var ErrAnchor = errors.New("not a DS trust anchor")
+var ErrAnchor = errors.New("not a trust anchor")
 
 // digestHexLen is the length of a DS digest in hex digits, by digest type (RFC 4034, 4509, 6605).
 var digestHexLen = map[uint8]int{dns.SHA1: 40, dns.SHA256: 64, dns.SHA384: 96}
@@ -33,7 +35,7 @@ func ParseDS(text, defaultOwner string) (Anchor, error) {
 		if !strings.EqualFold(w, "DS") {
 			continue
 		}
-		name, err := anchorOwner(words[:i], defaultOwner)
+		name, err := anchorOwner(words[:i], defaultOwner, "DS")
 		if err != nil {
 			return nil, err
 		}
@@ -49,8 +51,8 @@ func ParseDS(text, defaultOwner string) (Anchor, error) {
 	return makeDS(owner, words)
 }
 
-// anchorOwner reads what stands before the word DS: an owner, a TTL and a class, each optional.
-func anchorOwner(words []string, defaultOwner string) (string, error) {
+// anchorOwner reads what stands before the type of a record: an owner, a TTL and a class, each optional.
+func anchorOwner(words []string, defaultOwner, kind string) (string, error) {
 	owner := defaultOwner
 	for i, w := range words {
 		_, err := strconv.ParseUint(w, 10, 32)
@@ -59,7 +61,7 @@ func anchorOwner(words []string, defaultOwner string) (string, error) {
 		case i == 0:
 			owner = w
 		default:
-			return "", fmt.Errorf("%w: %q before DS is neither owner, TTL nor class IN", ErrAnchor, w)
+			return "", fmt.Errorf("%w: %q before %s is neither owner, TTL nor class IN", ErrAnchor, w, kind)
 		}
 	}
 	if _, ok := dns.IsDomainName(owner); owner != "" && !ok {
@@ -95,9 +97,22 @@ func makeDS(owner string, words []string) (Anchor, error) {
 	}, nil
 }
 
-// ParseAnchors reads DS records, one a line, each with its owner. Empty lines and comments after
-// ';' or '#' are passed over. The error names the line.
-func ParseAnchors(r io.Reader) ([]Anchor, error) {
+// ParseAnchors reads DS and DNSKEY records, one a line, each with its owner. Empty lines and comments after
+// ';' or '#' are passed over. Or it is IANA's root-anchors.xml (RFC 9718): then those of its trust anchors count that are
+// valid now. The error names the line, or the element.
+func ParseAnchors(r io.Reader, now time.Time) ([]Anchor, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read trust anchors: %w", err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("<")) {
+		return parseRootAnchors(bytes.NewReader(bytes.TrimSpace(text)), now)
+	}
+	return parseLines(bytes.NewReader(text))
+}
+
+func parseLines(r io.Reader) ([]Anchor, error) {
 	var out []Anchor
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
@@ -108,7 +123,7 @@ func ParseAnchors(r io.Reader) ([]Anchor, error) {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		ds, err := ParseDS(text, "")
+		ds, err := parseAnchor(text)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}

@@ -61,7 +61,7 @@ func (f *fallback) find(ctx context.Context, l *lookup, name string, qtype uint1
 	return err
 }
 
-func (f *fallback) deepest(name string, now time.Time) string {
+func (f *fallback) deepest(name string, now time.Time) (string, bool) {
 	f.mu.Lock()
 	closed := f.closed != nil
 	f.mu.Unlock()

@@ -21,8 +21,9 @@ type reply struct {
 // error is the first that accept gave, or why there was no answer.
 type source interface {
 	find(ctx context.Context, l *lookup, name string, qtype uint16, accept func(reply) *Error) *Error
-	// deepest is the deepest delegation at or above a name that was seen. It proves nothing.
-	deepest(name string, now time.Time) string
+	// deepest is the deepest delegation at or above a name that was seen. It proves nothing. Who sees no delegations at all
+	// says so.
+	deepest(name string, now time.Time) (zone string, sees bool)
 }
 
 // forwarder asks recursive servers: those listed, and those that more gives.
@@ -64,7 +65,8 @@ func (f *forwarder) all(ctx context.Context, subject string) ([]netip.AddrPort, 
 	return servers, nil
 }
 
-func (f *forwarder) deepest(string, time.Time) string { return "." }
+// deepest is not known: recursive servers give no referrals.
+func (f *forwarder) deepest(string, time.Time) (string, bool) { return "", false }
 
 // telling is the error that says more: that something is bogus, before that nobody answers; and the
 // first of several.

@@ -72,11 +72,11 @@ func (it *iterator) closest(name string, qtype uint16, now time.Time) (delegatio
 	}
 }
 
-func (it *iterator) deepest(name string, now time.Time) string {
+func (it *iterator) deepest(name string, now time.Time) (string, bool) {
 	if d, ok := it.closest(name, dns.TypeA, now); ok {
-		return d.zone
+		return d.zone, true
 	}
-	return "."
+	return ".", true
 }
 
 func (it *iterator) keep(d delegation) {

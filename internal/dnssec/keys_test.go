@@ -169,11 +169,11 @@ func TestParseDS(t *testing.T) {
 func TestParseAnchors(t *testing.T) {
 	const hex = "9c7f6fd8d2f3a0a2b2b5b7d0a4b9a0c1d2e3f405162738495a6b7c8d9e0f1a2b"
 	text := "; the root\n. IN DS 20326 8 2 " + hex + " ; old\n\n# ours\nexample.test. DS 12345 13 2 " + hex + "\r\n"
-	got, err := ParseAnchors(strings.NewReader(text))
+	got, err := ParseAnchors(strings.NewReader(text), at)
 	if err != nil || len(got) != 2 || got[0].Hdr.Name != "." || got[1].KeyTag != 12345 {
 		t.Errorf("got %v, %v", got, err)
 	}
-	_, err = ParseAnchors(strings.NewReader(". DS 20326 8 2 " + hex + "\n12345 13 2 " + hex + "\n"))
+	_, err = ParseAnchors(strings.NewReader(". DS 20326 8 2 "+hex+"\n12345 13 2 "+hex+"\n"), at)
 	if !errors.Is(err, ErrAnchor) || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("the line without an owner is not named: %v", err)
 	}
@@ -200,12 +200,12 @@ func FuzzParseAnchors(f *testing.F) {
 	for _, text := range []string{
 		"; the root\n. IN DS 20326 8 2 " + hex + " ; old\n\n# ours\nexample.test. 3600 DS 12345 13 2 " + hex + "\r\n",
 		". DS 1 8 2 " + hex[:32] + " " + hex[32:], ". DS 1 8 2 " + hex[:60], "12345 13 2 " + hex, ". DS 70000 8 2 " + hex, ". DS 1 8 9 " + hex,
-		"DS DS DS", "IN DS 1 1 1 1", strings.Repeat("x", 70_000), "\x00", "",
+		"test. DNSKEY 257 3 13 " + strings.Repeat("AbCd", 16), ". IN DNSKEY 385 3 8 AwEAAQ==", "DNSKEY 257 3 8 ( AwEAAQ== )", ianaXML, "<TrustAnchor/>", "<", "DS DS DS", "IN DS 1 1 1 1", strings.Repeat("x", 70_000), "\x00", "",
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		anchors, err := ParseAnchors(bytes.NewReader(text))
+		anchors, err := ParseAnchors(bytes.NewReader(text), at)
 		if err != nil {
 			if anchors != nil {
 				t.Error("there are anchors beside the error")
@@ -216,7 +216,7 @@ func FuzzParseAnchors(f *testing.F) {
 		for _, ds := range anchors {
 			again.WriteString(ds.Hdr.Name + " DS " + PresentDS(ds) + "\n")
 		}
-		back, err := ParseAnchors(strings.NewReader(again.String()))
+		back, err := ParseAnchors(strings.NewReader(again.String()), at)
 		if err != nil || len(back) != len(anchors) {
 			t.Fatalf("%q does not read back: %v", again.String(), err)
 		}

@@ -278,18 +278,3 @@ func (l *lookup) validateBy(ctx context.Context, f *finding, signer string) *Err
 	}
 	return err
 }
-
-// nothingBetween makes sure that the signer is the zone of the piece, and not one above it (RFC 4035
-// section 5.3.1), where a delegation was seen in between: a parent may have signed the same name before it
-// was delegated.
-func (l *lookup) nothingBetween(ctx context.Context, signer string, f *finding) *Error {
-	cut := l.source.deepest(f.top(), l.now)
-	if !below(signer, cut) {
-		return nil
-	}
-	z := l.zoneOf(ctx, cut)
-	if z.err == nil && z.keys.zone != signer {
-		return fail(WrongSigner, f.owner()+" "+typeText(f.qtype), "the signature is by %s, and the name is in the zone %s", signer, z.keys.zone).in(z.keys.zone).from(f.server, f.extended...)
-	}
-	return z.err
-}

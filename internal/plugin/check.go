@@ -71,7 +71,7 @@ Unknown. Port 25 is often blocked where people sit: a host that cannot be reache
 	}
 	f := cmd.Flags()
 	f.StringSliceVar(&o.resolvers, "resolvers", nil, "recursive servers `HOST:PORT` to ask, with CD and DO; their word is never trusted. Default: the root servers down, or the system's")
-	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS records, one a line, to validate from. Default: those of the public root")
+	f.StringVar(&o.trustAnchors, "trust-anchors", "", "`FILE` with DS or DNSKEY records, one a line, or IANA's root-anchors.xml, to validate from. Default: those of the public root")
 	f.BoolVar(&o.noConnect, "no-connect", false, "do not connect to the mail servers, and suppose that they present what they should; do not fetch the policy of MTA-STS")
 	f.StringVar(&o.helo, "helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.Uint16Var(&o.port, "port", 25, "`PORT` that mail is delivered at")
@@ -120,7 +120,7 @@ func (o *checkOptions) checker(k *kube) (sendercheck.Checker, pathTo, error) {
 		if err != nil {
 			return out, nil, fmt.Errorf("--trust-anchors: %w", err)
 		}
-		if anchors, err = dnssec.ParseAnchors(bytes.NewReader(text)); err != nil {
+		if anchors, err = dnssec.ParseAnchors(bytes.NewReader(text), k.now()); err != nil {
 			return out, nil, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
 		}
 	}

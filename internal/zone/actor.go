@@ -48,6 +48,7 @@ func NewActor(cfg Config, opts Options) *Actor {
 	a.know = newKnowledge(a.ctx, opts)
 	s := &state{cfg: normalized(cfg), publishing: newPublishing()}
 	a.know.roster.recall(*s.cfg, opts.Clock.Now())
+	a.know.remembered.signer.Habit = cfg.Signer
 	go a.run(s)
 	return a
 }

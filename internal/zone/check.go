@@ -44,6 +44,9 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	found := make([]seen, len(list))
 	owners := k.remembered.checked(cfg.Zone, k.opts.Clock.Now())
 	out := Health{Owners: len(owners)}
+	if len(owners) == 0 {
+		owners = k.remembered.mailOwners()
+	}
 	each(len(list)+1, func(i int) {
 		if i == len(list) {
 			k.opts.try(aServer, cfg.Primary, func() { out.PrimaryAccepts = probePrimary(ctx, k.opts, cfg) }, func() {
@@ -65,9 +68,11 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 	former := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.isFormer() })
 	found = slices.DeleteFunc(found, seen.isFormer)
 	k.noteApexLead(found)
+	k.remembered.noteMX(cfg.Zone, found)
 	// What stands for servers that are not known was not asked; Discovery tells of it.
 	asked := slices.DeleteFunc(slices.Clone(found), func(f seen) bool { return !f.health.Addr.IsValid() })
 	report := k.findings(ctx, cfg, e, owners, asked, former)
+	out.Signer = k.remembered.signerHabit()
 	out.OwnersWaiting = k.remembered.complete(&report, owners, asked, k.opts.Clock.Now())
 	out.Findings = report.Findings
 	for i, f := range asked {

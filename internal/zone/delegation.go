@@ -66,7 +66,7 @@ type ParentLook struct {
 	At time.Time
 	// Zone is the apex of the parent; empty when it could not be found, and Problem says why.
 	Zone, Problem string
-	// Answers of its servers. They are compared and not trusted: their state is Indeterminate.
+	// Answers of its servers. Their state is Indeterminate where no trust anchor leads to the parent.
 	Answers []delegation.Parent
 	// Targets are whom to tell of a change of the zone's CDS records; TargetsProblem says why there are
 	// none although there may be.
@@ -123,7 +123,7 @@ func (a *Actor) SweepSignals(nameservers []string, done func([]delegation.Signal
 func (a *Actor) LookAtParent(done func(ParentLook)) {
 	done = told(a, done)
 	ok := a.aside(func(cfg Config) func() {
-		made := lookAtParent(a.ctx, a.opts, cfg)
+		made := a.know.lookAtParent(a.ctx, cfg)
 		return func() { done(made) }
 	}, func(Config) { done(ParentLook{At: a.opts.Clock.Now(), Problem: unforeseen}) })
 	if !ok {

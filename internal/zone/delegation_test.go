@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -343,7 +342,7 @@ func TestNotifyParent(t *testing.T) {
 	d.resolver.rr("test. 300 SOA a. b. 1 1 1 1 1")
 	d.resolver.rr("scanner.test. 300 A 192.0.2.99")
 
-	look := lookAtParent(context.Background(), d.opts, d.cfg)
+	look := newKnowledge(t.Context(), d.opts).lookAtParent(t.Context(), d.cfg)
 	if look.Problem != "" || look.Zone != "test." || len(look.Answers) != 1 || look.Answers[0].Problem != "" || len(look.Answers[0].DS) != 1 {
 		t.Fatalf("got %+v", look)
 	}

@@ -24,16 +24,25 @@ const (
 )
 
 // lookAtParent finds the parent zone by way of the resolvers, asks all of its servers for the DS RRset,
-// and looks for DSYNC records. Nobody validates what comes of it: it is for people, and for a
+// and looks for DSYNC records. Both are validated where a trust anchor leads to the parent. It is for people, and for a
 // notification, which changes nothing but when the parent looks.
-func lookAtParent(ctx context.Context, opts Options, cfg Config) ParentLook {
-	f := newFinder(opts, cfg)
-	out := f.lookAtParent(ctx)
-	out.At = opts.Clock.Now()
+func (k *knowledge) lookAtParent(ctx context.Context, cfg Config) ParentLook {
+	f := newFinder(k.opts, cfg)
+	out := f.lookAtParent(ctx, k.validating(cfg))
+	out.At = k.opts.Clock.Now()
 	return out
 }
 
-func (f *finder) lookAtParent(ctx context.Context) ParentLook {
+// validating is what validates answers of the parent; nil where nobody can. A zone with trust anchors of its own says that
+// it is not entered by way of its parent, which may be one that only some resolvers know.
+func (k *knowledge) validating(cfg Config) Resolver {
+	if len(dnssec.AnchorsOf(cfg.Zone, cfg.Anchors)) > 0 {
+		return nil
+	}
+	return k.resolver(cfg.Zone, cfg)
+}
+
+func (f *finder) lookAtParent(ctx context.Context, r Resolver) ParentLook {
 	if err := f.useResolvers(); err != nil {
 		return ParentLook{Problem: err.Error()}
 	}
@@ -44,32 +53,42 @@ func (f *finder) lookAtParent(ctx context.Context) ParentLook {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	addrs = slices.Compact(addrs)
 	out := ParentLook{Zone: parent, Answers: make([]delegation.Parent, len(addrs))}
+	keys := dnssec.ZoneState{State: dnssec.Indeterminate}
+	if r != nil {
+		keys = r.ZoneKeys(ctx, parent)
+	}
 	each(len(addrs), func(i int) {
-		f.opts.try(aServer, addrs[i].String(), func() { out.Answers[i] = f.dsAt(ctx, parent, addrs[i]) }, func() {
+		f.opts.try(aServer, addrs[i].String(), func() { out.Answers[i] = f.dsAt(ctx, keys, parent, addrs[i]) }, func() {
 			out.Answers[i] = delegation.Parent{Server: addrs[i].String(), State: dnssec.Indeterminate, Problem: unforeseen}
 		})
 	})
-	if out.Targets, err = f.targets(ctx); err != nil {
+	if out.Targets, err = f.targets(ctx, r); err != nil {
 		out.TargetsProblem = err.Error()
 	}
 	return out
 }
 
-// dsAt asks one server of a parent that is somebody else's.
-func (f *finder) dsAt(ctx context.Context, parent string, addr netip.Addr) delegation.Parent {
+// dsAt asks one server of a parent that is somebody else's, and validates what it says with the parent's keys.
+func (f *finder) dsAt(ctx context.Context, by dnssec.ZoneState, parent string, addr netip.Addr) delegation.Parent {
 	e := publicEndpoint(f.opts, f.cfg, addr)
-	out := delegation.Parent{Server: e.address, State: dnssec.Indeterminate, Message: "it was not validated"}
+	out := delegation.Parent{Server: e.address, State: by.State, Message: "it was not validated"}
+	if by.Cause != nil {
+		out.Message = by.Cause.Error()
+	}
 	s := sweepSession(f.opts, f.zone, e)
 	defer s.close()
 	replies := s.askAll(ctx, []*dns.Msg{query(f.zone, dns.TypeDS), query(f.zone, dns.TypeNS)})
 	got, problem := readDelegation(parent, f.zone, replies[0], replies[1])
 	out.Problem, out.DS = problem, dsOf(got.data())
+	if problem == "" && by.Keys != nil {
+		out.State, out.Message = stateAndReason(provedDS(by.Keys, got, f.opts.Clock.Now()))
+	}
 	return out
 }
 
 // targets finds whom to notify of a change of the zone's CDS records (RFC 9859 section 4.1). An error says
 // that it could not be found out; no target and no error, that the parent wants to hear of none.
-func (f *finder) targets(ctx context.Context) ([]NotifyTarget, error) {
+func (f *finder) targets(ctx context.Context, r Resolver) ([]NotifyTarget, error) {
 	name := firstDSYNC(f.zone)
 	var asked []string
 	for name != "" && !slices.Contains(asked, name) {
@@ -79,11 +98,25 @@ func (f *finder) targets(ctx context.Context) ([]NotifyTarget, error) {
 			return nil, err
 		}
 		if found := readDSYNC(m.Answer); len(found) > 0 {
-			return found, nil
+			return validTargets(ctx, r, name, found)
 		}
 		name = nextDSYNC(f.zone, name, m)
 	}
 	return nil, nil
+}
+
+// validTargets are the targets that DSYNC records at a name give, as they validate. Found are those that a resolver told of,
+// which count where nobody can validate. That there are none is not validated: who hides them delays the parent, and no more.
+func validTargets(ctx context.Context, r Resolver, name string, found []NotifyTarget) ([]NotifyTarget, error) {
+	if r == nil {
+		return found, nil
+	}
+	got := r.Lookup(ctx, name, typeDSYNC)
+	switch got.State {
+	case dnssec.Secure, dnssec.Insecure:
+		return readDSYNC(got.RRs), nil
+	}
+	return nil, fmt.Errorf("the DSYNC records at %s are not used, and nobody is notified: %w", name, got.Cause)
 }
 
 const dsyncLabel = "_dsync"

@@ -1,8 +1,10 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,7 +17,7 @@ import (
 )
 
 // A check asks every server apexTypes over one connection, SOA by packet, and hostQuestions for each of
-// checkedOwners: 24 questions at the most. The servers of the parent are asked two questions each, no more
+// checkedOwners: 24 questions at the most. Where no owner is known it asks for a name that is not there. The servers of the parent are asked two questions each, no more
 // than maxParents of them and no more often than every parentEvery.
 const (
 	maxParents  = 8
@@ -36,10 +38,21 @@ func healthQuestions(zone string, owners []string) questionary {
 	for _, qtype := range apexTypes {
 		out.apex = append(out.apex, query(zone, qtype))
 	}
+	if beside := absent + "." + strings.TrimPrefix(zone, "."); len(owners) == 0 && fits(beside) {
+		out.apex = append(out.apex, query(beside, dns.TypeA))
+	}
 	for _, owner := range owners {
 		out.hosts = append(out.hosts, hostQuestions(zone, owner))
 	}
 	return out
+}
+
+// absent is a label that no zone has, so that its absence has to be proved.
+const absent = "_nonexistent"
+
+func fits(name string) bool {
+	_, ok := dns.IsDomainName(name)
+	return ok
 }
 
 // all are the questions in one row.
@@ -50,7 +63,7 @@ func (q questionary) all() []*dns.Msg { return slices.Concat(q.apex, slices.Conc
 // them up does not deliver (RFC 7672 section 2.2).
 func hostQuestions(zone, owner string) []*dns.Msg {
 	labels := dns.SplitDomainName(owner)
-	beside := strings.Join(append([]string{"_nonexistent"}, labels[1:]...), ".") + "."
+	beside := strings.Join(append([]string{absent}, labels[1:]...), ".") + "."
 	out := []*dns.Msg{query(owner, dns.TypeTLSA), query(owner, dns.TypeA), query(beside, dns.TypeA)}
 	host := labels
 	for len(host) > 0 && strings.HasPrefix(host[0], "_") {
@@ -114,6 +127,10 @@ type remembered struct {
 	mu sync.Mutex
 	// owners that are looked at in turn.
 	owners rotation
+	// mx are the hosts of the zone's MX records that are in the zone, as last seen.
+	mx []string
+	// signer and when it makes signatures anew.
+	signer health.SignerWatch
 	// behind is since when a server has been showing an older serial than others.
 	behind map[netip.AddrPort]time.Time
 	// parents of the zone, and when they were asked.
@@ -136,6 +153,59 @@ func (r *remembered) checked(zone string, now time.Time) []string {
 	return r.owners.next(zone, now)
 }
 
+// mailOwners are where TLSA records of the zone's own MX hosts would be, for a zone in which nobody looks after any: senders
+// ask for them, and a host whose lack of them is not proved gets no mail (RFC 7672 section 2.2).
+func (r *remembered) mailOwners() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, host := range r.mx[:min(len(r.mx), checkedOwners)] {
+		if owner := "_25._tcp." + host; fits(owner) {
+			out = append(out, owner)
+		}
+	}
+	return out
+}
+
+// noteMX remembers the hosts that servers name in the zone's MX records, those of least preference first.
+func (r *remembered) noteMX(zone string, servers []seen) {
+	first := map[string]uint16{}
+	told := false
+	for _, s := range servers {
+		told = told || s.health.Reachable
+		for host, preference := range mxHosts(zone, s.asked.Stream) {
+			if was, known := first[host]; !known || preference < was {
+				first[host] = preference
+			}
+		}
+	}
+	if !told {
+		return // nobody said that there are none
+	}
+	hosts := slices.SortedFunc(maps.Keys(first), func(a, b string) int {
+		return cmp.Or(cmp.Compare(first[a], first[b]), strings.Compare(a, b))
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mx = hosts
+}
+
+// mxHosts are the hosts in a zone that its MX records name, and the preference of each. The null MX is none.
+func mxHosts(zone string, replies []health.Reply) map[string]uint16 {
+	out := map[string]uint16{}
+	for _, reply := range replies {
+		if reply.Type != dns.TypeMX || reply.Msg == nil {
+			continue
+		}
+		for _, rr := range reply.Msg.Answer {
+			if mx, ok := rr.(*dns.MX); ok && mx.Mx != "." && dns.IsSubDomain(zone, mx.Mx) {
+				out[dns.CanonicalName(mx.Mx)] = mx.Preference
+			}
+		}
+	}
+	return out
+}
+
 // complete adds to a report what was found at owners that it does not cover, keeps what it tells of those that it does,
 // and says how many no look has covered yet.
 func (r *remembered) complete(report *health.Report, owners []string, servers []seen, now time.Time) (waiting int) {
@@ -144,6 +214,21 @@ func (r *remembered) complete(report *health.Report, owners []string, servers []
 	r.owners.note(keptOwners(owners, *report, servers, now))
 	r.owners.complete(report, servers)
 	return r.owners.waiting
+}
+
+// habit notes the signatures of a look, and says what is known of the signer by now.
+func (r *remembered) habit(o health.Observations) health.Habit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signer.Look(o)
+	return r.signer.Habit
+}
+
+// signerHabit is what is known of the signer.
+func (r *remembered) signerHabit() health.Habit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.signer.Habit
 }
 
 // lag notes which servers are behind, and says of each since when.
@@ -178,5 +263,6 @@ func (k *knowledge) findings(ctx context.Context, cfg Config, e entry, owners []
 	for i, since := range k.remembered.lag(found, health.Lagging(cfg.Zone, o.Servers), now) {
 		o.Servers[i].BehindSince = since
 	}
+	o.Habit = k.remembered.habit(o)
 	return health.Judge(o)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,6 +62,60 @@ func TestNumberOfQuestions(t *testing.T) {
 	}
 	if n := len(healthQuestions(testZone, checked).all()) + 1; n != 24 {
 		t.Errorf("%d questions a server", n)
+	}
+	none := healthQuestions(testZone, nil).all()
+	if last := none[len(none)-1].Question[0]; len(none) != len(apexTypes)+1 || last.Name != "_nonexistent."+testZone || last.Qtype != dns.TypeA {
+		t.Errorf("without owners the last of %d questions is %v", len(none), last)
+	}
+	if root := healthQuestions(".", nil).all(); root[len(root)-1].Question[0].Name != "_nonexistent." {
+		t.Errorf("of the root is asked %v", root[len(root)-1].Question)
+	}
+}
+
+// TestMailHostsWithoutOwners: in a zone in which nobody looks after TLSA records the hosts of its MX records are looked at
+// as senders do, from the second look on; those of other zones are not.
+func TestMailHostsWithoutOwners(t *testing.T) {
+	s := newFakeServer(t)
+	for _, text := range []string{"mx1", "mx2", "mx3", "mx4"} {
+		s.rr(text + "." + testZone + " 300 A 192.0.2.1")
+	}
+	s.set(
+		&dns.MX{Hdr: header(testZone, dns.TypeMX, 300), Preference: 20, Mx: "mx1." + testZone}, &dns.MX{Hdr: header(testZone, dns.TypeMX, 300), Preference: 10, Mx: "MX4." + testZone},
+		&dns.MX{Hdr: header(testZone, dns.TypeMX, 300), Preference: 20, Mx: "mx2." + testZone}, &dns.MX{Hdr: header(testZone, dns.TypeMX, 300), Preference: 5, Mx: "mx.elsewhere."},
+		&dns.MX{Hdr: header(testZone, dns.TypeMX, 300), Preference: 30, Mx: "mx3." + testZone},
+	)
+	s.before = func(kind uint16, sig *dns.RRSIG) {
+		if kind == dns.TypeA {
+			sig.Expiration = uint32(time.Now().Add(-time.Hour).Unix())
+		}
+	}
+	s.startTCP()
+	a := startActor(t, testConfig(s), quick())
+	check := func(owners int) []string {
+		done := make(chan Health, 1)
+		a.Check(func(h Health) { done <- h })
+		h := <-done
+		if h.Owners != owners || h.OwnersWaiting != 0 {
+			t.Errorf("%d owners, %d waiting", h.Owners, h.OwnersWaiting)
+		}
+		var out []string
+		for _, f := range h.Findings {
+			if f.Code == health.SignatureExpired {
+				host, _, _ := strings.Cut(f.Message, " ")
+				out = append(out, strings.TrimSuffix(host, "."+testZone))
+			}
+		}
+		return out
+	}
+	if got := check(0); len(got) != 0 {
+		t.Errorf("the first look, which knows no MX records, finds something at %v", got)
+	}
+	if got := check(0); !slices.Equal(got, []string{"mx1", "mx2", "mx4"}) {
+		t.Errorf("the second look finds something at %v", got)
+	}
+	sweepOf(t, a, ownerName(1))
+	if got := check(1); !slices.Equal(got, []string{"mx1"}) {
+		t.Errorf("with an owner it is looked at alone: %v", got)
 	}
 }
 
@@ -189,5 +244,50 @@ func TestParentOfListedServers(t *testing.T) {
 	}
 	if n := asked.Load(); n != 1 {
 		t.Errorf("a resolver that refuses was asked %d times", n)
+	}
+}
+
+// TestSignerIsWatched: what was seen of signatures that are made anew stands in the health of the zone, begins with what an
+// earlier process has seen, and decides when they are overdue.
+func TestSignerIsWatched(t *testing.T) {
+	s := newFakeServer(t)
+	s.set(ns(testZone, "ns1."+testZone))
+	clock := testclock.NewFakeClock(time.Now())
+	expires := time.Now().Add(13 * day)
+	s.before = func(_ uint16, sig *dns.RRSIG) {
+		sig.Inception, sig.Expiration = uint32(expires.Add(-14*day).Unix()), uint32(expires.Unix())
+	}
+	s.keys = nil
+	s.startTCP()
+	opts := quick()
+	opts.Clock = clock
+	cfg := testConfig(s)
+	cfg.TSIG = nil
+	cfg.Signer = health.Habit{Left: 6 * day, Validity: 14 * day, Rounds: 2, Round: clock.Now().Add(-9 * day)}
+	a := startActor(t, cfg, opts)
+	check := func() Health {
+		done := make(chan Health, 1)
+		a.Check(func(h Health) { done <- h })
+		return <-done
+	}
+	overdue := func(h Health) bool {
+		return slices.ContainsFunc(h.Findings, func(f health.Finding) bool { return f.Code == health.RefreshOverdue })
+	}
+	if got := check().Signer; got != cfg.Signer {
+		t.Errorf("what was known is %+v", got)
+	}
+	clock.Step(8 * day)
+	expires = expires.Add(9 * day)
+	h := check()
+	if h.Signer.Rounds != 3 || h.Signer.Left < 5*day-time.Minute || h.Signer.Left > 5*day || overdue(h) {
+		t.Errorf("signatures were made anew with five days left: %+v", h.Signer)
+	}
+	clock.Step(10*day + 11*time.Hour)
+	if h = check(); overdue(h) {
+		t.Errorf("more than a quarter is left: %+v", h.Findings)
+	}
+	clock.Step(2 * time.Hour)
+	if h = check(); !overdue(h) {
+		t.Errorf("less than a quarter is left: %+v", h.Findings)
 	}
 }

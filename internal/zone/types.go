@@ -85,6 +85,8 @@ type Config struct {
 	// Known are the servers that an earlier process has known. They count for NewActor alone: from then on the actor
 	// knows better.
 	Known []Known
+	// Signer is what an earlier process has seen of the zone's signer. It counts for NewActor alone, likewise.
+	Signer health.Habit
 }
 
 // Change is what is wanted at one owner: compare-and-swap of its whole TLSA RRset.
@@ -218,6 +220,8 @@ type Health struct {
 	DNSSEC    ZoneDNSSEC
 	// Findings are what is wrong with the zone, the worst first.
 	Findings []health.Finding
+	// Signer is when the zone's signer makes signatures anew, as far as it was seen.
+	Signer health.Habit
 	// Owners is how many TLSA owners were looked at, of those that were swept before; OwnersWaiting how many of these no
 	// look has covered yet.
 	Owners, OwnersWaiting int

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/delegation"
 	"github.com/dane-operator/dane-operator/internal/zone"
 	"github.com/dane-operator/dane-operator/test/servers"
@@ -58,7 +60,7 @@ func TestNotifyParentOfSomebodyElse(t *testing.T) {
 			}})
 			child := servers.StartPrimary(t, servers.BIND, servers.Options{Zone: childApex, Rolling: &servers.Rolling{Lifetime: 3600, Parents: []netip.AddrPort{parent.Addr}}})
 			resolver := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(parent)}})
-			actor := foreign(t, parent, child, resolver)
+			actor := foreign(t, parent, child, resolver, zone.Options{})
 			looks, results := make(chan zone.ParentLook, 1), make(chan zone.Result, 1)
 			actor.LookAtParent(func(l zone.ParentLook) { looks <- l })
 			look := <-looks
@@ -85,8 +87,50 @@ func TestNotifyParentOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestParentOfSomebodyElseIsValidated: what the parent's server says of DS and DSYNC is judged from the trust anchor in use, by
+// way of unbound. With one of another key it is bogus, and there is nobody to notify.
+func TestParentOfSomebodyElseIsValidated(t *testing.T) {
+	t.Parallel()
+	parent := servers.StartPrimary(t, servers.BIND, servers.Options{Zone: parentApex, NegativeTTL: 1, Records: []string{
+		"child 2 NS ns1.child", "ns1.child 2 A 127.0.0.1", "scanner A 127.0.0.1", dsyncRecord(t, "_dsync", 5300, "scanner.parent.test."),
+	}})
+	child := servers.StartPrimary(t, servers.Knot, servers.Options{Zone: childApex, NegativeTTL: 1})
+	resolver := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(parent)}})
+	for _, c := range []struct {
+		reason  string
+		anchor  string
+		state   dnssec.State
+		targets int
+		problem string
+	}{
+		{"the parent's own key", parent.DS, dnssec.Secure, 1, ""},
+		{"another key", child.DS, dnssec.Bogus, 0, "nobody is notified"},
+	} {
+		anchor, err := dnssec.ParseDS(c.anchor, parentApex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := dnssec.New(dnssec.Config{
+			Anchors: []dnssec.Anchor{anchor}, Transport: &dnssec.Network{Timeout: 20 * time.Second}, Now: time.Now, Forwarders: []netip.AddrPort{resolver.Addr},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		actor := foreign(t, parent, child, resolver, zone.Options{NewResolver: func([]dnssec.Anchor) zone.Resolver { return v }}, anchor)
+		looks := make(chan zone.ParentLook, 1)
+		actor.LookAtParent(func(l zone.ParentLook) { looks <- l })
+		look := <-looks
+		if look.Problem != "" || len(look.Answers) != 1 || look.Answers[0].Problem != "" || look.Answers[0].State != c.state {
+			t.Errorf("%s: %+v", c.reason, look)
+		}
+		if len(look.Targets) != c.targets || !strings.Contains(look.TargetsProblem, c.problem) || (look.TargetsProblem == "") != (c.problem == "") {
+			t.Errorf("%s: targets %v, %q", c.reason, look.Targets, look.TargetsProblem)
+		}
+	}
+}
+
 // foreign is an actor of the child that has a resolver, and finds the parent's server at port 53.
-func foreign(t *testing.T, parent, child *servers.Primary, resolver *servers.Resolver) *zone.Actor {
+func foreign(t *testing.T, parent, child *servers.Primary, resolver *servers.Resolver, o zone.Options, anchors ...dnssec.Anchor) *zone.Actor {
 	t.Helper()
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == "127.0.0.1:53" {
@@ -94,9 +138,11 @@ func foreign(t *testing.T, parent, child *servers.Primary, resolver *servers.Res
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}
+	o.Dial, o.Allowed = dial, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	a := zone.NewActor(zone.Config{
 		Zone: childApex, Primary: child.Addr.String(), Protocol: zone.TCP, Static: []netip.AddrPort{child.Addr}, Resolvers: []string{resolver.Addr.String()},
-	}, zone.Options{Dial: dial, Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		Anchors: anchors,
+	}, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

@@ -53,16 +53,20 @@ var forgetful = []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1", "val-b
 
 func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
 	t.Helper()
+	return newRigOf(t, parent, child, servers.Rolling{Lifetime: lifetime})
+}
+
+// newRigOf is newRig with more said of how the child's signer rolls.
+func newRigOf(t *testing.T, parent, child servers.Make, rolling servers.Rolling) *rig {
+	t.Helper()
 	r := &rig{T: t}
 	r.parent = servers.StartPrimary(t, parent, servers.Options{
 		Zone: parentApex, Grants: grants[parent], NegativeTTL: 1,
 		Records: []string{"child 2 NS ns1.child", "ns1.child 2 A 127.0.0.1"},
 	})
 	r.parentSecondary = servers.StartNSDSecondary(t, r.parent, "")
-	r.child = servers.StartPrimary(t, child, servers.Options{
-		Zone: childApex, Records: []string{"www A 192.0.2.1"},
-		Rolling: &servers.Rolling{Lifetime: lifetime, Parents: []netip.AddrPort{r.parent.Addr}},
-	})
+	rolling.Parents = []netip.AddrPort{r.parent.Addr}
+	r.child = servers.StartPrimary(t, child, servers.Options{Zone: childApex, Records: []string{"www A 192.0.2.1", "@ MX 10 www"}, Rolling: &rolling})
 	r.childSecondary = servers.StartBINDSecondary(t, r.child, "")
 	r.parentActor = r.actor(r.parent, r.parentSecondary)
 	r.childActor = r.actor(r.child, r.childSecondary)

@@ -109,7 +109,7 @@ func verified(t *testing.T, resolver, anchors string) {
 	file, err := os.Open(anchors)
 	must(t, err)
 	defer file.Close()
-	parsed, err := dnssec.ParseAnchors(file)
+	parsed, err := dnssec.ParseAnchors(file, time.Now())
 	must(t, err)
 	validator := resolve.Validator(resolve.Options{Servers: []string{resolver}, Anchors: parsed, Now: time.Now})
 	fetcher := &sendercheck.PolicyFetcher{Resolver: validator, Roots: roots, Now: time.Now,

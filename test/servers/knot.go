@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -131,8 +132,10 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 		grants = []string{"update-type: [TLSA]", "update-owner: zone", "update-owner-match: sub"}
 	}
 	nsec3, signing, single, rolling := "off", "on", "on", ""
+	algorithm := "ecdsap256sha256"
 	if p.options.Rolling != nil {
 		single, rolling = "off", rollingKnotPolicy(p.options.Rolling)
+		algorithm = cmp.Or(p.options.Rolling.Algorithm, algorithm)
 	}
 	if p.publishCDS != "" {
 		rolling += "    cds-cdnskey-publish: " + p.publishCDS + "\n"
@@ -159,7 +162,7 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
     action: transfer
 policy:
   - id: mail
-    algorithm: ecdsap256sha256
+    algorithm: %[12]s
     single-type-signing: %[10]s
     nsec3: %[5]s
 %[11]szone:
@@ -170,7 +173,7 @@ policy:
     dnssec-signing: %[8]s
     dnssec-policy: mail
     acl: [operator, administrator, secondaries]
-%[9]s`, updateKeyName, strings.Join(grants, "\n    "), AdminName, transferKeyName, nsec3, p.Zone, p.dir, signing, notifyLine(notify), single, rolling)
+%[9]s`, updateKeyName, strings.Join(grants, "\n    "), AdminName, transferKeyName, nsec3, p.Zone, p.dir, signing, notifyLine(notify), single, rolling, algorithm)
 }
 
 // notifyLine is left out without secondaries: Knot refuses an empty list.

@@ -83,8 +83,10 @@ type Options struct {
 // Rolling says how a server rolls its key signing key. Everything else in its policy is as short as the
 // servers take it, and the zone's TTLs are two seconds.
 type Rolling struct {
-	// Lifetime of a key, in seconds.
+	// Lifetime of a key, in seconds; zero, with Knot alone, for ever.
 	Lifetime int
+	// Algorithm that Knot signs with, as Knot calls it; empty for ecdsap256sha256.
+	Algorithm string
 	// Parents are servers of the parent zone: the server asks one of them whether the DS record of the
 	// new key is there.
 	Parents []netip.AddrPort

@@ -54,6 +54,17 @@ func rollingKnotPolicy(r *Rolling) string {
 `, r.Lifetime, rollingTTL)
 }
 
+// RollAlgorithm has Knot sign with another algorithm from now on, and go over to it by and by. It is for Knot alone, with
+// Options.Rolling.
+func (p *Primary) RollAlgorithm(algorithm string) {
+	p.t.Helper()
+	if p.Make != Knot || p.options.Rolling == nil {
+		p.t.Fatalf("%s does not go over to another algorithm: it is for Knot with Rolling", p.Make)
+	}
+	p.options.Rolling.Algorithm = algorithm
+	p.brand.renotify(p)
+}
+
 // rollingKnotSubmission says how Knot learns that the DS record of the new key is in the parent.
 func rollingKnotSubmission(r *Rolling) string {
 	var parents []string

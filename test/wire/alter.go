@@ -72,6 +72,31 @@ func (NoUDP) apply(w *way) error {
 	return w.pass()
 }
 
+// Silence leaves questions of some types without an answer, and lets all others pass: a firewall that does not know the type.
+type Silence struct{ Types []uint16 }
+
+func (s Silence) apply(w *way) error {
+	m := new(dns.Msg)
+	if err := m.Unpack(w.request); err != nil {
+		return err
+	}
+	if len(m.Question) == 1 && slices.Contains(s.Types, m.Question[0].Qtype) {
+		return nil
+	}
+	return w.pass()
+}
+
+// OtherRecords answers questions of a type with a TXT record in the place of what was asked for.
+type OtherRecords struct{ Type uint16 }
+
+func (o OtherRecords) apply(w *way) error {
+	return w.altered(func(m *dns.Msg) {
+		if len(m.Question) == 1 && m.Question[0].Qtype == o.Type {
+			m.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: m.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{"hello"}}}
+		}
+	})
+}
+
 // altered passes the request on, and what is answered after a change.
 func (w *way) altered(change func(*dns.Msg)) error {
 	reply, err := w.ask(w.request)

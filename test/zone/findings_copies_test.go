@@ -207,3 +207,95 @@ func TestFindingsOfKeys(t *testing.T) {
 		})
 	}
 }
+
+// borrowed puts records of one signing of the zone, by the same key, in the place of those of another, or beside them: their
+// signatures are good, and they are not of this version of the zone.
+func borrowed(t *testing.T, key *servers.Key, from zoneCopy, name, kind string, beside bool) func([]string) []string {
+	t.Helper()
+	of := func(line string) bool {
+		words := strings.Fields(line)
+		return len(words) > 4 && words[0] == name && (words[3] == kind || words[3] == "RRSIG" && words[4] == kind)
+	}
+	text := strings.Split(from.text(key).Text, "\n")
+	return func(lines []string) []string {
+		if !beside {
+			lines = slices.DeleteFunc(lines, of)
+		}
+		for _, line := range text {
+			if of(line) {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+}
+
+// words edits the fields of the records of a type.
+func words(kind string, edit func([]string)) func([]string) []string {
+	return func(lines []string) []string {
+		for i, line := range lines {
+			if fields := strings.Fields(line); len(fields) > 4 && fields[3] == kind {
+				edit(fields)
+				lines[i] = strings.Join(fields, " ")
+			}
+		}
+		return lines
+	}
+}
+
+// TestFindingsOfDenials: a BIND and an NSD serve a zone that was edited after it was signed, or put together out of several
+// signings. NSD serves whatever it is given.
+func TestFindingsOfDenials(t *testing.T) {
+	well := host + record(1).Data
+	nsec3 := []string{"-3", "-", "-H", "0"}
+	type edits func(t *testing.T, key *servers.Key) (onBIND, onNSD zoneCopy)
+	both := func(c zoneCopy) edits {
+		return func(*testing.T, *servers.Key) (zoneCopy, zoneCopy) { return c, c }
+	}
+	for _, c := range []struct {
+		reason string
+		copies edits
+		want   string
+	}{
+		{"a signature by a key that the zone does not show", both(zoneCopy{records: well, edit: words("RRSIG", func(f []string) {
+			if f[4] == "TLSA" {
+				f[10] = "1"
+			}
+		})}), "SignatureByUnknownKey"},
+		{"nothing shows that the wildcard applies", func(*testing.T, *servers.Key) (zoneCopy, zoneCopy) {
+			wild := zoneCopy{records: "@ MX 10 mx1; mx1 A 192.0.2.1; *._tcp.mx1 TLSA 3 1 1 " + record(1).Data}
+			broken := wild
+			broken.edit = without("*._tcp.mx1."+apex, "NSEC", "RRSIG NSEC")
+			return wild, broken
+		}, "DenialUnproven@nsd WildcardUnproven@nsd"},
+		{"the apex has NSEC and NSEC3PARAM", func(*testing.T, *servers.Key) (zoneCopy, zoneCopy) {
+			return zoneCopy{records: well}, zoneCopy{records: well, edit: func(lines []string) []string { return append(lines, apex+" 0 IN NSEC3PARAM 1 0 0 -") }}
+		}, "DenialMixed@nsd DenialTypes@nsd SignatureMissing@nsd"},
+		{"the type list of the apex lacks MX", func(t *testing.T, key *servers.Key) (zoneCopy, zoneCopy) {
+			less := zoneCopy{records: strings.TrimPrefix(well, "@ MX 10 mx1; ")}
+			return zoneCopy{records: well}, zoneCopy{records: well, edit: borrowed(t, key, less, apex, "NSEC", false)}
+		}, "DenialTypes@nsd"},
+		{"two NSEC records at the apex", func(t *testing.T, key *servers.Key) (zoneCopy, zoneCopy) {
+			less := zoneCopy{records: strings.TrimPrefix(well, "@ MX 10 mx1; ")}
+			return zoneCopy{records: well}, zoneCopy{records: well, edit: borrowed(t, key, less, apex, "NSEC", true)}
+		}, "DenialMultiple@nsd DenialTypes@nsd SignatureInvalid@nsd"},
+		{"two NSEC3PARAM records", both(zoneCopy{records: well, sign: nsec3, edit: func(lines []string) []string {
+			return append(lines, apex+" 0 IN NSEC3PARAM 1 0 5 -")
+		}}), "DenialMultiple NSEC3Iterations SignatureInvalid"},
+		{"the NSEC3 record of the apex is missing", func(*testing.T, *servers.Key) (zoneCopy, zoneCopy) {
+			hash := dns.HashName(apex, dns.SHA1, 0, "") + "." + apex
+			return zoneCopy{records: well, sign: nsec3, edit: without(hash, "NSEC3", "RRSIG NSEC3")}, zoneCopy{records: well, sign: nsec3}
+		}, "DenialMisplaced@bind DenialUnproven@bind"},
+		{"another hash algorithm, which BIND does not load", func(*testing.T, *servers.Key) (zoneCopy, zoneCopy) {
+			return zoneCopy{records: well, sign: nsec3}, zoneCopy{records: well, sign: nsec3, edit: words("NSEC3PARAM", func(f []string) { f[4] = "2" })}
+		}, "NSEC3Differs NSEC3Hash@nsd SignatureInvalid@nsd SignatureMissing@nsd"},
+		{"flags that nobody knows", both(zoneCopy{records: well, sign: nsec3, edit: words("NSEC3", func(f []string) { f[5] = "2" })}), "NSEC3Flags SignatureInvalid@bind SignatureInvalid@nsd"},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			t.Parallel()
+			key := servers.NewKey(t, apex)
+			onBIND, onNSD := c.copies(t, key)
+			serveBoth(t, onBIND.text(key), onNSD.text(key), key.Public.ToDS(dns.SHA256)).tells(c.want)
+		})
+	}
+}

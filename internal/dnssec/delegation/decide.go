@@ -12,8 +12,8 @@ import (
 // leaves it as it is: nothing is ever taken away because something could not be read.
 func Decide(f Facts) Decision { return newLook(f).decide() }
 
-// Compare is Decide for a parent that is somebody else's, whose answers nobody validated: the action is
-// what the parent should do. It must never be carried out.
+// Compare is Decide for a parent that is somebody else's, whose answers count unless they are bogus: it may be unsigned, or
+// nobody here can validate it. The action is what the parent should do. It must never be carried out.
 func Compare(f Facts) Decision {
 	l := newLook(f)
 	l.unvalidated = true
@@ -59,7 +59,7 @@ type look struct {
 	asked   request
 	// currentKnown and askedKnown say that those could be found out.
 	currentKnown, askedKnown bool
-	// unvalidated lets answers of the parent count that do not validate.
+	// unvalidated lets answers of the parent count that are not secure, but for those that are bogus.
 	unvalidated bool
 	cache       *dnssec.Cache
 	// anchors are what the zone's answers are validated by: current, or what vouched for it.

@@ -319,6 +319,11 @@ func TestCompare(t *testing.T) {
 	if d := Compare(s.facts()); d.Action != Replace || d.Reason != Asked {
 		t.Errorf("got %s, %s: %s", d.Action, d.Reason, d.Message)
 	}
+	s.parents[0].State = dnssec.Bogus
+	if d := Compare(s.facts()); d.Action != Keep || d.Reason != ParentNotSecure {
+		t.Errorf("a bogus answer: got %s, %s: %s", d.Action, d.Reason, d.Message)
+	}
+	s.parents[0].State = dnssec.Insecure
 	s.servers[1].recordSigners = nil
 	if d := Compare(s.facts()); d.Reason != NotValidated {
 		t.Errorf("got %s: %s", d.Reason, d.Message)

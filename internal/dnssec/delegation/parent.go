@@ -14,7 +14,7 @@ func (l *look) readParents() *Decision {
 		if p.Problem != "" {
 			return keep(ParentUnreachable, p.Server, "the DS records of %s could not be read from %s: %s; nothing is changed until every server of the parent zone answers", l.Child, p.Server, p.Problem)
 		}
-		if p.State != dnssec.Secure && !l.unvalidated {
+		if p.State != dnssec.Secure && (!l.unvalidated || p.State == dnssec.Bogus) {
 			return keep(ParentNotSecure, p.Server, "the answer of %s for the DS records of %s is not secure (%s): %s; nothing is changed on the word of such an answer", p.Server, l.Child, p.State, p.Message)
 		}
 	}

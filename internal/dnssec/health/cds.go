@@ -18,6 +18,8 @@ type wish struct {
 	// is says whether a key is the one; delete stands for no key at all (RFC 8078 section 4).
 	is     func(*dns.DNSKEY) bool
 	delete bool
+	// dnskey is the key itself, where CDNSKEY gives it.
+	dnskey *dns.DNSKEY
 }
 
 func (w wish) key() string { return fmt.Sprintf("%d (algorithm %d)", w.tag, w.algorithm) }
@@ -36,11 +38,11 @@ func (l *look) wishes(s *server, qtype uint16) []wish {
 			out = append(out, wish{qtype, c.KeyTag, c.Algorithm, func(k *dns.DNSKEY) bool {
 				made := k.ToDS(c.DigestType)
 				return made == nil && k.KeyTag() == c.KeyTag || made != nil && dnssec.PresentDS(made) == dnssec.PresentDS(&c.DS)
-			}, c.Algorithm == 0})
+			}, c.Algorithm == 0, nil})
 		case *dns.CDNSKEY:
 			out = append(out, wish{qtype, c.KeyTag(), c.Algorithm, func(k *dns.DNSKEY) bool {
 				return keyText(k) == keyText(&c.DNSKEY)
-			}, c.Algorithm == 0})
+			}, c.Algorithm == 0, &c.DNSKEY})
 		}
 	}
 	return out
@@ -112,11 +114,35 @@ func (l *look) cdsOf(s *server, cds, cdnskey []wish) {
 		l.add(CDSDelete, s, "CDS or CDNSKEY of %s ask the parent to remove the DS records: the zone becomes insecure, and TLSA records are without effect; remove the CDS records unless that is what is wanted", l.Zone)
 		return
 	}
-	if len(cds) > 0 && len(cdnskey) > 0 && keysOf(cds) != keysOf(cdnskey) {
-		l.add(CDSMismatch, s, "CDS of %s tells of keys %s and CDNSKEY of %s: the parent must not act on them; make them agree", l.Zone, keysOf(cds), keysOf(cdnskey))
-	}
+	l.mismatch(s, cds, cdnskey)
 	for _, w := range all {
 		l.wish(s, w)
+	}
+}
+
+// mismatch compares CDS with CDNSKEY where there are both: each has to be of a key that the other tells of, by its digest
+// too (RFC 7344 section 4).
+func (l *look) mismatch(s *server, cds, cdnskey []wish) {
+	if len(cds) == 0 || len(cdnskey) == 0 {
+		return
+	}
+	if keysOf(cds) != keysOf(cdnskey) {
+		l.add(CDSMismatch, s, "CDS of %s tells of keys %s and CDNSKEY of %s: the parent must not act on them; make them agree", l.Zone, keysOf(cds), keysOf(cdnskey))
+		return
+	}
+	var wrong []wish
+	for _, c := range cds {
+		if !slices.ContainsFunc(cdnskey, func(k wish) bool { return c.is(k.dnskey) }) {
+			wrong = append(wrong, c)
+		}
+	}
+	for _, k := range cdnskey {
+		if !slices.ContainsFunc(cds, func(c wish) bool { return c.is(k.dnskey) }) {
+			wrong = append(wrong, k)
+		}
+	}
+	if len(wrong) > 0 {
+		l.add(CDSMismatch, s, "CDS and CDNSKEY of %s tell of different keys %s of the same tag and algorithm: the digests in CDS are not those of the keys in CDNSKEY, and the parent must not act on them; make them agree", l.Zone, keysOf(wrong))
 	}
 }
 

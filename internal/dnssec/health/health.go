@@ -90,6 +90,8 @@ type Observations struct {
 	// Owners are the TLSA owners that this look asks about, of those that there are: what is found at them is told of each
 	// by itself, for it stands until the owner is looked at again.
 	Owners []string
+	// Habit of the zone's signer, as far as it is known.
+	Habit Habit
 	// Cache of verified signatures; nil for none.
 	Cache *dnssec.Cache
 }

@@ -18,7 +18,8 @@ type life struct {
 }
 
 // Parts of the validity of a signature. BIND keeps 5 days of 14, PowerDNS one week of three, dnssec-signzone a
-// quarter; Knot makes signatures anew at a tenth plus TTL and propagation delay.
+// quarter; Knot makes signatures anew at a tenth plus TTL and propagation delay. That counts until the habit of the
+// zone's own signer is known.
 const (
 	latePart    = 4
 	overduePart = 10
@@ -74,7 +75,7 @@ func (l *look) lifetimes() {
 			if left <= 0 {
 				continue
 			}
-			if code := age(left, of.validity); worst == "" || code != "" && rank(code.Severity()) < rank(worst.Severity()) {
+			if code := l.age(left, of.validity); worst == "" || code != "" && rank(code.Severity()) < rank(worst.Severity()) {
 				worst = code
 			}
 			if of.validity > tooLong {
@@ -93,13 +94,13 @@ func (l *look) lifetimes() {
 }
 
 // age is the code of a signature with so much time left of its validity; empty while that is plenty.
-func age(left, validity time.Duration) Code {
+func (l *look) age(left, validity time.Duration) Code {
 	switch {
 	case left < min(urgent, validity/urgentPart):
 		return SignaturesExpiring
-	case left < validity/overduePart:
+	case left < l.Habit.overdue(validity):
 		return RefreshOverdue
-	case left < validity/latePart:
+	case left < validity/latePart && !(l.Habit.Known() && l.Habit.of(validity)):
 		return RefreshLate
 	}
 	return ""
@@ -111,7 +112,7 @@ func (l *look) refresh(s *server, code Code) {
 	case SignaturesExpiring:
 		l.add(code, s, "signatures of the zone %s are about to run out: validating resolvers will refuse it; sign it now, and %s", l.Zone, look)
 	case RefreshOverdue:
-		l.add(code, s, "signatures of the zone %s should have been made anew by now, less than a tenth of their time is left: %s", l.Zone, look)
+		l.add(code, s, "signatures of the zone %s should have been made anew by now: less than a tenth of their time is left, or less by far than this signer has left so far; %s", l.Zone, look)
 	case RefreshLate:
 		l.add(code, s, "signatures of the zone %s have less than a quarter of their time left, when most signers have made them anew (Knot does so at a tenth): if yours should have, %s", l.Zone, look)
 	}

@@ -196,6 +196,18 @@ func TestCDS(t *testing.T) {
 	noZone.Flags = dns.SEP
 	check(t, []row{
 		{reason: "of different keys", want: "CDSKeyDoesNotSign CDSKeyNotSEP CDSMismatch CDSNotInParent CDSNotSignedByItsKey", zone: add(cds(common.ksk), cdnskey(common.zsk))},
+		{reason: "of keys of the same tag and algorithm", want: "CDSMatchesNoKey CDSMismatch", zone: func(z *testZone) {
+			other := ds(common.ksk, 2).ToCDS()
+			other.Digest = strings.Repeat("ab", 32)
+			z.add(other.String(), cdnskey(common.ksk))
+		}},
+		{reason: "a key that only one of them has beside", want: "CDSMismatch", zone: func(z *testZone) {
+			z.shown, z.entry = append(z.shown, common.spare), append(z.entry, common.spare)
+			z.add(cds(common.ksk), cdnskey(common.ksk), cdnskey(common.spare))
+		}, seen: func(o *Observations) { o.Parents = []Parent{parent(t, "p1", ds(common.ksk, 2), ds(common.spare, 2))} }},
+		{reason: "digests of two types beside the keys", zone: func(z *testZone) {
+			z.add(cds(common.ksk), ds(common.ksk, 4).ToCDS().String(), cdnskey(common.ksk))
+		}},
 		{reason: "at one server alone", want: "CDSDiffers", second: add(cds(common.ksk))},
 		{reason: "a new key beside the old one, which the parent has not", want: "CDSNotInParent", zone: func(z *testZone) {
 			z.shown, z.entry = append(z.shown, common.spare), append(z.entry, common.spare)

@@ -1,0 +1,165 @@
+package health
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+)
+
+// Habit is what is known of when the signer of a zone makes signatures anew: BIND with 5 days left of 14, PowerDNS
+// with a week of three, Knot with a tenth, ldns-signzone when cron runs it. A single look tells nothing of that: what
+// a signer has left alone it may yet come to. So it is what was seen of signatures that were replaced over records
+// that stayed the same.
+type Habit struct {
+	// Left is what a signature has left of its Validity when it is replaced.
+	Left, Validity time.Duration
+	// Rounds is how many times that was seen, a fifth of the validity apart, and Round when it last counted.
+	Rounds int
+	Round  time.Time
+}
+
+const (
+	// enoughRounds make a habit: a zone may be signed early once, because somebody wanted it.
+	enoughRounds = 3
+	// roundPart of the validity is how far apart rounds are. PowerDNS makes one of a third of it.
+	roundPart = 5
+	// upwards is how slowly Left grows: by this part of what a signature has left more than that. It shrinks at once.
+	upwards = 16
+)
+
+// Known says whether it was seen often enough to count.
+func (h Habit) Known() bool { return h.Rounds >= enoughRounds }
+
+// of says whether signatures of a validity are those that it is known of. BIND takes up to 12 hours of 14 days away.
+func (h Habit) of(validity time.Duration) bool {
+	return h.Validity > 0 && (h.Validity-validity).Abs() <= h.Validity/overduePart
+}
+
+// overdue is how much is left of a signature's time when it should have been replaced by now: a tenth of it, and with a
+// habit a tenth less than usual, where that is more. Nothing is said before three quarters of the time are over: then there
+// is time enough yet, and a signer that was hasty for a while is no worse for it.
+func (h Habit) overdue(validity time.Duration) time.Duration {
+	tenth := validity / overduePart
+	if !h.Known() || !h.of(validity) {
+		return tenth
+	}
+	return min(max(h.Left-tenth, tenth), validity/latePart)
+}
+
+// replaced is the habit after a signature was replaced, with so much left of its time.
+func (h Habit) replaced(left, validity time.Duration, now time.Time) Habit {
+	if !h.of(validity) {
+		return Habit{Left: left, Validity: validity, Rounds: 1, Round: now}
+	}
+	if now.Sub(h.Round) >= validity/roundPart {
+		h.Rounds, h.Round = min(h.Rounds+1, enoughRounds), now
+	}
+	if left > h.Left {
+		left = h.Left + (left-h.Left)/upwards
+	}
+	h.Left = left
+	return h
+}
+
+// SignerWatch sees signatures replaced from one look at a zone to the next. The zero value has seen none. What it has not
+// seen because the process began anew counts for nothing.
+type SignerWatch struct {
+	// Habit as far as it is known; an earlier process may have known it.
+	Habit Habit
+	// newest is the newest signature of each RRset as it is, by a key.
+	newest map[string]signed
+}
+
+// signed is when a signature ends, and how long it was made for.
+type signed struct {
+	expires  time.Time
+	validity time.Duration
+}
+
+// watched are the RRsets at the apex that the keys of the zone's data sign, and that seldom change.
+var watched = []uint16{dns.TypeNS, dns.TypeMX, dns.TypeNSEC, dns.TypeNSEC3PARAM}
+
+// mostWatched bounds the memory for servers that show other records each time.
+const mostWatched = 64
+
+// Look notes the signatures that a look has seen.
+func (w *SignerWatch) Look(o Observations) {
+	if o.Cache == nil {
+		o.Cache = dnssec.NewCache()
+	}
+	shown := map[string]signed{}
+	l := &look{Observations: &o}
+	for i := range o.Servers {
+		if s := l.read(&o.Servers[i]); s.keys != nil {
+			l.watch(s, shown)
+		}
+	}
+	first, validity := time.Duration(0), time.Duration(0)
+	for of, now := range shown {
+		was, known := w.newest[of]
+		if known && was.expires.Before(now.expires) {
+			left := max(was.expires.Sub(o.Now), 0)
+			if validity == 0 || left < first || left == first && was.validity < validity {
+				first, validity = left, was.validity
+			}
+		}
+	}
+	if validity > 0 {
+		w.Habit = w.Habit.replaced(first, validity, o.Now)
+	}
+	w.keep(shown, o.Now)
+}
+
+// watch gathers the newest signatures of what is watched.
+func (l *look) watch(s *server, shown map[string]signed) {
+	for _, qtype := range watched {
+		m := s.authoritative(l.Zone, qtype)
+		if m == nil {
+			continue
+		}
+		set := find(m.Answer, l.Zone, qtype)
+		for _, sig := range signaturesOf(m.Answer, l.Zone, qtype) {
+			if !s.keys.Has(sig.KeyTag, sig.Algorithm) || len(set) == 0 {
+				continue
+			}
+			of, expires := setKey(set, sig), dnssec.SerialTime(sig.Expiration, l.Now)
+			if shown[of].expires.Before(expires) {
+				shown[of] = signed{expires, seconds(sig.Expiration - sig.Inception)}
+			}
+		}
+	}
+}
+
+// setKey names an RRset as it is, and the key that signs it.
+func setKey(set []dns.RR, sig *dns.RRSIG) string {
+	var lines []string
+	for _, rr := range set {
+		rr = dns.Copy(rr)
+		rr.Header().Ttl = sig.OrigTtl
+		lines = append(lines, rr.String())
+	}
+	slices.Sort(lines)
+	return strconv.Itoa(int(sig.KeyTag)) + " " + strings.Join(slices.Compact(lines), "\n")
+}
+
+// keep remembers what is shown, and what was and has not run out: a server may be out of reach for a look.
+func (w *SignerWatch) keep(shown map[string]signed, now time.Time) {
+	if w.newest == nil || len(w.newest) >= mostWatched {
+		w.newest = map[string]signed{}
+	}
+	for of, was := range w.newest {
+		if !was.expires.After(now) {
+			delete(w.newest, of)
+		}
+	}
+	for of, is := range shown {
+		if w.newest[of].expires.Before(is.expires) {
+			w.newest[of] = is
+		}
+	}
+}
