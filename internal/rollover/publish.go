@@ -211,14 +211,16 @@ func (r *run) firstPublicationBlocked(o *ownerRun) (WaitCode, string) {
 // unready says what of a host and port keeps records from being published for the first time.
 func (r *run) unready(peer Peer, records []tlsa.Record) (WaitCode, string) {
 	round := peer.Round
-	switch {
-	case peer.Vouched:
+	if peer.Vouched {
 		return WaitNone, ""
-	case round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness:
-		r.needProbe = true
-		return WaitServers, "the endpoints of " + peer.Host + " have to be probed before the first publication"
-	case !round.knows(peer.Port):
+	}
+	old := round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness
+	r.needProbe = r.needProbe || old
+	switch {
+	case round != nil && !round.knows(peer.Port): // what was in the way stays so until it is known better
 		return WaitServers, "the first publication waits until every endpoint could be probed: " + firstProblem(*round, peer.Port)
+	case old:
+		return WaitServers, "the endpoints of " + peer.Host + " have to be probed before the first publication"
 	}
 	for _, p := range round.Presented {
 		if p.Port == peer.Port && !r.matchesAll(p, records) {
