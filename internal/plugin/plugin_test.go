@@ -179,7 +179,7 @@ func wholeDomain() *v1alpha1.MailDomain {
 			Found: []string{`"v=TLSRPTv1; rua=mailto:tlsrpt@example.net;"`}, Wanted: []string{`"v=TLSRPTv1; rua=mailto:tlsrpt@example.net;"`}},
 		{Record: v1alpha1.RecordMTASTS, Name: "_mta-sts.example.com", Type: "TXT", State: v1alpha1.MailRecordWaiting, Wanted: []string{`"v=STSv1; id=1;"`},
 			Policy: "version: STSv1\r\nmode: testing\r\nmx: mx1.example.com\r\nmax_age: 604800\r\n"},
-		{Record: v1alpha1.RecordSPF, Name: "example.com", Type: "TXT", State: v1alpha1.MailRecordConflict, Found: []string{`"v=spf1 a ~all"`}, Wanted: []string{`"v=spf1 mx -all"`}},
+		{Record: v1alpha1.RecordSPF, Name: "example.com", Type: "TXT", State: v1alpha1.MailRecordConflict, Message: "SPF: a record that\nthe operator did not write stands", Found: []string{`"v=spf1 a ~all"`}, Wanted: []string{`"v=spf1 mx -all"`}},
 		{Record: v1alpha1.RecordDMARC, Name: "_dmarc.example.com", Type: "TXT", State: v1alpha1.MailRecordInvalid, Message: "spec.dmarc.rua: no address"},
 	}
 	return md

@@ -79,6 +79,8 @@ type recordSet struct {
 	Data []string `json:"data"`
 	// Replaces are records of the same kind that stand there now and are to go.
 	Replaces []string `json:"replaces,omitempty"`
+	// Message says what is wrong with it, or has to be done first.
+	Message string `json:"message,omitempty"`
 	// Policy is what the policy host of MTA-STS has to serve before the record is changed.
 	Policy string `json:"policy,omitempty"`
 }
@@ -101,7 +103,7 @@ func recordList(md *v1alpha1.MailDomain) published {
 			out.Missing = append(out.Missing, fmt.Sprintf("%s: %s", r.Record, cmp.Or(r.Message, string(r.State))))
 		default:
 			out.Records = append(out.Records, recordSet{
-				Part: string(r.Record), Name: r.Name + ".", TTL: recordTTL, Type: r.Type, Data: r.Wanted, Replaces: without(r.Found, r.Wanted), Policy: r.Policy,
+				Part: string(r.Record), Name: r.Name + ".", TTL: recordTTL, Type: r.Type, Data: r.Wanted, Replaces: without(r.Found, r.Wanted), Message: r.Message, Policy: r.Policy,
 			})
 		}
 	}
@@ -200,7 +202,7 @@ func (p published) write(out io.Writer, format string) error {
 
 func (p published) writeZoneFile(out io.Writer) {
 	for _, set := range p.Records {
-		writePolicy(out, p.Domain, set.Policy)
+		writeNotes(out, p.Domain, set)
 		for _, r := range set.Replaces {
 			fmt.Fprintf(out, "; in place of\t%s\tIN\t%s\t%s\n", set.Name, set.Type, r)
 		}
@@ -211,28 +213,35 @@ func (p published) writeZoneFile(out io.Writer) {
 	p.writeMissing(out)
 }
 
-// writePolicy says what to serve for MTA-STS, in comments: the body comes before the record (RFC 8461 section 8.1).
-func writePolicy(out io.Writer, domain, policy string) {
-	if policy == "" {
+// writeNotes says in comments what there is to say of a record, and what to serve for MTA-STS: the body comes before the
+// record (RFC 8461 section 8.1).
+func writeNotes(out io.Writer, domain string, set recordSet) {
+	if set.Message != "" {
+		fmt.Fprintf(out, "; %s\n", oneLine(set.Message))
+	}
+	if set.Policy == "" {
 		return
 	}
 	fmt.Fprintf(out, "; have https://%s%s serve this first, as text/plain:\n", mailrecord.MTASTSHost(domain), mailrecord.PolicyPath)
-	for line := range strings.Lines(policy) {
+	for line := range strings.Lines(set.Policy) {
 		fmt.Fprintf(out, ";   %s\n", strings.TrimRight(line, "\r\n"))
 	}
 }
 
 func (p published) writeMissing(out io.Writer) {
 	for _, m := range p.Missing {
-		fmt.Fprintf(out, "; missing: %s\n", strings.Join(strings.Fields(m), " ")) // a comment ends with its line
+		fmt.Fprintf(out, "; missing: %s\n", oneLine(m))
 	}
 }
+
+// oneLine is for a comment, which ends with its line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // writeNsupdate writes one transaction for each RRset: what stands there goes in the same message in which the new
 // records come, so that no sender finds none. TLSA RRsets are written as a whole, and of others the records of the kind.
 func (p published) writeNsupdate(out io.Writer) {
 	for _, set := range p.Records {
-		writePolicy(out, p.Domain, set.Policy)
+		writeNotes(out, p.Domain, set)
 		if set.Type == "TLSA" {
 			fmt.Fprintf(out, "update delete %s TLSA\n", set.Name)
 		}
