@@ -26,6 +26,8 @@ type domainRun struct {
 	domainEntry zoneEntry
 	// records are those of the mail domain beside TLSA; nil where it has none.
 	records *recordsRun
+	// beside are those of names beside the domain.
+	beside []*recordsRun
 }
 
 // key names the MailDomain.
