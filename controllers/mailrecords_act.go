@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/mailplan"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -106,15 +107,26 @@ func (r *MailDomainReconciler) observeOf(run *domainRun, rr *recordsRun) time.Du
 func (r *MailDomainReconciler) lookElsewhere(run *domainRun) time.Duration {
 	wait, rr, in := never, run.records, run.records.zoneName()
 	if row := rr.row(mailplan.SPF); row.facts.Goal == mailplan.Keep && r.looks.senders.enabled() && mailplan.NeedsCount(row.wish.Data) {
-		wait = min(wait, r.looks.count(run, in, spfLimitsOf, row.wish.Data[0]))
+		wait = min(wait, r.looks.count(run, in, spfLimitsOf, row.wish.Data[0], time.Time{}))
 	}
 	if row := rr.row(mailplan.DMARC); row.facts.Goal == mailplan.Keep && r.looks.senders.enabled() && len(mailplan.Reported(run.md.Spec.Domain, row.wish.Data)) > 0 {
-		wait = min(wait, r.looks.count(run, in, dmarcLimitsOf, row.wish.Data[0]))
+		wait = min(wait, r.looks.count(run, in, dmarcLimitsOf, row.wish.Data[0], run.agreedSince()))
 	}
 	if row := rr.row(mailplan.MTASTS); row.facts.Goal == mailplan.Keep && row.wish.Policy != "" {
 		wait = min(wait, r.looks.get(run, in, row.wish.Policy))
 	}
 	return max(wait, retrySoon)
+}
+
+// agreedSince is when an agreement that the operator publishes itself was published last; zero where there is none.
+func (run *domainRun) agreedSince() time.Time {
+	var out time.Time
+	for _, row := range run.recordRows() {
+		if p := row.previous; row.record == mailplan.DMARCReport && p != nil && p.State == v1alpha1.MailRecordPublished && timeOf(p.Since).After(out) {
+			out = timeOf(p.Since)
+		}
+	}
+	return out
 }
 
 // settled says that nothing is to be seen that is not there yet.

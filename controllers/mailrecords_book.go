@@ -18,7 +18,7 @@ type recordBook struct {
 	wake func(types.NamespacedName)
 
 	mu      sync.Mutex
-	domains map[recordKey]*recordPage
+	domains map[types.NamespacedName]map[string]*recordPage // by name
 }
 
 // recordKey names what records are about: a MailDomain, and its domain or a name beside it.
@@ -57,15 +57,20 @@ type recordSeen struct {
 }
 
 func newRecordBook(wake func(types.NamespacedName)) *recordBook {
-	return &recordBook{wake: wake, domains: map[recordKey]*recordPage{}}
+	return &recordBook{wake: wake, domains: map[types.NamespacedName]map[string]*recordPage{}}
 }
 
 // page is that of a mail domain in a zone; the caller holds the lock. What was seen in another zone counts for nothing.
 func (b *recordBook) page(key recordKey, in types.NamespacedName) *recordPage {
-	p := b.domains[key]
+	pages := b.domains[key.domain]
+	if pages == nil {
+		pages = map[string]*recordPage{}
+		b.domains[key.domain] = pages
+	}
+	p := pages[key.name]
 	if p == nil || p.zone != in {
 		p = &recordPage{zone: in, records: map[mailplan.Record]recordSeen{}}
-		b.domains[key] = p
+		pages[key.name] = p
 	}
 	return p
 }
@@ -83,16 +88,18 @@ func (b *recordBook) view(key recordKey, in types.NamespacedName) (recordPage, i
 func (b *recordBook) forget(domain types.NamespacedName, but ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	maps.DeleteFunc(b.domains, func(key recordKey, _ *recordPage) bool {
-		return key.domain == domain && !slices.Contains(but, key.name)
-	})
+	if len(but) == 0 {
+		delete(b.domains, domain)
+		return
+	}
+	maps.DeleteFunc(b.domains[domain], func(name string, _ *recordPage) bool { return !slices.Contains(but, name) })
 }
 
 // amend changes the page of a mail domain, if it is still about that zone.
 func (b *recordBook) amend(key recordKey, in types.NamespacedName, change func(*recordPage)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p := b.domains[key]; p != nil && p.zone == in {
+	if p := b.domains[key.domain][key.name]; p != nil && p.zone == in {
 		change(p)
 	}
 }

@@ -84,8 +84,9 @@ var (
 	dmarcLimitsOf = limitsOf{func(p *recordPage) *limitsLook { return &p.dmarc }, mailplan.DMARCConsents}
 )
 
-// count has what a record refers to looked up when that is due, and says when to ask again.
-func (l *recordLooks) count(run *domainRun, in types.NamespacedName, of limitsOf, data string) time.Duration {
+// count has what a record refers to looked up when that is due, and says when to ask again. It is due also when something of
+// it has changed since the last look, as far as is known.
+func (l *recordLooks) count(run *domainRun, in types.NamespacedName, of limitsOf, data string, changed time.Time) time.Duration {
 	key, name := subjectOf(run.md).key(run.key()), run.md.Spec.Domain
 	due := never
 	l.book.amend(key, in, func(p *recordPage) {
@@ -93,7 +94,9 @@ func (l *recordLooks) count(run *domainRun, in types.NamespacedName, of limitsOf
 		if look.data != data {
 			*look = limitsLook{data: data}
 		}
-		due = l.dueIn(run.now, look.at, look.limits == mailplan.Limits{})
+		if due = l.dueIn(run.now, look.at, look.limits == mailplan.Limits{}); look.at.Before(changed) {
+			due = 0
+		}
 		if due <= 0 && !look.busy {
 			look.busy = true
 			l.begin(run, func(ctx context.Context, r *asker) { l.counted(ctx, key, in, of, name, data, r) })

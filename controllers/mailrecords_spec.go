@@ -64,20 +64,31 @@ func receiverSubject(domain, receiver string) subject {
 	return subject{name: mailrecord.ConsentName(domain, receiver), grant: receiver, records: []mailplan.Record{mailplan.DMARCReport}}
 }
 
+// reportsAt says whether a MailDomain wants the record for reports at the name of a mail server, too. One without
+// certificates is somebody else's.
+func reportsAt(md *v1alpha1.MailDomain, server *v1alpha1.MailServer) bool {
+	t := md.Spec.TLSReporting
+	return t != nil && t.MailServers == v1alpha1.TLSReportMailServersEnabled && len(server.Certificates) > 0 && server.Hostname != md.Spec.Domain
+}
+
+// receiversOf are the domains elsewhere that the reports of DMARC go to.
+func receiversOf(md *v1alpha1.MailDomain) []string {
+	if md.Spec.DMARC == nil {
+		return nil
+	}
+	return mailplan.Reported(md.Spec.Domain, mailplan.DMARCWish(dmarcOf(md.Spec.DMARC)).Data)
+}
+
 // besides are the names beside the domain that a spec asks for records at.
 func besides(md *v1alpha1.MailDomain) []subject {
 	var out []subject
-	if t := md.Spec.TLSReporting; t != nil && t.MailServers == v1alpha1.TLSReportMailServersEnabled {
-		for _, s := range md.Spec.MailServers {
-			if len(s.Certificates) > 0 && s.Hostname != md.Spec.Domain { // others are somebody else's
-				out = append(out, mailServerSubject(s.Hostname))
-			}
+	for i := range md.Spec.MailServers {
+		if server := &md.Spec.MailServers[i]; reportsAt(md, server) {
+			out = append(out, mailServerSubject(server.Hostname))
 		}
 	}
-	if d := md.Spec.DMARC; d != nil {
-		for _, to := range mailplan.Reported(md.Spec.Domain, mailplan.DMARCWish(dmarcOf(d)).Data) {
-			out = append(out, receiverSubject(md.Spec.Domain, to))
-		}
+	for _, to := range receiversOf(md) {
+		out = append(out, receiverSubject(md.Spec.Domain, to))
 	}
 	return out
 }
@@ -101,12 +112,23 @@ func left(md *v1alpha1.MailDomain, asked []subject) []subject {
 	return out
 }
 
-// asksAt says whether a MailDomain wants a record of a subject published.
+// asksAt says whether a MailDomain wants a record of a subject published. It is asked of every MailDomain that shares a host,
+// and little is done for most of them.
 func asksAt(md *v1alpha1.MailDomain, s subject, record mailplan.Record) bool {
-	if s.name == md.Spec.Domain && record != mailplan.DMARCReport {
+	switch {
+	case record == mailplan.DMARCReport:
+		return s.name == mailrecord.ConsentName(md.Spec.Domain, s.grant) && slices.Contains(receiversOf(md), s.grant)
+	case s.name == md.Spec.Domain:
 		return asksFor(md, record)
+	case record != mailplan.TLSRPT:
+		return false
 	}
-	return slices.ContainsFunc(besides(md), func(b subject) bool { return b.name == s.name && slices.Contains(b.records, record) })
+	for i := range md.Spec.MailServers {
+		if server := &md.Spec.MailServers[i]; server.Hostname == s.name {
+			return reportsAt(md, server)
+		}
+	}
+	return false
 }
 
 // asksForAny says whether a MailDomain wants any such record published.
