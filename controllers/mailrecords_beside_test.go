@@ -187,6 +187,21 @@ func TestDMARCAgreementOfOurs(t *testing.T) {
 		b.stands(agreedAt)
 		b.shows(mailplan.DMARC)
 	})
+	t.Run("its zone is known before that of the domain", func(t *testing.T) {
+		b := start(t)
+		reports, _ := b.r.zones.get(types.NamespacedName{Namespace: "mail", Name: "reports"})
+		domains, _ := b.r.zones.get(types.NamespacedName{Namespace: "mail", Name: "zone"})
+		b.r.zones = newZoneRegistry()
+		b.r.zones.update(types.NamespacedName{Namespace: "mail", Name: "reports"}, func(e *zoneEntry) { *e = reports })
+		b.settle()
+		b.stands(agreedAt, agreed)
+		if r := b.get().Status.RecordAt(v1alpha1.RecordDMARCReport, agreedAt); !slices.Equal(r.Own, []string{agreed}) {
+			t.Errorf("it is not remembered as ours: %+v", r)
+		}
+		b.r.zones.update(types.NamespacedName{Namespace: "mail", Name: "zone"}, func(e *zoneEntry) { *e = domains })
+		b.agrees(agreedAt + ". 60 IN TXT " + agreed)
+		b.at(v1alpha1.RecordDMARCReport, agreedAt, v1alpha1.MailRecordPublished)
+	})
 	t.Run("one of somebody else's stays", func(t *testing.T) {
 		const theirs = `"v=DMARC1; rua=mailto:elsewhere@reports.test"`
 		b := start(t)

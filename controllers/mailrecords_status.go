@@ -27,6 +27,27 @@ func recordStatuses(run *domainRun) []v1alpha1.MailRecordStatus {
 	return out
 }
 
+// carriedRecords is the stored status of the records, but for those that are about to be written: what becomes ours is
+// stored first.
+func carriedRecords(run *domainRun) []v1alpha1.MailRecordStatus {
+	out := slices.Clone(run.md.Status.Records)
+	for _, rr := range run.allRecords() {
+		for _, row := range rr.rows {
+			if !row.decision.Write {
+				continue
+			}
+			s := row.status(run, rr)
+			at := slices.IndexFunc(out, func(r v1alpha1.MailRecordStatus) bool { return r.Record == s.Record && r.Name == s.Name })
+			if at < 0 {
+				out = append(out, s)
+			} else {
+				out[at] = s
+			}
+		}
+	}
+	return out
+}
+
 // wanted says whether the spec has anything to do with records.
 func (rr *recordsRun) wanted(md *v1alpha1.MailDomain) bool {
 	none := md.DeepCopy()
