@@ -21,7 +21,7 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	if !controllerutil.ContainsFinalizer(md, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	gone := run.allRemoved() && run.records.removed()
+	gone := run.allRemoved() && run.recordsRemoved()
 	if abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"; gone || abandoned || md.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
 		if abandoned && !gone {
 			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its records may still stand in DNS", v1alpha1.AbandonAnnotation)

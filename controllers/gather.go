@@ -28,6 +28,8 @@ type domainRun struct {
 	records *recordsRun
 	// refused are the effects that the API server refused when they were last tried.
 	refused string
+	// beside are those of names beside the domain.
+	beside []*recordsRun
 }
 
 // key names the MailDomain.

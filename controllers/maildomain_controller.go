@@ -188,7 +188,7 @@ func ignoreConflict(err error) error {
 
 // hasEffects says whether the decision asks for anything to be written outside status.
 func (run *domainRun) hasEffects() bool {
-	if run.records != nil && slices.ContainsFunc(run.records.rows, func(row *recordRow) bool { return row.decision.Write }) {
+	if slices.ContainsFunc(run.recordRows(), func(row *recordRow) bool { return row.decision.Write }) {
 		return true
 	}
 	return slices.ContainsFunc(run.hosts, func(h *hostRun) bool {

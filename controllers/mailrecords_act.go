@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/mailplan"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -22,51 +23,66 @@ func setName(record mailplan.Record, domain string) zone.SetName {
 
 // publishRecords queues the updates that were decided on. Their outcome wakes the MailDomain again.
 func (r *MailDomainReconciler) publishRecords(run *domainRun) {
-	if run.records == nil || run.records.entry.client == nil {
-		return
+	for _, rr := range run.allRecords() {
+		if rr.entry.client != nil {
+			r.publishOf(run, rr)
+		}
 	}
-	domain, in, actor, name := run.key(), run.records.zoneName(), run.records.entry.client, run.md.Spec.Domain
+}
+
+func (r *MailDomainReconciler) publishOf(run *domainRun, rr *recordsRun) {
+	key, in, actor, about := rr.key(run), rr.zoneName(), rr.entry.client, rr.subject
 	var due []*recordRow
-	for _, row := range run.records.rows {
-		if row.decision.Write && r.records.beginPublish(domain, in, row.record, run.now) {
+	for _, row := range rr.rows {
+		if row.decision.Write && r.records.beginPublish(key, in, row.record, run.now) {
 			due = append(due, row)
 		}
 	}
 	for _, row := range due {
 		began, record, d := r.Clock.Now(), row.record, row.decision
-		change := zone.SetChange{SetName: setName(record, name), Expect: d.Expect, Want: d.Records, TTL: mailplan.DefaultTTL}
+		change := zone.SetChange{SetName: setName(record, about.name), Expect: d.Expect, Want: d.Records, TTL: mailplan.DefaultTTL}
 		actor.PublishSet(change, func(result zone.Result) {
 			now := r.Clock.Now()
 			r.counts.Update(string(result.Class), now.Sub(began))
-			r.records.endPublish(domain, in, record, result, now)
-			if !r.sweepRecords(actor, domain, in, name, false) {
-				r.records.wake(domain)
+			r.records.endPublish(key, in, record, result, now)
+			if !r.sweepRecords(actor, key, in, about, false) {
+				r.records.wake(key.domain)
 			}
 		})
 	}
 }
 
-// sweepRecords begins a sweep of all records of a mail domain; later says that nobody waits for it. It says no while one is
+// sweepRecords begins a sweep of all records of a subject; later says that nobody waits for it. It says no while one is
 // under way, or an update.
-func (r *MailDomainReconciler) sweepRecords(actor zone.Client, domain, in types.NamespacedName, name string, later bool) bool {
-	if !r.records.beginSweep(domain, in) {
+func (r *MailDomainReconciler) sweepRecords(actor zone.Client, key recordKey, in types.NamespacedName, about subject, later bool) bool {
+	if !r.records.beginSweep(key, in) {
 		return false
 	}
 	var asked []zone.SetName
-	for _, record := range mailplan.Records {
-		asked = append(asked, setName(record, name))
+	for _, record := range about.records {
+		asked = append(asked, setName(record, about.name))
 	}
-	actor.SweepSets(asked, later, func(found []zone.SetSweep) { r.records.endSweep(domain, in, found) })
+	actor.SweepSets(asked, later, func(found []zone.SetSweep) { r.records.endSweep(key, in, about.records, found) })
 	return true
 }
 
 // observeRecords starts what is due for the records of a mail domain, and says when to look again.
 func (r *MailDomainReconciler) observeRecords(run *domainRun) time.Duration {
-	rr := run.records
-	if rr == nil {
-		r.records.forget(run.key())
-		return never
+	wait := never
+	var names []string
+	for _, rr := range run.allRecords() {
+		names = append(names, rr.subject.name)
+		wait = min(wait, r.observeOf(run, rr))
 	}
+	r.records.forget(run.key(), names...)
+	if run.records != nil && run.records.entry.client != nil {
+		wait = min(wait, r.lookElsewhere(run))
+	}
+	return wait
+}
+
+// observeOf is observeRecords for one subject.
+func (r *MailDomainReconciler) observeOf(run *domainRun, rr *recordsRun) time.Duration {
 	wait := rr.untilDecision(run.now)
 	if rr.zone == nil {
 		return wait
@@ -74,24 +90,43 @@ func (r *MailDomainReconciler) observeRecords(run *domainRun) time.Duration {
 	if rr.entry.client == nil {
 		return min(wait, 5*time.Second) // a zone that is not loaded yet is looked for again
 	}
-	domain, in := run.key(), rr.zoneName()
+	key, in := rr.key(run), rr.zoneName()
 	for _, row := range rr.rows {
-		r.records.noteSync(domain, in, row.record, row.settled(), run.now)
+		r.records.noteSync(key, in, row.record, row.settled(), run.now)
 	}
 	every := rr.pace(run.now)
 	due := rr.due(run, every)
 	if due <= 0 {
-		r.sweepRecords(rr.entry.client, domain, in, run.md.Spec.Domain, every >= rr.idle())
+		r.sweepRecords(rr.entry.client, key, in, rr.subject, every >= rr.idle())
 		due = every
 	}
-	wait = min(wait, due)
-	if row := rr.row(mailplan.SPF); row.facts.Goal == mailplan.Keep {
-		wait = min(wait, r.looks.count(run, domain, in, row.wish.Data))
+	return max(min(wait, due), retrySoon)
+}
+
+// lookElsewhere starts what is due of the looks at what records rest on that stands elsewhere.
+func (r *MailDomainReconciler) lookElsewhere(run *domainRun) time.Duration {
+	wait, rr, in := never, run.records, run.records.zoneName()
+	if row := rr.row(mailplan.SPF); row.facts.Goal == mailplan.Keep && r.looks.senders.enabled() && mailplan.NeedsCount(row.wish.Data) {
+		wait = min(wait, r.looks.count(run, in, spfLimitsOf, row.wish.Data[0], time.Time{}))
+	}
+	if row := rr.row(mailplan.DMARC); row.facts.Goal == mailplan.Keep && r.looks.senders.enabled() && len(mailplan.Reported(run.md.Spec.Domain, row.wish.Data)) > 0 {
+		wait = min(wait, r.looks.count(run, in, dmarcLimitsOf, row.wish.Data[0], run.agreedSince()))
 	}
 	if row := rr.row(mailplan.MTASTS); row.facts.Goal == mailplan.Keep && row.wish.Policy != "" {
-		wait = min(wait, r.looks.get(run, domain, in, row.wish.Policy))
+		wait = min(wait, r.looks.get(run, in, row.wish.Policy))
 	}
 	return max(wait, retrySoon)
+}
+
+// agreedSince is when an agreement that the operator publishes itself was published last; zero where there is none.
+func (run *domainRun) agreedSince() time.Time {
+	var out time.Time
+	for _, row := range run.recordRows() {
+		if p := row.previous; row.record == mailplan.DMARCReport && p != nil && p.State == v1alpha1.MailRecordPublished && timeOf(p.Since).After(out) {
+			out = timeOf(p.Since)
+		}
+	}
+	return out
 }
 
 // settled says that nothing is to be seen that is not there yet.

@@ -18,10 +18,16 @@ type recordBook struct {
 	wake func(types.NamespacedName)
 
 	mu      sync.Mutex
-	domains map[types.NamespacedName]*recordPage
+	domains map[types.NamespacedName]map[string]*recordPage // by name
 }
 
-// recordPage is what is known of one mail domain.
+// recordKey names what records are about: a MailDomain, and its domain or a name beside it.
+type recordKey struct {
+	domain types.NamespacedName
+	name   string
+}
+
+// recordPage is what is known of one mail domain, or of one name beside it.
 type recordPage struct {
 	// zone is the DNSZone whose servers were asked.
 	zone     types.NamespacedName
@@ -29,8 +35,9 @@ type recordPage struct {
 	// swept is the end of the newest sweep.
 	swept   time.Time
 	records map[mailplan.Record]recordSeen
-	spf     spfLook
-	policy  policyLook
+	// spf and dmarc are what was found of what these records refer to.
+	spf, dmarc limitsLook
+	policy     policyLook
 }
 
 // recordSeen is what is known of one record.
@@ -50,46 +57,56 @@ type recordSeen struct {
 }
 
 func newRecordBook(wake func(types.NamespacedName)) *recordBook {
-	return &recordBook{wake: wake, domains: map[types.NamespacedName]*recordPage{}}
+	return &recordBook{wake: wake, domains: map[types.NamespacedName]map[string]*recordPage{}}
 }
 
 // page is that of a mail domain in a zone; the caller holds the lock. What was seen in another zone counts for nothing.
-func (b *recordBook) page(domain, in types.NamespacedName) *recordPage {
-	p := b.domains[domain]
+func (b *recordBook) page(key recordKey, in types.NamespacedName) *recordPage {
+	pages := b.domains[key.domain]
+	if pages == nil {
+		pages = map[string]*recordPage{}
+		b.domains[key.domain] = pages
+	}
+	p := pages[key.name]
 	if p == nil || p.zone != in {
 		p = &recordPage{zone: in, records: map[mailplan.Record]recordSeen{}}
-		b.domains[domain] = p
+		pages[key.name] = p
 	}
 	return p
 }
 
 // view is a copy of what is known, and how many mail domains there are.
-func (b *recordBook) view(domain, in types.NamespacedName) (recordPage, int) {
+func (b *recordBook) view(key recordKey, in types.NamespacedName) (recordPage, int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := *b.page(domain, in)
+	p := *b.page(key, in)
 	p.records = maps.Clone(p.records)
 	return p, len(b.domains)
 }
 
-func (b *recordBook) forget(domain types.NamespacedName) {
+// forget forgets what is known of a MailDomain, but for some names.
+func (b *recordBook) forget(domain types.NamespacedName, but ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.domains, domain)
+	if len(but) == 0 {
+		delete(b.domains, domain)
+		return
+	}
+	maps.DeleteFunc(b.domains[domain], func(name string, _ *recordPage) bool { return !slices.Contains(but, name) })
 }
 
 // amend changes the page of a mail domain, if it is still about that zone.
-func (b *recordBook) amend(domain, in types.NamespacedName, change func(*recordPage)) {
+func (b *recordBook) amend(key recordKey, in types.NamespacedName, change func(*recordPage)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p := b.domains[domain]; p != nil && p.zone == in {
+	if p := b.domains[key.domain][key.name]; p != nil && p.zone == in {
 		change(p)
 	}
 }
 
 // beginSweep says whether a sweep may be started now, and notes that it is.
-func (b *recordBook) beginSweep(domain, in types.NamespacedName) (begun bool) {
-	b.amend(domain, in, func(p *recordPage) {
+func (b *recordBook) beginSweep(key recordKey, in types.NamespacedName) (begun bool) {
+	b.amend(key, in, func(p *recordPage) {
 		for _, seen := range p.records {
 			if seen.publishing {
 				return
@@ -100,17 +117,17 @@ func (b *recordBook) beginSweep(domain, in types.NamespacedName) (begun bool) {
 	return begun
 }
 
-// endSweep takes over what a sweep has seen, and wakes the MailDomain when there is news.
-func (b *recordBook) endSweep(domain, in types.NamespacedName, found []zone.SetSweep) {
+// endSweep takes over what a sweep of some records has seen, and wakes the MailDomain when there is news.
+func (b *recordBook) endSweep(key recordKey, in types.NamespacedName, records []mailplan.Record, found []zone.SetSweep) {
 	news := false
-	b.amend(domain, in, func(p *recordPage) {
+	b.amend(key, in, func(p *recordPage) {
 		p.sweeping = false
-		for i, record := range mailplan.Records {
+		for i, record := range records {
 			news = p.note(record, found[i]) || news
 		}
 	})
 	if news {
-		b.wake(domain)
+		b.wake(key.domain)
 	}
 }
 
@@ -152,8 +169,8 @@ func sameRecordAnswer(a, b mailplan.Answer) bool {
 }
 
 // beginPublish says whether an update may be sent now, and notes that it is.
-func (b *recordBook) beginPublish(domain, in types.NamespacedName, record mailplan.Record, now time.Time) (begun bool) {
-	b.amend(domain, in, func(p *recordPage) {
+func (b *recordBook) beginPublish(key recordKey, in types.NamespacedName, record mailplan.Record, now time.Time) (begun bool) {
+	b.amend(key, in, func(p *recordPage) {
 		seen := p.records[record]
 		if seen.publishing || now.Before(seen.retryAt) {
 			return
@@ -165,8 +182,8 @@ func (b *recordBook) beginPublish(domain, in types.NamespacedName, record mailpl
 }
 
 // endPublish notes how an update ended. Whatever it says, what stands now has to be seen.
-func (b *recordBook) endPublish(domain, in types.NamespacedName, record mailplan.Record, result zone.Result, now time.Time) {
-	b.amend(domain, in, func(p *recordPage) {
+func (b *recordBook) endPublish(key recordKey, in types.NamespacedName, record mailplan.Record, result zone.Result, now time.Time) {
+	b.amend(key, in, func(p *recordPage) {
 		seen := p.records[record]
 		p.swept = time.Time{}
 		seen.publishing, seen.stale, seen.wrote, seen.result = false, true, now, result
@@ -181,8 +198,8 @@ func (b *recordBook) endPublish(domain, in types.NamespacedName, record mailplan
 }
 
 // noteSync remembers since when a record is not as it should be.
-func (b *recordBook) noteSync(domain, in types.NamespacedName, record mailplan.Record, inSync bool, now time.Time) {
-	b.amend(domain, in, func(p *recordPage) {
+func (b *recordBook) noteSync(key recordKey, in types.NamespacedName, record mailplan.Record, inSync bool, now time.Time) {
+	b.amend(key, in, func(p *recordPage) {
 		seen := p.records[record]
 		switch {
 		case inSync:

@@ -55,16 +55,16 @@ func (w *world) grantsMail(z *v1alpha1.DNSZone, namespace, domain string) bool {
 	return false
 }
 
-// recordOwnedElsewhere says which other MailDomain of the same domain has a record of it: the oldest that asks for it in
-// the same DNSZone. Empty when md is the owner.
-func (w *world) recordOwnedElsewhere(md *v1alpha1.MailDomain, z *v1alpha1.DNSZone, record mailplan.Record) string {
+// recordOwnedElsewhere says which other MailDomain has a record of a domain, or of a name beside it: the oldest that asks
+// for it in the same DNSZone. Empty when md is the owner.
+func (w *world) recordOwnedElsewhere(md *v1alpha1.MailDomain, z *v1alpha1.DNSZone, s subject, record mailplan.Record) string {
 	var oldest *v1alpha1.MailDomain
 	for i := range w.domains {
 		other := &w.domains[i]
-		if other.UID == md.UID || other.Spec.Domain != md.Spec.Domain || !asksFor(other, record) || !domainLess(other, md) {
+		if other.UID == md.UID || !asksAt(other, s, record) || !domainLess(other, md) {
 			continue
 		}
-		theirs, refused := w.mailZone(other.Namespace, other.Spec.Domain)
+		theirs, refused := w.mailZone(other.Namespace, s.grant)
 		if refused != nil || theirs.UID != z.UID || oldest != nil && !domainLess(other, oldest) {
 			continue
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // This file finds out, outside the reconcile workers, what records rest on that stands elsewhere: what receivers have to
-// look up for an SPF record, and the policy of MTA-STS as senders get it.
+// look up for an SPF record, whether those that reports of DMARC go to take them, and the policy of MTA-STS as senders get it.
 
 const (
 	// lookAgain is how long what was found counts, and lookSoon how long after what could not be found out, or is not as it
@@ -29,8 +29,8 @@ const (
 	lookDoubts = 3
 )
 
-// spfLook is what is known of what receivers have to look up for an SPF record.
-type spfLook struct {
+// limitsLook is what is known of what a record refers to.
+type limitsLook struct {
 	// data is the record, and limits what was found; at is when, zero for never.
 	data   string
 	limits mailplan.Limits
@@ -71,63 +71,79 @@ func (l *recordLooks) begin(run *domainRun, work func(context.Context, *asker)) 
 	}, "maildomain", job.name)
 }
 
-// count has the lookups of an SPF record counted when that is due, and says when to ask again.
-func (l *recordLooks) count(run *domainRun, domain, in types.NamespacedName, data []string) time.Duration {
-	if !l.senders.enabled() || !mailplan.NeedsCount(data) {
-		return never
-	}
+// limitsOf looks up what a record refers to.
+type limitsOf struct {
+	// page is where it is kept.
+	page func(*recordPage) *limitsLook
+	find func(ctx context.Context, r mailrecord.Resolver, domain string, data []string) mailplan.Limits
+}
+
+// What SPF records, and DMARC records, refer to.
+var (
+	spfLimitsOf   = limitsOf{func(p *recordPage) *limitsLook { return &p.spf }, mailplan.SPFLimits}
+	dmarcLimitsOf = limitsOf{func(p *recordPage) *limitsLook { return &p.dmarc }, mailplan.DMARCConsents}
+)
+
+// count has what a record refers to looked up when that is due, and says when to ask again. It is due also when something of
+// it has changed since the last look, as far as is known.
+func (l *recordLooks) count(run *domainRun, in types.NamespacedName, of limitsOf, data string, changed time.Time) time.Duration {
+	key, name := subjectOf(run.md).key(run.key()), run.md.Spec.Domain
 	due := never
-	l.book.amend(domain, in, func(p *recordPage) {
-		if p.spf.data != data[0] {
-			p.spf = spfLook{data: data[0]}
+	l.book.amend(key, in, func(p *recordPage) {
+		look := of.page(p)
+		if look.data != data {
+			*look = limitsLook{data: data}
 		}
-		due = l.dueIn(run.now, p.spf.at, p.spf.limits == mailplan.Limits{})
-		if due <= 0 && !p.spf.busy {
-			p.spf.busy = true
-			l.begin(run, func(ctx context.Context, r *asker) { l.counted(ctx, domain, in, run.md.Spec.Domain, data[0], r) })
+		if due = l.dueIn(run.now, look.at, look.limits == mailplan.Limits{}); look.at.Before(changed) {
+			due = 0
+		}
+		if due <= 0 && !look.busy {
+			look.busy = true
+			l.begin(run, func(ctx context.Context, r *asker) { l.counted(ctx, key, in, of, name, data, r) })
 		}
 	})
 	return max(due, lookSoon)
 }
 
-func (l *recordLooks) counted(ctx context.Context, domain, in types.NamespacedName, name, data string, r *asker) {
+func (l *recordLooks) counted(ctx context.Context, key recordKey, in types.NamespacedName, of limitsOf, name, data string, r *asker) {
 	found := mailplan.Limits{Unknown: unforeseen}
 	defer func() { // after a panic, too: nobody waits for ever
 		news := false
-		l.book.amend(domain, in, func(p *recordPage) {
-			if p.spf.data == data {
-				news = p.spf.at.IsZero() || p.spf.limits != found
-				p.spf = spfLook{data: data, limits: found, at: l.senders.clock.Now()}
+		l.book.amend(key, in, func(p *recordPage) {
+			if look := of.page(p); look.data == data {
+				news = look.at.IsZero() || look.limits != found
+				*look = limitsLook{data: data, limits: found, at: l.senders.clock.Now()}
 			}
 		})
 		if news {
-			l.book.wake(domain)
+			l.book.wake(key.domain)
 		}
 	}()
-	found = mailplan.SPFLimits(ctx, sendercheck.Lookups(r), name, []string{data})
+	found = of.find(ctx, sendercheck.Lookups(r), name, []string{data})
 }
 
 // get has the policy of a domain fetched when that is due, and says when to ask again.
-func (l *recordLooks) get(run *domainRun, domain, in types.NamespacedName, want string) time.Duration {
+func (l *recordLooks) get(run *domainRun, in types.NamespacedName, want string) time.Duration {
+	key := subjectOf(run.md).key(run.key())
 	if !l.senders.enabled() || l.fetch == nil {
 		return never
 	}
 	due := never
-	l.book.amend(domain, in, func(p *recordPage) {
+	l.book.amend(key, in, func(p *recordPage) {
 		due = l.dueIn(run.now, p.policy.at, p.policy.failed == 0 && samePolicy(p.policy.body, want))
 		if due <= 0 && !p.policy.busy {
 			p.policy.busy = true
-			l.begin(run, func(ctx context.Context, r *asker) { l.got(ctx, domain, in, run.md.Spec.Domain, r) })
+			l.begin(run, func(ctx context.Context, r *asker) { l.got(ctx, key, in, run.md.Spec.Domain, r) })
 		}
 	})
 	return max(due, lookSoon)
 }
 
-func (l *recordLooks) got(ctx context.Context, domain, in types.NamespacedName, name string, r *asker) {
+func (l *recordLooks) got(ctx context.Context, key recordKey, in types.NamespacedName, name string, r *asker) {
 	found := policyLook{problem: unforeseen}
 	defer func() {
 		news := false
-		l.book.amend(domain, in, func(p *recordPage) {
+		l.book.amend(key, in, func(p *recordPage) {
 			was := p.policy
 			found.at = l.senders.clock.Now()
 			if found.problem != "" {
@@ -140,7 +156,7 @@ func (l *recordLooks) got(ctx context.Context, domain, in types.NamespacedName, 
 			p.policy = found
 		})
 		if news {
-			l.book.wake(domain)
+			l.book.wake(key.domain)
 		}
 	}()
 	body, problems := l.fetch(ctx, r, name)

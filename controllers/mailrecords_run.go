@@ -15,8 +15,10 @@ import (
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
-// recordsRun are the records of a mail domain in one reconcile. It is nil for a MailDomain without any.
+// recordsRun are the records of a mail domain, or of a name beside it, in one reconcile. It is nil for a MailDomain without any.
 type recordsRun struct {
+	subject subject
+
 	zone  *v1alpha1.DNSZone
 	entry zoneEntry
 	page  recordPage
@@ -35,7 +37,27 @@ type recordRow struct {
 	decision mailplan.Decision
 }
 
-// row is that of a record.
+// key is where what is known of them is kept.
+func (rr *recordsRun) key(run *domainRun) recordKey { return rr.subject.key(run.key()) }
+
+// allRecords are the records of the mail domain, and of the names beside it; none for a MailDomain without any.
+func (run *domainRun) allRecords() []*recordsRun {
+	if run.records == nil {
+		return nil
+	}
+	return append([]*recordsRun{run.records}, run.beside...)
+}
+
+// recordRows are all of them.
+func (run *domainRun) recordRows() []*recordRow {
+	var out []*recordRow
+	for _, rr := range run.allRecords() {
+		out = append(out, rr.rows...)
+	}
+	return out
+}
+
+// row is that of a record of the mail domain.
 func (rr *recordsRun) row(record mailplan.Record) *recordRow {
 	return rr.rows[slices.Index(mailplan.Records, record)]
 }
@@ -64,24 +86,44 @@ func (r *MailDomainReconciler) gatherRecords(run *domainRun, w *world) {
 	if !concernsRecords(md) {
 		return
 	}
-	rr := &recordsRun{}
-	run.records = rr
+	run.records = &recordsRun{subject: subjectOf(md)}
+	r.decideRecords(run, w, run.records)
+	asked := besides(md)
+	for _, s := range append(asked, left(md, asked)...) {
+		rr := &recordsRun{subject: s}
+		if r.decideRecords(run, w, rr); rr.concerns() {
+			run.beside = append(run.beside, rr)
+		}
+	}
+}
+
+// concerns says whether a name beside the domain is of any concern. An agreement that we may not publish is asked for
+// elsewhere.
+func (rr *recordsRun) concerns() bool {
+	return slices.ContainsFunc(rr.rows, func(row *recordRow) bool {
+		return row.record != mailplan.DMARCReport || rr.zone != nil || len(row.facts.Own) > 0
+	})
+}
+
+// decideRecords finds out what is known of the records of a subject, and decides.
+func (r *MailDomainReconciler) decideRecords(run *domainRun, w *world, rr *recordsRun) {
 	refused := (*refusal)(nil)
-	if rr.zone, refused = w.mailZone(md.Namespace, md.Spec.Domain); rr.zone != nil {
+	if rr.zone, refused = w.mailZone(run.md.Namespace, rr.subject.grant); rr.zone != nil {
 		rr.entry, _ = r.zones.get(rr.zoneName())
 	}
-	rr.page, rr.domains = r.records.view(run.key(), rr.zoneName())
-	for _, record := range mailplan.Records {
-		row := &recordRow{record: record, previous: md.Status.Record(v1alpha1.MailRecord(record)), seen: rr.page.records[record]}
+	rr.page, rr.domains = r.records.view(rr.key(run), rr.zoneName())
+	for _, record := range rr.subject.records {
+		previous := run.md.Status.RecordAt(v1alpha1.MailRecord(record), record.Name(rr.subject.name))
+		row := &recordRow{record: record, previous: previous, seen: rr.page.records[record]}
 		rr.rows = append(rr.rows, row)
-		row.facts = r.recordFacts(run, row)
-		row.facts.Refused = r.recordRefused(run, w, row, refused)
+		row.facts = r.recordFacts(run, rr, row)
+		row.facts.Refused = recordRefused(run, w, rr, row, refused)
 		row.decision = mailplan.Decide(row.facts)
 	}
 }
 
 // recordRefused says why a record may not be written. What nobody asks for needs nobody's leave.
-func (r *MailDomainReconciler) recordRefused(run *domainRun, w *world, row *recordRow, refused *refusal) string {
+func recordRefused(run *domainRun, w *world, rr *recordsRun, row *recordRow, refused *refusal) string {
 	switch {
 	case row.facts.Goal == mailplan.Look:
 		return ""
@@ -90,18 +132,23 @@ func (r *MailDomainReconciler) recordRefused(run *domainRun, w *world, row *reco
 	case row.facts.Goal != mailplan.Keep:
 		return ""
 	}
-	if other := w.recordOwnedElsewhere(run.md, run.records.zone, row.record); other != "" {
-		return row.record.Title() + " of " + run.md.Spec.Domain + " belongs to " + other + ", which is older and asks for it: take it out of one of them"
+	for _, h := range run.hosts {
+		if h.server.Hostname == rr.subject.name && rr != run.records && h.refused != nil {
+			return h.refused.message // the mail server is another's
+		}
+	}
+	if other := w.recordOwnedElsewhere(run.md, rr.zone, rr.subject, row.record); other != "" {
+		return row.record.Title() + " of " + rr.subject.grant + " belongs to " + other + ", which is older and asks for it: take it out of one of them"
 	}
 	return ""
 }
 
 // recordFacts gathers what the decision for a record rests on. The MX records come first of all rows, since others rest on
 // them.
-func (r *MailDomainReconciler) recordFacts(run *domainRun, row *recordRow) mailplan.Facts {
-	md, rr := run.md, run.records
+func (r *MailDomainReconciler) recordFacts(run *domainRun, rr *recordsRun, row *recordRow) mailplan.Facts {
+	md := run.md
 	f := mailplan.Facts{
-		Now: run.now, Record: row.record, Name: row.record.Name(md.Spec.Domain), Goal: goalOf(md, row.record), Adopt: adopts(md, row.record),
+		Now: run.now, Record: row.record, Name: row.record.Name(rr.subject.name), Goal: goalOf(md, rr.subject, row.record), Adopt: adopts(md, row.record),
 		Suspended: md.Spec.Suspend, Sweep: row.seen.sweep, Stale: row.seen.stale || row.seen.publishing,
 		Validate: md.Spec.DNSSEC != v1alpha1.DNSSECIgnored && dnssecFacts(rr.entry).State != dnssec.Insecure,
 		Lost:     controllerutil.ContainsFinalizer(md, v1alpha1.Finalizer) && len(md.Status.MailServers) == 0 && len(md.Status.Records) == 0,
@@ -111,7 +158,15 @@ func (r *MailDomainReconciler) recordFacts(run *domainRun, row *recordRow) mailp
 	if row.previous != nil {
 		f.Own = row.previous.Own
 	}
-	r.addWish(run, row, &f)
+	if rr == run.records {
+		r.addWish(run, row, &f)
+	} else {
+		row.wish = wishBeside(md, rr.subject, row.record)
+		f.Want, f.Invalid = row.wish.Data, row.wish.Invalid
+	}
+	if row.record == mailplan.DMARCReport && f.Goal == mailplan.Keep && f.Agreed() {
+		f.Goal = mailplan.Look // by a record of somebody else's, which may say more
+	}
 	f.WasPublished = row.previous != nil && row.previous.State == v1alpha1.MailRecordPublished && slices.Equal(row.previous.Wanted, f.Wanted())
 	f.Late = !row.seen.outSince.IsZero() && run.now.Sub(row.seen.outSince) >= rr.timeout()
 	return f
@@ -142,12 +197,14 @@ func (r *MailDomainReconciler) addWish(run *domainRun, row *recordRow, f *mailpl
 		f.Hold = r.looks.hold(run.records.page.policy, run.md.Spec.Domain, row.wish.Policy)
 	case row.record == mailplan.SPF && r.looks.senders.enabled() && mailplan.NeedsCount(f.Want):
 		f.Invalid, f.Hold = spfLimits(run.records.page.spf, f.Want[0], f.Own)
+	case row.record == mailplan.DMARC && r.looks.senders.enabled() && len(mailplan.Reported(run.md.Spec.Domain, f.Want)) > 0:
+		f.Hold = dmarcHold(run.records.page.dmarc, f.Want[0])
 	}
 }
 
 // spfLimits says whether an SPF record keeps the limits, and what it waits for until that is known. One of ours has kept
 // them: it does not wait for lookups that fail now.
-func spfLimits(look spfLook, want string, own []string) (invalid, hold string) {
+func spfLimits(look limitsLook, want string, own []string) (invalid, hold string) {
 	switch {
 	case look.data == want && !look.at.IsZero() && look.limits.Invalid != "":
 		return look.limits.Invalid, ""
@@ -159,6 +216,15 @@ func spfLimits(look spfLook, want string, own []string) (invalid, hold string) {
 		return "", look.limits.Unknown
 	}
 	return "", ""
+}
+
+// dmarcHold says what a DMARC record waits for: that those elsewhere whom reports go to take them. One that stands is not
+// taken out for it.
+func dmarcHold(look limitsLook, want string) string {
+	if look.data != want || look.at.IsZero() {
+		return "DMARC: whether those that reports go to take them is being looked up"
+	}
+	return cmp.Or(look.limits.Invalid, look.limits.Unknown)
 }
 
 // mxHosts are the mail servers that the MX records name, or those of the spec where that is not known.
@@ -265,9 +331,9 @@ func namedByMX(md *v1alpha1.MailDomain, host string, now time.Time) string {
 	return "MX records of " + md.Spec.Domain + " name the host, or caches may hold some that do"
 }
 
-// blind says that nothing new is known of a record that status tells of.
-func (rr *recordsRun) blind() bool {
-	return rr != nil && slices.ContainsFunc(rr.rows, func(row *recordRow) bool {
+// blindToRecords says that nothing new is known of a record that status tells of.
+func (run *domainRun) blindToRecords() bool {
+	return slices.ContainsFunc(run.recordRows(), func(row *recordRow) bool {
 		return row.previous != nil && row.facts.Sweep == nil && row.facts.Refused == "" && row.facts.Invalid == ""
 	})
 }

@@ -15,13 +15,35 @@ import (
 // recordStatuses is the status of the records of a mail domain. It is empty when the spec asks for nothing and nothing is
 // left to do.
 func recordStatuses(run *domainRun) []v1alpha1.MailRecordStatus {
-	rr := run.records
-	if rr == nil || !rr.wanted(run.md) && rr.removed() {
+	if run.records == nil || !run.records.wanted(run.md) && run.recordsRemoved() {
 		return nil
 	}
 	var out []v1alpha1.MailRecordStatus
-	for _, row := range rr.rows {
-		out = append(out, row.status(run))
+	for _, rr := range run.allRecords() {
+		for _, row := range rr.rows {
+			out = append(out, row.status(run, rr))
+		}
+	}
+	return out
+}
+
+// carriedRecords is the stored status of the records, but for those that are about to be written: what becomes ours is
+// stored first.
+func carriedRecords(run *domainRun) []v1alpha1.MailRecordStatus {
+	out := slices.Clone(run.md.Status.Records)
+	for _, rr := range run.allRecords() {
+		for _, row := range rr.rows {
+			if !row.decision.Write {
+				continue
+			}
+			s := row.status(run, rr)
+			at := slices.IndexFunc(out, func(r v1alpha1.MailRecordStatus) bool { return r.Record == s.Record && r.Name == s.Name })
+			if at < 0 {
+				out = append(out, s)
+			} else {
+				out[at] = s
+			}
+		}
 	}
 	return out
 }
@@ -33,7 +55,7 @@ func (rr *recordsRun) wanted(md *v1alpha1.MailDomain) bool {
 	return concernsRecords(none)
 }
 
-func (row *recordRow) status(run *domainRun) v1alpha1.MailRecordStatus {
+func (row *recordRow) status(run *domainRun, rr *recordsRun) v1alpha1.MailRecordStatus {
 	d := row.decision
 	s := v1alpha1.MailRecordStatus{
 		Record: v1alpha1.MailRecord(row.record), Name: row.facts.Name, Type: row.record.Type(), State: v1alpha1.MailRecordState(d.State),
@@ -42,7 +64,7 @@ func (row *recordRow) status(run *domainRun) v1alpha1.MailRecordStatus {
 	if row.facts.Goal != mailplan.Keep {
 		s.Wanted, s.Policy = nil, ""
 	}
-	if z := run.records.zone; z != nil {
+	if z := rr.zone; z != nil {
 		s.ZoneRef = &v1alpha1.ZoneReference{Namespace: z.Namespace, Name: z.Name}
 	}
 	for _, l := range d.Leaving {
@@ -57,9 +79,9 @@ func (row *recordRow) status(run *domainRun) v1alpha1.MailRecordStatus {
 	return s
 }
 
-// removed says that nothing of ours is left, as far as the sweeps prove.
-func (rr *recordsRun) removed() bool {
-	return rr == nil || !slices.ContainsFunc(rr.rows, func(row *recordRow) bool {
+// recordsRemoved says that nothing of ours is left, as far as the sweeps prove.
+func (run *domainRun) recordsRemoved() bool {
+	return !slices.ContainsFunc(run.recordRows(), func(row *recordRow) bool {
 		owns := row.facts.Lost && len(row.decision.Wanted) > 0 || len(row.facts.Own) > 0
 		return owns && !row.decision.Gone && row.facts.Goal == mailplan.Remove
 	})
@@ -92,7 +114,7 @@ func recordsFinding(run *domainRun) *finding {
 	var out *finding
 	var messages []string
 	for _, of := range recordReasons {
-		rows := run.records.inState(of.state)
+		rows := run.inState(of.state)
 		if len(rows) > 0 && out == nil {
 			out = &finding{of.status, of.reason, ""}
 			if of.state == mailplan.Publishing && slices.ContainsFunc(rows, func(row *recordRow) bool { return row.seen.failures > 0 }) {
@@ -106,9 +128,9 @@ func recordsFinding(run *domainRun) *finding {
 }
 
 // inState are the wanted records in a state.
-func (rr *recordsRun) inState(state mailplan.State) []*recordRow {
+func (run *domainRun) inState(state mailplan.State) []*recordRow {
 	var out []*recordRow
-	for _, row := range rr.rows {
+	for _, row := range run.recordRows() {
 		if row.facts.Goal == mailplan.Keep && row.decision.State == state {
 			out = append(out, row)
 		}
@@ -154,13 +176,10 @@ func (c conditionSetter) setRecordsCondition() []finding {
 	return []finding{*f}
 }
 
-// held are what the removal of records waits for.
-func (rr *recordsRun) held() []string {
-	if rr == nil {
-		return nil
-	}
+// heldRecords are what the removal of records waits for.
+func (run *domainRun) heldRecords() []string {
 	var out []string
-	for _, row := range rr.rows {
+	for _, row := range run.recordRows() {
 		if m := row.decision.Message; m != "" && row.facts.Goal == mailplan.Remove && !row.decision.Gone {
 			out = append(out, m)
 		}
@@ -172,13 +191,13 @@ func (rr *recordsRun) held() []string {
 func (r *MailDomainReconciler) announceRecords(run *domainRun, before, after *v1alpha1.MailDomainStatus) {
 	for i := range after.Records {
 		now := &after.Records[i]
-		was := before.Record(now.Record)
+		was := before.RecordAt(now.Record, now.Name)
 		if was == nil || was.State == now.State {
 			continue
 		}
 		switch now.State {
 		case v1alpha1.MailRecordPublished:
-			r.event(run.md, nil, corev1.EventTypeNormal, "MailRecordPublished", "Publish", "%s of %s is published", now.Record, run.md.Spec.Domain)
+			r.event(run.md, nil, corev1.EventTypeNormal, "MailRecordPublished", "Publish", "%s is published at %s", now.Record, now.Name)
 		case v1alpha1.MailRecordConflict, v1alpha1.MailRecordInvalid, v1alpha1.MailRecordRefused:
 			r.event(run.md, nil, corev1.EventTypeWarning, "MailRecord"+string(now.State), "Publish", "%s", now.Message)
 		}

@@ -169,7 +169,7 @@ func (b *recordBed) wait() {
 	until := time.Now().Add(30 * time.Second)
 	for {
 		busy := false
-		b.r.records.amend(recordName, types.NamespacedName{Namespace: "mail", Name: "zone"}, func(p *recordPage) { busy = p.spf.busy || p.policy.busy })
+		b.r.records.amend(recordKey{recordName, "example.com"}, types.NamespacedName{Namespace: "mail", Name: "zone"}, func(p *recordPage) { busy = p.spf.busy || p.dmarc.busy || p.policy.busy })
 		if !busy {
 			return
 		}

@@ -27,7 +27,7 @@ func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 		}
 	}
 	if run.blind() {
-		next.Records = run.md.Status.Records
+		next.Records = carriedRecords(run)
 		// What was known before stands until there is something to say: a restart writes nothing.
 		next.NextTransition = run.md.Status.NextTransition
 		return next

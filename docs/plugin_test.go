@@ -95,7 +95,7 @@ func TestPageOfPluginIsComplete(t *testing.T) {
 		t.Errorf("kubectl-dane.md tells of %s, which is no command", name)
 	}
 	written := ""
-	for _, file := range []string{"status.txt", "check.txt"} {
+	for _, file := range []string{"status.txt", "check.txt", "records.txt"} {
 		text, err := os.ReadFile(filepath.Join("../internal/plugin/testdata", file))
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestPageOfPluginIsComplete(t *testing.T) {
 		written += string(text)
 	}
 	blocks := shown.FindAllStringSubmatch(page, -1)
-	if len(blocks) != 2 {
+	if len(blocks) != 3 {
 		t.Errorf("the page shows %d outputs", len(blocks))
 	}
 	for _, block := range blocks {

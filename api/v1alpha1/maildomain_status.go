@@ -35,7 +35,8 @@ type MailDomainStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=record
-	// +kubebuilder:validation:MaxItems=8
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=40
 	Records []MailRecordStatus `json:"records,omitempty"`
 
 	// tlsReports is what senders have reported in the last seven days; absent where no reports are taken in. It is

@@ -6,7 +6,8 @@ import (
 
 // MailRecordStatus is what stands of one record of the mail domain, and what is wanted.
 type MailRecordStatus struct {
-	// record is MX, TLSRPT, MTASTS, SPF or DMARC.
+	// record is MX, TLSRPT, MTASTS, SPF, DMARC or DMARCReport. There may be several with TLSRPT, at different names: those
+	// of mail servers come after that of the domain.
 	// +required
 	Record MailRecord `json:"record"`
 
@@ -94,10 +95,20 @@ const (
 	MailRecordUnknown MailRecordState = "Unknown"
 )
 
-// Record is what is known of one of the records; nil when nothing is.
+// Record is what is known of one of the records of the domain itself; nil when nothing is.
 func (s *MailDomainStatus) Record(record MailRecord) *MailRecordStatus {
 	for i := range s.Records {
 		if s.Records[i].Record == record {
+			return &s.Records[i]
+		}
+	}
+	return nil
+}
+
+// RecordAt is what is known of a record at a name; nil when nothing is.
+func (s *MailDomainStatus) RecordAt(record MailRecord, name string) *MailRecordStatus {
+	for i := range s.Records {
+		if s.Records[i].Record == record && s.Records[i].Name == name {
 			return &s.Records[i]
 		}
 	}

@@ -44,6 +44,12 @@ type TLSReportingSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	RUA []TLSReportURI `json:"rua"`
 
+	// mailServers Enabled publishes the same record for each of mailServers that has certificates, at _smtp._tls. before
+	// its name, in a DNSZone that grants that name in mailDomains: the policy domain of DANE is the mail server (RFC 8460
+	// section 1.1), and some senders look there. Enabled or Disabled; absent is Disabled.
+	// +optional
+	MailServers TLSReportMailServers `json:"mailServers,omitempty"`
+
 	// ingest Disabled keeps the report receiver from taking in reports of the domain. Enabled or Disabled; absent is
 	// Enabled: what a receiver has taken in, where one runs, is summed up in status.tlsReports.
 	// +optional
@@ -54,6 +60,16 @@ type TLSReportingSpec struct {
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
 }
+
+// TLSReportMailServers says whether mail servers have a record of their own. Enabled or Disabled.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type TLSReportMailServers string
+
+// Whether mail servers have a record of their own.
+const (
+	TLSReportMailServersEnabled  TLSReportMailServers = "Enabled"
+	TLSReportMailServersDisabled TLSReportMailServers = "Disabled"
+)
 
 // TLSReportURI is where reports go (RFC 8460 section 3).
 // +kubebuilder:validation:MinLength=8
@@ -155,8 +171,9 @@ type DMARCSpec struct {
 	// +optional
 	SubdomainPolicy DMARCPolicy `json:"subdomainPolicy,omitempty"`
 
-	// rua are where aggregate reports go: mailto: and an address. A domain elsewhere has to agree to that (RFC 9990
-	// section 4).
+	// rua are where aggregate reports go: mailto: and an address. A domain elsewhere has to agree to that by a record of
+	// its own (RFC 9990 section 4): until it does, this one is not changed. Where a DNSZone grants that domain in
+	// mailDomains, the operator publishes the agreement.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
@@ -216,8 +233,9 @@ const (
 	AlignmentStrict  DMARCAlignment = "Strict"
 )
 
-// MailRecord names a part of a mail domain that is a record. MX, TLSRPT, MTASTS, SPF or DMARC.
-// +kubebuilder:validation:Enum=MX;TLSRPT;MTASTS;SPF;DMARC
+// MailRecord names a part of a mail domain that is a record. MX, TLSRPT, MTASTS, SPF, DMARC, or DMARCReport: the
+// agreement of another domain to take reports.
+// +kubebuilder:validation:Enum=MX;TLSRPT;MTASTS;SPF;DMARC;DMARCReport
 type MailRecord string
 
 // The records.
@@ -227,4 +245,6 @@ const (
 	RecordMTASTS MailRecord = "MTASTS"
 	RecordSPF    MailRecord = "SPF"
 	RecordDMARC  MailRecord = "DMARC"
+	// RecordDMARCReport is the agreement of a domain to take reports about another one.
+	RecordDMARCReport MailRecord = "DMARCReport"
 )

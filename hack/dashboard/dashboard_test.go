@@ -10,7 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/dane-operator/dane-operator/controllers"
+	"github.com/dane-operator/dane-operator/internal/reportserver"
 )
 
 var folder = filepath.Join("..", "..", "config", "grafana")
@@ -36,7 +40,7 @@ var described = regexp.MustCompile(`fqName: "([a-z0-9_]+)".*variableLabels: {([^
 func labelsOf(t *testing.T) map[string][]string {
 	t.Helper()
 	out := map[string][]string{"controller_runtime_reconcile_errors_total": {"controller"}, "workqueue_depth": {"name"}}
-	for _, d := range controllers.Metrics() {
+	for _, d := range append(controllers.Metrics(), ofReceiver()...) {
 		found := described.FindStringSubmatch(d.String())
 		if found == nil {
 			t.Fatalf("%s is not understood", d)
@@ -45,6 +49,20 @@ func labelsOf(t *testing.T) map[string][]string {
 	}
 	if len(out) < 20 || !slices.Contains(out["dane_operator_host_safe"], "host") {
 		t.Fatalf("the metrics are %v: does the test still read them right?", out)
+	}
+	return out
+}
+
+// ofReceiver are the metrics of the receiver of reports.
+func ofReceiver() []*prometheus.Desc {
+	registry := prometheus.NewRegistry()
+	described := make(chan *prometheus.Desc, 100)
+	reportserver.NewCounts(registry, logr.Discard())
+	registry.Describe(described)
+	close(described)
+	var out []*prometheus.Desc
+	for d := range described {
+		out = append(out, d)
 	}
 	return out
 }

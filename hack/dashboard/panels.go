@@ -21,10 +21,11 @@ func assemble() dashboard {
 	mail(&p)
 	rollovers(&p)
 	zones(&p)
+	reports(&p)
 	operator(&p)
 	return dashboard{
 		UID: "dane-operator", Title: "dane-operator", Tags: []string{"dane", "mail", "dns"},
-		Description:   "Mail servers whose DANE TLSA records dane-operator keeps: whether mail arrives, what rollovers wait for, how the zones are, and how the operator is.",
+		Description:   "Mail servers whose DANE TLSA records dane-operator keeps: whether mail arrives, what rollovers wait for, how the zones are, what senders report, and how the operator is.",
 		SchemaVersion: 39, Editable: true, GraphTooltip: 1, Refresh: "1m", Timezone: "browser",
 		Time:       timeRange{From: "now-24h", To: "now"},
 		Templating: templating{List: variables()},
@@ -94,6 +95,19 @@ func zones(p *page) {
 		now(`sort_desc(max by (namespace, zone, code) (dane_operator_zone_finding{`+zone+`}))`, "{{zone}} {{code}}"), noneIsGood("orange"))
 	p.curves("Findings by severity", "", "", width,
 		over(`sum by (severity) (max by (namespace, dnszone, severity) (dane_operator_zone_findings{`+zone+`}))`, "{{severity}}"))
+}
+
+// reports: what do senders say? Where no receiver of reports runs there are none.
+func reports(p *page) {
+	p.section("Reports of senders")
+	p.curves("Sessions that failed", "As the TLS reports of the day before tell of them; DANE is not the only policy.", "", width/2,
+		over(`sum by (policy, result) (increase(dane_operator_tls_report_sessions_total{result!="successful"}[1d]))`, "{{policy}}: {{result}}"))
+	p.curves("Sessions that succeeded", "", "", width/2,
+		over(`sum by (policy) (increase(dane_operator_tls_report_sessions_total{result="successful"}[1d]))`, "{{policy}}"))
+	p.curves("Reports", "A day, by the way they came and what became of them.", "", width/2,
+		over(`sum by (channel, outcome) (increase(dane_operator_tls_reports_total[1d])) > 0`, "{{channel}}: {{outcome}}"))
+	p.bars("Records held by reports", "How long the records of a key that is gone still stay for failures that were reported and proved.", "s",
+		now(`sort_desc(max `+host+` (dane_operator_host_removal_hold_end_timestamp_seconds{`+domain+`}) - time())`, "{{host}}"), noneIsGood("orange"))
 }
 
 // operator: does it do its work?

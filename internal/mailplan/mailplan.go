@@ -25,10 +25,13 @@ const (
 	DMARC  Record = "DMARC"
 )
 
-// Records are all of them.
+// DMARCReport is the agreement of a domain to take the reports about another one. It stands at a name of its own.
+const DMARCReport Record = "DMARCReport"
+
+// Records are those of each mail domain.
 var Records = []Record{MX, TLSRPT, MTASTS, SPF, DMARC}
 
-// Name is where the record of a domain stands, without a dot at the end.
+// Name is where the record of a domain stands, without a dot at the end. For DMARCReport it is the name itself.
 func (r Record) Name(domain string) string {
 	switch r {
 	case TLSRPT:
@@ -53,6 +56,7 @@ func (r Record) Type() string {
 func (r Record) kind() mailrecord.Kind {
 	return map[Record]mailrecord.Kind{
 		TLSRPT: mailrecord.KindTLSRPT, MTASTS: mailrecord.KindMTASTS, SPF: mailrecord.KindSPF, DMARC: mailrecord.KindDMARC,
+		DMARCReport: mailrecord.KindDMARC,
 	}[r]
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dane-operator/dane-operator/internal/mailrecord"
@@ -28,6 +29,9 @@ func TLSRPTWish(domain string, r mailrecord.TLSRPT) Wish {
 
 // DMARCWish is what receivers do with mail that fails.
 func DMARCWish(r mailrecord.DMARC) Wish { return wish(DMARC, r.Render(), r.Validate()) }
+
+// DMARCReportWish is the agreement to take reports.
+func DMARCReportWish() Wish { return Wish{Data: []string{mailrecord.Quote(mailrecord.Consent)}} }
 
 // SPFWish is which hosts may send. What the terms refer to is counted by SPFLimits.
 func SPFWish(mechanisms []string, all string) Wish {
@@ -76,11 +80,52 @@ func invalid(record Record, p mailrecord.Problem) string {
 	return fmt.Sprintf("%s: %s; %s (%s)", field, p.Message, p.Advice, p.Rule)
 }
 
-// Limits are what came of counting what receivers have to look up for an SPF record (RFC 7208 section 4.6.4).
+// Limits are what came of looking up what a record refers to: of counting it, for SPF (RFC 7208 section 4.6.4), and
+// of asking for agreement, for DMARC.
 type Limits struct {
 	// Invalid says which limit is passed, or what is referred to that is not there. Unknown says what could not be looked up.
 	// Both are empty when all is well.
 	Invalid, Unknown string
+}
+
+// Reported are the domains elsewhere that the reports of a DMARC record of a domain go to.
+func Reported(domain string, data []string) []string {
+	record, ok := dmarcOf(data)
+	if !ok {
+		return nil
+	}
+	return record.Receivers(domain)
+}
+
+// DMARCConsents asks the domains elsewhere that reports of a DMARC record go to whether they take them (RFC 9990 section 4).
+func DMARCConsents(ctx context.Context, r mailrecord.Resolver, domain string, data []string) Limits {
+	record, ok := dmarcOf(data)
+	if !ok {
+		return Limits{}
+	}
+	var out Limits
+	found := mailrecord.DMARCFound{Domain: domain, Record: record, Organizational: mailrecord.DiscoverDMARC(ctx, r, domain).Organizational}
+	for _, p := range found.ReportReceivers(ctx, r) {
+		switch {
+		case p.Code == mailrecord.LookupFailed && out.Unknown == "":
+			out.Unknown = invalid(DMARC, p)
+		case p.Code != mailrecord.LookupFailed && out.Invalid == "":
+			out.Invalid = invalid(DMARC, p)
+		}
+	}
+	return out
+}
+
+func dmarcOf(data []string) (mailrecord.DMARC, bool) {
+	if len(data) != 1 {
+		return mailrecord.DMARC{}, false
+	}
+	text, err := mailrecord.Unquote(data[0])
+	if err != nil {
+		return mailrecord.DMARC{}, false
+	}
+	record, found := mailrecord.ParseDMARC(text)
+	return record, !found.Fatal()
 }
 
 // NeedsCount says whether an SPF record refers to anything that has to be looked up.
@@ -135,4 +180,23 @@ func spfOf(data []string) (mailrecord.SPF, bool) {
 func PolicyHosts(body string) []string {
 	p, _ := mailrecord.ParsePolicy(body)
 	return p.MX
+}
+
+// Agreed says, of the record DMARCReport, that every server that counts shows an agreement that is not ours, be it from a
+// wildcard.
+func (f Facts) Agreed() bool {
+	if f.Sweep == nil {
+		return false
+	}
+	r := &run{Facts: f}
+	theirs := func(d string) bool { return !r.ours(d) }
+	agreed := false
+	for _, a := range f.Sweep.Answers {
+		if !a.Ignored {
+			if agreed = a.Reachable && slices.ContainsFunc(r.ofKind(a.Data), theirs); !agreed {
+				return false
+			}
+		}
+	}
+	return agreed
 }

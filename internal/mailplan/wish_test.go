@@ -2,6 +2,7 @@ package mailplan_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,5 +126,69 @@ func TestSPFLimits(t *testing.T) {
 	}
 	if mailplan.NeedsCount(nil) || mailplan.NeedsCount([]string{"x"}) {
 		t.Error("no record needs a count")
+	}
+}
+
+// TestDMARCConsents: those elsewhere that reports go to are asked, by the rule and with what they have to publish.
+func TestDMARCConsents(t *testing.T) {
+	r := resolver{"example.com._report._dmarc.willing.example": "v=DMARC1", "example.com._report._dmarc.down.example": "SERVFAIL"}
+	for _, c := range []struct {
+		reason           string
+		rua, ruf         []string
+		reported         []string
+		invalid, unknown string
+	}{
+		{"nobody is reported to", nil, nil, nil, "", ""},
+		{"the domain itself", []string{"mailto:a@example.com", "mailto:b@sub.example.com"}, nil, nil, "", ""},
+		{"one that agrees", []string{"mailto:a@willing.example"}, nil, []string{"willing.example"}, "", ""},
+		{"one that does not", []string{"mailto:a@willing.example", "mailto:a@other.example"}, nil, []string{"willing.example", "other.example"}, "example.com._report._dmarc.other.example", ""},
+		{"one that failure reports go to", nil, []string{"mailto:a@other.example"}, []string{"other.example"}, `"v=DMARC1"`, ""},
+		{"one that does not answer", []string{"mailto:a@down.example"}, nil, []string{"down.example"}, "", "SERVFAIL"},
+	} {
+		data := mailplan.DMARCWish(mailrecord.DMARC{Policy: mailrecord.DispositionNone, RUA: c.rua, RUF: c.ruf}).Data
+		if got := mailplan.Reported("example.com", data); !slices.Equal(got, c.reported) {
+			t.Errorf("%s: reports go to %v, want %v", c.reason, got, c.reported)
+		}
+		got := mailplan.DMARCConsents(t.Context(), r, "example.com", data)
+		if (got.Invalid == "") != (c.invalid == "") || !strings.Contains(got.Invalid, c.invalid) || (got.Unknown == "") != (c.unknown == "") || !strings.Contains(got.Unknown, c.unknown) {
+			t.Errorf("%s: %+v", c.reason, got)
+		}
+		if got.Invalid != "" && !strings.HasPrefix(got.Invalid, "spec.dmarc.rua: ") {
+			t.Errorf("%s: no field is named: %s", c.reason, got.Invalid)
+		}
+	}
+}
+
+// TestAgreed: an agreement counts when every server shows one that is not ours.
+func TestAgreed(t *testing.T) {
+	const ours, theirs = `"v=DMARC1"`, `"v=DMARC1; rua=mailto:a@other.example"`
+	answer := func(reachable bool, data ...string) mailplan.Answer {
+		return mailplan.Answer{Server: "ns", Reachable: reachable, Data: data}
+	}
+	ignored := answer(false)
+	ignored.Ignored = true
+	for _, c := range []struct {
+		reason string
+		sweep  []mailplan.Answer
+		own    []string
+		want   bool
+	}{
+		{"nobody was asked", nil, nil, false},
+		{"nothing stands", []mailplan.Answer{answer(true), answer(true)}, nil, false},
+		{"one of somebody else's", []mailplan.Answer{answer(true, theirs), answer(true, theirs, `"x"`)}, nil, true},
+		{"what we would write, by hand", []mailplan.Answer{answer(true, ours)}, nil, true},
+		{"ours", []mailplan.Answer{answer(true, ours)}, []string{ours}, false},
+		{"one server lags", []mailplan.Answer{answer(true, theirs), answer(true)}, nil, false},
+		{"one server is silent", []mailplan.Answer{answer(true, theirs), answer(false)}, nil, false},
+		{"one that does not count is silent", []mailplan.Answer{answer(true, theirs), ignored}, nil, true},
+		{"another text", []mailplan.Answer{answer(true, `"v=spf1 -all"`)}, nil, false},
+	} {
+		f := mailplan.Facts{Record: mailplan.DMARCReport, Own: c.own}
+		if c.sweep != nil {
+			f.Sweep = &mailplan.Sweep{Answers: c.sweep}
+		}
+		if got := f.Agreed(); got != c.want {
+			t.Errorf("%s: %t", c.reason, got)
+		}
 	}
 }

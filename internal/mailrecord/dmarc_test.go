@@ -129,13 +129,13 @@ func (a above) Lookup(ctx context.Context, name string, qtype uint16) Answer {
 
 // TestReportReceivers: those of other organizations have to say that they take reports.
 func TestReportReceivers(t *testing.T) {
-	w := zone(t, `_dmarc.example.com. TXT "v=DMARC1; p=none; rua=mailto:a@reports.example.com,mailto:b@willing.example,mailto:c@silent.example,mailto:d@silent.example; ruf=mailto:e@other.example"`,
+	w := zone(t, `_dmarc.example.com. TXT "v=DMARC1; p=none; rua=mailto:a@reports.example.com,mailto:b@willing.example,mailto:c@silent.example,mailto:d@silent.example; ruf=mailto:e@other.example,mailto:f@all.fails"`,
 		`example.com._report._dmarc.willing.example. TXT "v=DMARC1;"`, `example.com._report._dmarc.other.example. TXT "v=spf1 -all"`)
 	var got []string
 	for _, p := range DiscoverDMARC(t.Context(), w, "example.com").ReportReceivers(t.Context(), w) {
 		got = append(got, p.Message)
 	}
-	if len(got) != 2 || !strings.Contains(got[0], "silent.example") || !strings.Contains(got[1], "other.example") {
+	if len(got) != 3 || !strings.Contains(got[0], "silent.example") || !strings.Contains(got[1], "other.example") || !strings.Contains(got[2], "cannot be found out") {
 		t.Errorf("%q", got)
 	}
 }

@@ -154,23 +154,43 @@ func (out DMARCFound) with(domain string, r dmarcRecord) DMARCFound {
 // maxReceivers is how many domains that reports go to are asked.
 const maxReceivers = 10
 
+const consentRule = "RFC 9990 section 4"
+
+// ConsentName is where a domain says that it takes reports about another one (RFC 9990 section 4), and Consent what it
+// says there.
+func ConsentName(domain, receiver string) string { return domain + "._report._dmarc." + receiver }
+
+// Consent is the text of the record at ConsentName.
+const Consent = "v=" + dmarcVersion
+
+// Receivers are the domains that reports go to, outside some domains, each once.
+func (r DMARC) Receivers(outside ...string) []string {
+	var out []string
+	for _, uri := range slices.Concat(r.RUA, r.RUF) {
+		to := MailtoDomain(uri)
+		inside := func(domain string) bool { return within(to, domain) }
+		if to != "" && !slices.ContainsFunc(outside, inside) && !slices.Contains(out, to) && len(out) < maxReceivers {
+			out = append(out, to)
+		}
+	}
+	return out
+}
+
 // ReportReceivers asks each domain that reports go to whether it takes them, where it is not within the domain itself or
 // the organizational one: without its word receivers send it none (RFC 9990 section 4).
 func (out DMARCFound) ReportReceivers(ctx context.Context, r Resolver) Problems {
 	c := &collector{kind: KindDMARC}
-	var seen []string
-	for _, uri := range slices.Concat(out.Record.RUA, out.Record.RUF) {
-		to := MailtoDomain(uri)
-		if to == "" || within(to, out.Organizational) || within(to, out.Domain) || slices.Contains(seen, to) || len(seen) == maxReceivers {
-			continue
-		}
-		seen = append(seen, to)
-		name := out.Domain + "._report._dmarc." + to
+	for _, to := range out.Record.Receivers(out.Organizational, out.Domain) {
+		name := ConsentName(out.Domain, to)
 		a := r.Lookup(ctx, name, TypeTXT)
 		found := Select(KindDMARC, Texts(a.RRs))
-		if a.Cause == "" && len(found.Found) == 0 {
-			c.at("rua", "RFC 9990 section 4").wrong(Dangling, fmt.Sprintf("reports are to go to %s, which does not say that it takes them for %s, so that none are sent there", to, out.Domain),
-				fmt.Sprintf("have the TXT record \"v=DMARC1\" published at %s, or take an address of your own", name))
+		switch {
+		case a.Cause != "":
+			c.at("rua", consentRule).wrong(LookupFailed, fmt.Sprintf("whether %s takes reports about %s cannot be found out: the lookup of %s fails (%s)", to, out.Domain, name, a.Cause),
+				"see that every name server of that zone answers it")
+		case len(found.Found) == 0:
+			c.at("rua", consentRule).wrong(Dangling, fmt.Sprintf("reports are to go to %s, which does not say that it takes them for %s, so that none are sent there", to, out.Domain),
+				fmt.Sprintf("have the TXT record %q published at %s, or take an address of your own", Consent, name))
 		}
 	}
 	return c.found

@@ -159,7 +159,7 @@ func intend(md *v1alpha1.MailDomain, server *v1alpha1.MailServer, chains map[str
 	}
 	slices.Sort(records)
 	for _, p := range server.Ports {
-		out.sets = append(out.sets, recordSet{ownerName(server.Hostname, p.Port), int64(md.Spec.TLSA.TTL), slices.Compact(slices.Clone(records))})
+		out.sets = append(out.sets, tlsaSet(ownerName(server.Hostname, p.Port), int64(md.Spec.TLSA.TTL), records))
 	}
 	return out, nil
 }
@@ -185,13 +185,13 @@ func writePlan(out io.Writer, md *v1alpha1.MailDomain, server *v1alpha1.MailServ
 		have = now.Records
 	}
 	for _, set := range want.sets {
-		fmt.Fprintf(out, "%s TTL %d\n", set.owner, set.ttl)
-		for _, r := range set.records {
+		fmt.Fprintf(out, "%s TTL %d\n", set.Name, set.TTL)
+		for _, r := range set.Data {
 			fmt.Fprintf(out, "  %s %s\n", yesNo(slices.Contains(have, r), " ", "+"), r)
 		}
 		for _, r := range have {
 			switch {
-			case slices.Contains(set.records, r):
+			case slices.Contains(set.Data, r):
 			case slices.Contains(now.ForeignRecords, r):
 				fmt.Fprintf(out, "  %s %s (foreign)\n", yesNo(md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove, "-", " "), r)
 			default:

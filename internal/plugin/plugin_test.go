@@ -156,14 +156,33 @@ func TestZone(t *testing.T) {
 
 // TestRecords compares the records to put in DNS by hand: with those of others, and without those taken out.
 func TestRecords(t *testing.T) {
-	sets := recordSets(rolling())
-	golden(t, "records.txt", func(out io.Writer) error { writeZoneFile(out, sets); return nil })
-	golden(t, "nsupdate.txt", func(out io.Writer) error { writeNsupdate(out, sets); return nil })
+	list := recordList(wholeDomain())
+	for file, format := range map[string]string{"records.txt": "zone", "nsupdate.txt": "nsupdate", "records.json": "json", "records.yaml": "yaml"} {
+		golden(t, file, func(out io.Writer) error { return list.write(out, format) })
+	}
 	none := rolling()
 	none.Status.MailServers[0].Keys = nil
-	if sets := recordSets(none); len(sets) > 0 {
-		t.Errorf("without keys there are %v", sets)
+	if list := recordList(none); len(list.Records) != 1 || list.Records[0].Type != "MX" || len(list.Missing) != 1 || !strings.HasPrefix(list.Missing[0], "TLSA of mx1.example.com: ") {
+		t.Errorf("without keys there is %+v", list)
 	}
+}
+
+// wholeDomain is that of rolling with the other records: one that stands, one beside that of somebody else, one with a
+// policy, one that breaks a rule, and one that nobody asks for.
+func wholeDomain() *v1alpha1.MailDomain {
+	md := rolling()
+	twenty := int32(20)
+	md.Spec.MailServers[1].Preference = &twenty
+	md.Status.Records = []v1alpha1.MailRecordStatus{
+		{Record: v1alpha1.RecordMX, Name: "example.com", Type: "MX", State: v1alpha1.MailRecordNotManaged, Found: []string{"10 mx1.example.com.", "30 old.example.com."}},
+		{Record: v1alpha1.RecordTLSRPT, Name: "_smtp._tls.example.com", Type: "TXT", State: v1alpha1.MailRecordPublished,
+			Found: []string{`"v=TLSRPTv1; rua=mailto:tlsrpt@example.net;"`}, Wanted: []string{`"v=TLSRPTv1; rua=mailto:tlsrpt@example.net;"`}},
+		{Record: v1alpha1.RecordMTASTS, Name: "_mta-sts.example.com", Type: "TXT", State: v1alpha1.MailRecordWaiting, Wanted: []string{`"v=STSv1; id=1;"`},
+			Policy: "version: STSv1\r\nmode: testing\r\nmx: mx1.example.com\r\nmax_age: 604800\r\n"},
+		{Record: v1alpha1.RecordSPF, Name: "example.com", Type: "TXT", State: v1alpha1.MailRecordConflict, Message: "SPF: a record that\nthe operator did not write stands", Found: []string{`"v=spf1 a ~all"`}, Wanted: []string{`"v=spf1 mx -all"`}},
+		{Record: v1alpha1.RecordDMARC, Name: "_dmarc.example.com", Type: "TXT", State: v1alpha1.MailRecordInvalid, Message: "spec.dmarc.rua: no address"},
+	}
+	return md
 }
 
 // run runs the command as a shell does.

@@ -1,67 +1,142 @@
 package plugin
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/yaml"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/mailrecord"
 )
+
+// recordFormats are what -o of "kubectl dane records" takes.
+var recordFormats = []string{"zone", "nsupdate", "json", "yaml"}
 
 // records is "kubectl dane records".
 func (k *kube) records() *cobra.Command {
-	format := "zone"
+	format := recordFormats[0]
 	cmd := &cobra.Command{
 		Use:   "records DOMAIN",
-		Short: "Print the TLSA records to put in DNS by hand",
-		Long: `records prints the TLSA records of the keys that a MailDomain tells of in its status: those in use, the next ones,
-and the former ones that caches or servers may still need. Foreign records stay where they are and are printed too,
-since an RRset is written as a whole.
+		Short: "Print the records to put in DNS by hand",
+		Long: `records prints the records that a MailDomain comes to: the TLSA records of its keys, the MX records of its mail servers, and what its
+spec asks for beside that (TLS-RPT, MTA-STS, SPF, DMARC), as its status has them.
 
-It is for zones that the operator may not write, and for a look at what it would write.`,
+TLSA records are those of the keys in use, of the next ones, and of the former ones that caches or servers may still need.
+Foreign TLSA records stay where they are and are printed too, since that RRset is written as a whole. Of the others those
+of the MailDomain alone are printed: other TXT records at the same name stay beside them.
+
+What is not known yet is told in a comment. It is for zones that the operator may not write, and for a look at what it would write.`,
 		Example: `  # as lines of a zone file
   kubectl dane records example.com
 
   # as a script
-  kubectl dane records example.com -o nsupdate | nsupdate -k key.conf`,
+  kubectl dane records example.com -o nsupdate | nsupdate -k key.conf
+
+  # for a program
+  kubectl dane records example.com -o json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: k.completeDomains,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "zone" && format != "nsupdate" {
-				return fmt.Errorf("-o %s: want zone or nsupdate", format)
+			if !slices.Contains(recordFormats, format) {
+				return fmt.Errorf("-o %s: want one of %s", format, strings.Join(recordFormats, ", "))
 			}
 			_, md, err := k.mailDomain(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			sets := recordSets(md)
-			if len(sets) == 0 {
-				return fmt.Errorf("MailDomain %s has no keys in its status yet: kubectl dane status %s says what it waits for", md.Name, md.Name)
-			}
-			write := writeZoneFile
-			if format == "nsupdate" {
-				write = writeNsupdate
-			}
-			write(k.Out, sets)
-			return nil
+			return recordList(md).write(k.Out, format)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: zone for lines of a zone file, or nsupdate for a script")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"zone", "nsupdate"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: zone for lines of a zone file, nsupdate for a script, json or yaml")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(recordFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
-// recordSet is a TLSA RRset as it should stand.
-type recordSet struct {
-	owner   string
-	ttl     int64
-	records []string
+// published are the records to publish for a domain.
+type published struct {
+	Domain  string      `json:"domain"`
+	Records []recordSet `json:"records"`
+	// Missing says what the spec asks for and is not known yet, and why.
+	Missing []string `json:"missing,omitempty"`
 }
 
-// recordSets are the RRsets of all ports of all hosts that have keys.
+// recordSet is an RRset as it should stand, or for a TXT record the part of it that is the MailDomain's.
+type recordSet struct {
+	// Part is what it is for: TLSA, or what status.records calls it.
+	Part string `json:"part"`
+	// Name is the owner, with a dot at its end.
+	Name string `json:"name"`
+	TTL  int64  `json:"ttl"`
+	Type string `json:"type"`
+	// Data are the records, as they stand in a zone file.
+	Data []string `json:"data"`
+	// Replaces are records of the same kind that stand there now and are to go.
+	Replaces []string `json:"replaces,omitempty"`
+	// Message says what is wrong with it, or has to be done first.
+	Message string `json:"message,omitempty"`
+	// Policy is what the policy host of MTA-STS has to serve before the record is changed.
+	Policy string `json:"policy,omitempty"`
+}
+
+// recordList is what a MailDomain comes to.
+func recordList(md *v1alpha1.MailDomain) published {
+	out := published{Domain: md.Spec.Domain, Records: recordSets(md)}
+	for i := range md.Spec.MailServers {
+		server := &md.Spec.MailServers[i]
+		if s := md.Status.MailServer(server.Hostname); len(server.Certificates) > 0 && (s == nil || len(s.Keys) == 0) {
+			out.Missing = append(out.Missing, fmt.Sprintf("TLSA of %s: there are no keys in the status yet; kubectl dane status %s says what it waits for", server.Hostname, md.Name))
+		}
+	}
+	out.Records = append(out.Records, exchangeSet(md))
+	for i := range md.Status.Records {
+		r := &md.Status.Records[i]
+		switch {
+		case r.Record == v1alpha1.RecordMX || r.State == v1alpha1.MailRecordNotManaged || r.State == v1alpha1.MailRecordRemoving:
+		case len(r.Wanted) == 0:
+			out.Missing = append(out.Missing, fmt.Sprintf("%s: %s", r.Record, cmp.Or(r.Message, string(r.State))))
+		default:
+			out.Records = append(out.Records, recordSet{
+				Part: string(r.Record), Name: r.Name + ".", TTL: recordTTL, Type: r.Type, Data: r.Wanted, Replaces: without(r.Found, r.Wanted), Message: r.Message, Policy: r.Policy,
+			})
+		}
+	}
+	return out
+}
+
+// recordTTL is the TTL that the operator gives new records beside TLSA, in seconds.
+const recordTTL = 3600
+
+// exchangeSet are the MX records of the mail servers of the spec: they are the same whether the operator publishes them
+// or not.
+func exchangeSet(md *v1alpha1.MailDomain) recordSet {
+	out := recordSet{Part: string(v1alpha1.RecordMX), Name: md.Spec.Domain + ".", TTL: recordTTL, Type: "MX"}
+	for i := range md.Spec.MailServers {
+		s := &md.Spec.MailServers[i]
+		out.Data = append(out.Data, fmt.Sprintf("%d %s.", ptr.Deref(s.Preference, defaultPreference), s.Hostname))
+	}
+	slices.Sort(out.Data)
+	if r := md.Status.Record(v1alpha1.RecordMX); r != nil {
+		out.Replaces = without(r.Found, out.Data)
+	}
+	return out
+}
+
+// defaultPreference is that of a mail server that has none in the spec.
+const defaultPreference = 10
+
+// without is what is in one list and not in another.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(one string) bool { return slices.Contains(other, one) })
+}
+
+// recordSets are the TLSA RRsets of all ports of all hosts that have keys.
 func recordSets(md *v1alpha1.MailDomain) []recordSet {
 	ttl := int64(md.Spec.TLSA.TTL)
 	var out []recordSet
@@ -79,10 +154,14 @@ func recordSets(md *v1alpha1.MailDomain) []recordSet {
 		}
 		slices.Sort(records)
 		for _, p := range server.Ports {
-			out = append(out, recordSet{ownerAt(s, server.Hostname, p.Port), ttl, slices.Compact(slices.Clone(records))})
+			out = append(out, tlsaSet(ownerAt(s, server.Hostname, p.Port), ttl, records))
 		}
 	}
 	return out
+}
+
+func tlsaSet(owner string, ttl int64, records []string) recordSet {
+	return recordSet{Part: "TLSA", Name: owner, TTL: ttl, Type: "TLSA", Data: slices.Compact(slices.Clone(records))}
 }
 
 // ownerName is the TLSA owner of a host and port (RFC 7671 section 3).
@@ -101,23 +180,78 @@ func ownerAt(s *v1alpha1.MailServerStatus, hostname string, port int32) string {
 	return owner
 }
 
-func writeZoneFile(out io.Writer, sets []recordSet) {
-	for _, set := range sets {
-		for _, r := range set.records {
-			fmt.Fprintf(out, "%s\t%d\tIN\tTLSA\t%s\n", set.owner, set.ttl, r)
+func (p published) write(out io.Writer, format string) error {
+	switch format {
+	case "zone":
+		p.writeZoneFile(out)
+	case "nsupdate":
+		p.writeNsupdate(out)
+	default:
+		text, err := json.MarshalIndent(p, "", "  ")
+		if err == nil && format == "yaml" {
+			text, err = yaml.JSONToYAML(text)
 		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, strings.TrimSuffix(string(text), "\n"))
+		return err
+	}
+	return nil
+}
+
+func (p published) writeZoneFile(out io.Writer) {
+	for _, set := range p.Records {
+		writeNotes(out, p.Domain, set)
+		for _, r := range set.Replaces {
+			fmt.Fprintf(out, "; in place of\t%s\tIN\t%s\t%s\n", set.Name, set.Type, r)
+		}
+		for _, r := range set.Data {
+			fmt.Fprintf(out, "%s\t%d\tIN\t%s\t%s\n", set.Name, set.TTL, set.Type, r)
+		}
+	}
+	p.writeMissing(out)
+}
+
+// writeNotes says in comments what there is to say of a record, and what to serve for MTA-STS: the body comes before the
+// record (RFC 8461 section 8.1).
+func writeNotes(out io.Writer, domain string, set recordSet) {
+	if set.Message != "" {
+		fmt.Fprintf(out, "; %s\n", oneLine(set.Message))
+	}
+	if set.Policy == "" {
+		return
+	}
+	fmt.Fprintf(out, "; have https://%s%s serve this first, as text/plain:\n", mailrecord.MTASTSHost(domain), mailrecord.PolicyPath)
+	for line := range strings.Lines(set.Policy) {
+		fmt.Fprintf(out, ";   %s\n", strings.TrimRight(line, "\r\n"))
 	}
 }
 
-// writeNsupdate writes one transaction for each RRset: what stands there goes in the same message in which the new
-// records come, so that no sender finds none.
-func writeNsupdate(out io.Writer, sets []recordSet) {
-	for _, set := range sets {
-		var b strings.Builder
-		fmt.Fprintf(&b, "update delete %s TLSA\n", set.owner)
-		for _, r := range set.records {
-			fmt.Fprintf(&b, "update add %s %d TLSA %s\n", set.owner, set.ttl, r)
-		}
-		fmt.Fprint(out, b.String(), "send\n")
+func (p published) writeMissing(out io.Writer) {
+	for _, m := range p.Missing {
+		fmt.Fprintf(out, "; missing: %s\n", oneLine(m))
 	}
+}
+
+// oneLine is for a comment, which ends with its line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// writeNsupdate writes one transaction for each RRset: what stands there goes in the same message in which the new
+// records come, so that no sender finds none. TLSA RRsets are written as a whole, and of others the records of the kind.
+func (p published) writeNsupdate(out io.Writer) {
+	for _, set := range p.Records {
+		writeNotes(out, p.Domain, set)
+		if set.Type == "TLSA" {
+			fmt.Fprintf(out, "update delete %s TLSA\n", set.Name)
+		}
+		for _, r := range set.Replaces {
+			fmt.Fprintf(out, "update delete %s %s %s\n", set.Name, set.Type, r)
+		}
+		for _, r := range set.Data {
+			fmt.Fprintf(out, "update add %s %d %s %s\n", set.Name, set.TTL, set.Type, r)
+		}
+		fmt.Fprintln(out, "send")
+	}
+	p.writeMissing(out)
 }

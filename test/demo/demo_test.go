@@ -31,6 +31,10 @@ func TestDemo(t *testing.T) {
 	}
 	t.Log(lines[len(lines)-1])
 	readable(t, lines)
+	// It is shown when the picture is drawn next.
+	if others := "others     MX Published, TLSRPT Published, MTASTS Waiting, SPF Published, DMARC Published"; !strings.Contains(out, others) {
+		t.Errorf("the output lacks %q", others)
+	}
 	rest := out
 	for _, want := range []string{
 		"How to read it",
@@ -40,6 +44,16 @@ func TestDemo(t *testing.T) {
 		"applying test/demo/manifests/dnszone.yaml",
 		"applying test/demo/manifests/maildomain.yaml",
 		"DNSSEC     Secure",
+		"MX at example.test: 10 mx1.example.test.",
+		`DMARC at _dmarc.example.test: "v=DMARC1; p=none; rua=mailto:dmarc@example.test"`,
+		"kubectl dane check example.test: DANE\n",
+		"MX       Good",
+		"DNSSEC   Good",
+		"DANE     Good",
+		"TLS-RPT  Good",
+		"MTA-STS  Missing",
+		"SPF      Good",
+		"DMARC    Improve",
 		"── 2. renewal with a standby key",
 		"── 3. renewal without a standby key",
 		"── 4. emergency",

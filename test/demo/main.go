@@ -1,7 +1,8 @@
 // Command demo runs the whole product on one machine, without a cluster and without root: a Kubernetes API,
 // cert-manager's controllers, a signing primary and two secondaries, a mail server, the operator, and
-// a sender that remembers every answer. It shows the first publication, a renewal with a standby
-// key, one without, and an emergency, and ends with the number of sender checks and mismatches.
+// a sender that remembers every answer. It shows the first publication, the rest of the mail domain as "kubectl dane
+// check" grades it, a renewal with a standby key, one without, and an emergency, and ends with the number of sender
+// checks and mismatches.
 //
 // With DEMO_KEEP=1 it leaves everything running until it is interrupted, and says how to reach it.
 package main

@@ -95,10 +95,8 @@ func startZone() (*ns.Zone, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, record := range []string{host + ". 60 IN A 127.0.0.1", zoneName + ". 60 IN MX 10 " + host + "."} {
-		if err := zone.Add(record); err != nil {
-			return nil, nil, err
-		}
+	if err := zone.Add(host + ". 60 IN A 127.0.0.1"); err != nil {
+		return nil, nil, err
 	}
 	primary, err := zone.StartPrimary("127.0.0.1:0")
 	if err != nil {
@@ -178,7 +176,10 @@ func (s *stage) publication(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.settle(ctx, true, "")
+	if err := s.settle(ctx, true, ""); err != nil {
+		return err
+	}
+	return s.whole(ctx)
 }
 
 func (s *stage) withStandby(ctx context.Context) error {

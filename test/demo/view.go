@@ -137,7 +137,7 @@ func (s snapshot) changing() []labelled {
 	}
 	return []labelled{
 		{"records", strings.Join(shown, " | ")}, {"presented", short(s.served)}, {"DNSSEC", stateLine(s.zone)},
-		{"keys", keysLine(s.domain)}, {"waits for", s.waiting()},
+		{"keys", keysLine(s.domain)}, {"others", othersLine(s.domain)}, {"waits for", s.waiting()},
 	}
 }
 
@@ -153,6 +153,7 @@ func (v *view) picture(s snapshot) string {
 	row("keys", keysLine(s.domain))
 	row("presented", short(s.served))
 	row("DNSSEC", dnssecLine(s.zone))
+	row("other records", othersLine(s.domain))
 	row("waits for", s.waiting())
 	row("safe", safeLine(s.domain))
 	sum := total(s.found)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dane-operator/dane-operator/test/postfix"
 )
 
 // FingerOptions say whom posttls-finger checks.
@@ -36,7 +38,7 @@ func StartFinger(t testing.TB, log *Log, o FingerOptions) (stop func()) {
 	if o.Resolver.Port() != 53 {
 		t.Fatalf("the resolver %s does not listen on port 53, the only one that libc asks", o.Resolver)
 	}
-	f := &finger{o: o, dir: t.TempDir(), path: find(t, "posttls-finger"), unshare: find(t, "unshare")}
+	f := &finger{o: o, dir: t.TempDir(), path: postfix.Find(t, "posttls-finger"), unshare: postfix.Find(t, "unshare")}
 	f.write(t, "resolv.conf", fmt.Sprintf("nameserver %s\noptions edns0 trust-ad timeout:5 attempts:3\n", o.Resolver.Addr()))
 	// There is no root to be probed: Postfix would wait for it before every check.
 	f.write(t, "main.cf", "compatibility_level = 3.6\ninet_protocols = ipv4\ndnssec_probe =\n")

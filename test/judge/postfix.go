@@ -7,20 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/dane-operator/dane-operator/test/kube/child"
+	"github.com/dane-operator/dane-operator/test/postfix"
 	"github.com/dane-operator/dane-operator/test/servers"
 )
 
@@ -42,14 +35,9 @@ type PostfixOptions struct {
 
 // Postfix is a running Postfix that takes connections and no mail.
 type Postfix struct {
+	*postfix.Instance
 	t    testing.TB
-	dir  string
 	addr netip.AddrPort
-	cmd  *exec.Cmd
-	done <-chan struct{}
-	// keeper stops Postfix when lifeline is closed.
-	keeper   *exec.Cmd
-	lifeline io.Closer
 
 	mu sync.Mutex
 	// chains are the PEM texts that smtpd has, and served the SHA-256 of their public keys, by the place
@@ -66,31 +54,21 @@ func StartPostfix(t testing.TB, o PostfixOptions) *Postfix {
 		o.Address = "127.0.0.1"
 	}
 	n := 1 + len(o.Others)
-	p := &Postfix{t: t, dir: privateDir(t), addr: freeAddr(t, o.Address), chains: make([][]byte, n), served: make([]string, n)}
+	p := &Postfix{Instance: postfix.New(t), t: t, addr: freeAddr(t, o.Address), chains: make([][]byte, n), served: make([]string, n)}
 	if o.Port != 0 {
 		p.addr = netip.AddrPortFrom(p.addr.Addr(), o.Port)
 	}
 	p.configure(o)
-	p.keep()
-	p.start()
+	p.Start(p.addr)
 	looks := []func(){p.reloader(0, o.Lag, o.Fetch)}
 	for i, fetch := range o.Others {
 		looks = append(looks, p.reloader(1+i, o.Lag, fetch))
 	}
-	stop := every(100*time.Millisecond, func() {
+	t.Cleanup(every(100*time.Millisecond, func() {
 		for _, look := range looks {
 			look()
 		}
-	})
-	t.Cleanup(func() {
-		stop()
-		p.stop()
-		if t.Failed() {
-			text, _ := os.ReadFile(p.file("log"))
-			lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-			t.Logf("the log of Postfix ends with:\n%s", bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
-		}
-	})
+	}))
 	return p
 }
 
@@ -107,22 +85,6 @@ func (p *Postfix) ServedBeside(i int) string {
 	return p.served[i]
 }
 
-func (p *Postfix) file(name string) string { return filepath.Join(p.dir, name) }
-
-// privateDir is a folder that Postfix's own user may pass through; those of testing may not be.
-func privateDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "postfix-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // Postfix runs under several users
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func freeAddr(t testing.TB, address string) netip.AddrPort {
 	t.Helper()
 	return netip.AddrPortFrom(netip.MustParseAddr(address), servers.FreePort(t, address))
@@ -133,101 +95,22 @@ func freeAddr(t testing.TB, address string) netip.AddrPort {
 // from the next connection on.
 func (p *Postfix) configure(o PostfixOptions) {
 	p.t.Helper()
-	for _, dir := range []string{"etc", "spool", "data"} {
-		p.must(os.Mkdir(p.file(dir), 0o755)) //nolint:gosec // Postfix runs under several users
-	}
-	owner, err := user.Lookup("postfix")
-	p.must(err)
-	uid, err := strconv.Atoi(owner.Uid)
-	p.must(err)
-	p.must(os.Chown(p.file("data"), uid, -1))
-	p.write("etc/main.cf", fmt.Sprintf(`compatibility_level = 3.6
-queue_directory = %[1]s/spool
-data_directory = %[1]s/data
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = %[2]s
-mydestination =
-alias_maps =
-smtpd_peername_lookup = no
-smtpd_relay_restrictions = reject
+	p.Write("etc/main.cf", p.Common(o.Hostname)+`smtpd_relay_restrictions = reject
 smtpd_recipient_restrictions = reject
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = $config_directory/chain.pem
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_client_event_limit_exceptions = static:all
-maillog_file_prefixes = %[1]s
-maillog_file = %[1]s/log
 max_use = 1
-`, p.dir, o.Hostname))
-	p.write("etc/master.cf", fmt.Sprintf(`%s inet n - n - 20 smtpd
+`)
+	p.Write("etc/master.cf", fmt.Sprintf(`%s inet n - n - 20 smtpd
 postlog unix-dgram n - n - 1 postlogd
 anvil unix - - n - 1 anvil
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 proxymap unix - - n - - proxymap
 `, p.addr))
-}
-
-func (p *Postfix) write(name, text string) {
-	p.t.Helper()
-	p.must(os.WriteFile(p.file(name), []byte(text), 0o644)) //nolint:gosec // Postfix runs under several users
-}
-
-func (p *Postfix) must(err error) {
-	p.t.Helper()
-	if err != nil {
-		p.t.Fatalf("Postfix: %v", err)
-	}
-}
-
-// start runs Postfix in the foreground and waits until it takes connections.
-func (p *Postfix) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(find(p.t, "postfix"), "-c", p.file("etc"), "start-fg")
-	said := &bytes.Buffer{}
-	p.cmd.Stdout, p.cmd.Stderr = said, said
-	var err error
-	p.done, err = child.Start(p.cmd)
-	p.must(err)
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		select {
-		case <-p.done:
-			p.t.Fatalf("Postfix did not start (it wants to be started by root): %s: %s", p.cmd.ProcessState, said)
-		default:
-		}
-		c, err := net.DialTimeout("tcp", p.addr.String(), time.Second)
-		if err == nil {
-			_ = c.Close()
-			return
-		}
-	}
-	p.t.Fatalf("Postfix does not listen on %s", p.addr)
-}
-
-// keep starts what stops Postfix when the pipe that it reads is closed: by stop, or by the kernel when
-// the test is killed. What child.Start asks the kernel for is not enough here: that ends the script
-// that runs master, and the kernel forgets it for a program that changes its user, as master does.
-func (p *Postfix) keep() {
-	p.t.Helper()
-	p.keeper = exec.Command("sh", "-c", `cat; exec "$0" -c "$1" stop`, find(p.t, "postfix"), p.file("etc"))
-	p.keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the keyboard is for the test
-	var err error
-	p.lifeline, err = p.keeper.StdinPipe()
-	p.must(err)
-	p.must(p.keeper.Start())
-}
-
-func (p *Postfix) stop() {
-	_ = p.lifeline.Close()
-	_ = p.keeper.Wait()
-	select {
-	case <-p.done:
-	case <-time.After(10 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
 }
 
 // reloader looks for a new chain of one place and serves it when its time has come.
@@ -259,12 +142,12 @@ func (p *Postfix) serve(place int, chain []byte, spki string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.chains[place] = chain
-	next := p.file("etc/chain.next")
+	next := p.File("etc/chain.next")
 	if err := os.WriteFile(next, bytes.Join(p.chains, nil), 0o600); err != nil {
 		p.t.Errorf("Postfix: %v", err)
 		return
 	}
-	if err := os.Rename(next, p.file("etc/chain.pem")); err != nil {
+	if err := os.Rename(next, p.File("etc/chain.pem")); err != nil {
 		p.t.Errorf("Postfix: %v", err)
 		return
 	}

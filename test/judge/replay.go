@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/test/postfix"
 )
 
 // ReplayOptions say whom the cache-replaying sender checks.
@@ -44,7 +46,7 @@ func StartReplay(t testing.TB, log *Log, o ReplayOptions) (stop func()) {
 	if len(o.SignatureAlgorithms) == 0 {
 		o.SignatureAlgorithms = []string{""}
 	}
-	r := &replay{o: o, openssl: find(t, "openssl"), kept: map[string]time.Time{}, verified: map[string]bool{}}
+	r := &replay{o: o, openssl: postfix.Find(t, "openssl"), kept: map[string]time.Time{}, verified: map[string]bool{}}
 	stop = every(o.Interval, func() { log.add(r.check()) })
 	t.Cleanup(stop)
 	return stop

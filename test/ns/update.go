@@ -6,6 +6,9 @@ import (
 	"github.com/miekg/dns"
 )
 
+// updatable are the types that updates may write.
+var updatable = []uint16{dns.TypeTLSA, dns.TypeMX, dns.TypeTXT}
+
 // update applies a dynamic update (RFC 2136) as a whole or not at all, and returns the rcode.
 func (s *Server) update(m *dns.Msg, signed bool) int {
 	if len(m.Question) != 1 || dns.CanonicalName(m.Question[0].Name) != s.zone.Name || !s.primary {
@@ -25,7 +28,7 @@ func (s *Server) update(m *dns.Msg, signed bool) int {
 		if !dns.IsSubDomain(z.Name, dns.CanonicalName(h.Name)) {
 			return dns.RcodeNotZone
 		}
-		if h.Rrtype != dns.TypeTLSA {
+		if !slices.Contains(updatable, h.Rrtype) {
 			return dns.RcodeRefused
 		}
 	}

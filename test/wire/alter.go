@@ -97,6 +97,23 @@ func (o OtherRecords) apply(w *way) error {
 	})
 }
 
+// Swap answers questions of a type with records of a forger's choice, without signatures, and lets all else pass.
+type Swap struct {
+	Type    uint16
+	Records []dns.RR
+}
+
+func (s Swap) apply(w *way) error {
+	q := new(dns.Msg)
+	if err := q.Unpack(w.request); err != nil {
+		return err
+	}
+	if len(q.Question) != 1 || q.Question[0].Qtype != s.Type {
+		return w.pass()
+	}
+	return w.altered(func(m *dns.Msg) { m.Answer, m.Ns = s.Records, nil })
+}
+
 // altered passes the request on, and what is answered after a change.
 func (w *way) altered(change func(*dns.Msg)) error {
 	reply, err := w.ask(w.request)

@@ -65,6 +65,7 @@ func TestAlteredMessages(t *testing.T) {
 		{"DO of the request; EDNS is there", wire.ClearDO{}, shape{true, false, true}, shape{true, false, true}},
 		{"AA of every reply", wire.ClearAA{}, shape{true, true, false}, shape{true, true, false}},
 		{"AA of one type", wire.ClearAA{Types: []uint16{dns.TypeNS}}, whole, shape{true, true, false}},
+		{"what there is of one type", wire.Swap{Type: dns.TypeNS}, whole, shape{true, false, true}},
 	} {
 		p.Set(c.fault)
 		for qtype, want := range map[uint16]shape{dns.TypeSOA: c.soa, dns.TypeNS: c.ns} {

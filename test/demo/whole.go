@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/plugin"
+	"github.com/dane-operator/dane-operator/internal/sendercheck"
+)
+
+// This file shows the mail domain beside its TLSA records.
+
+// others are the records that the demo publishes. That of MTA-STS waits for a policy host.
+var others = []v1alpha1.MailRecord{v1alpha1.RecordMX, v1alpha1.RecordTLSRPT, v1alpha1.RecordSPF, v1alpha1.RecordDMARC}
+
+// whole waits for the other records, and looks at all of the domain as anybody can.
+func (s *stage) whole(ctx context.Context) error {
+	s.view.log("waiting for the other records of the domain: MX, TLS-RPT, SPF and DMARC")
+	md, err := s.lab.WaitDomain(ctx, domainName, 3*time.Minute, unpublished)
+	if err != nil {
+		return err
+	}
+	for i := range md.Status.Records {
+		r := &md.Status.Records[i]
+		if slices.Contains(others, r.Record) {
+			s.view.log("%s at %s: %s", r.Record, r.Name, strings.Join(r.Found, ", "))
+		}
+	}
+	return s.check(ctx)
+}
+
+// unpublished returns which record is missing.
+func unpublished(md *v1alpha1.MailDomain) string {
+	for _, record := range others {
+		if r := md.Status.Record(record); r == nil || r.State != v1alpha1.MailRecordPublished {
+			return fmt.Sprintf("%s is not published: %+v", record, r)
+		}
+	}
+	return ""
+}
+
+// othersLine are the states of the other records.
+func othersLine(md *v1alpha1.MailDomain) string {
+	if md == nil || len(md.Status.Records) == 0 {
+		return "none yet"
+	}
+	var out []string
+	for _, r := range md.Status.Records {
+		out = append(out, fmt.Sprintf("%s %s", r.Record, r.State))
+	}
+	return strings.Join(out, ", ")
+}
+
+// check runs "kubectl dane check", which asks neither the cluster nor the operator, and shows its grades. The zone is
+// nowhere but here: its trust anchor and its primary take the place of those of the Internet.
+func (s *stage) check(ctx context.Context) error {
+	anchors := filepath.Join(s.lab.Dir, "anchors.ds")
+	if err := os.WriteFile(anchors, []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
+		return err
+	}
+	var out, said bytes.Buffer
+	cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &said}, time.Now)
+	cmd.SetArgs([]string{"check", zoneName, "--resolvers", s.values["PRIMARY"], "--trust-anchors", anchors, "--port", s.values["SMTP_PORT"], "-o", "json"})
+	err := cmd.ExecuteContext(ctx)
+	var found sendercheck.Report
+	if jsonErr := json.Unmarshal(out.Bytes(), &found); jsonErr != nil || plugin.ExitCode(err) != 0 {
+		return fmt.Errorf("kubectl dane check %s: exit code %d, %w: %s%s", zoneName, plugin.ExitCode(err), err, &out, &said)
+	}
+	var text strings.Builder
+	for _, p := range found.Parts {
+		text.WriteString("\n" + strings.TrimSuffix(s.view.row(fmt.Sprintf("        %-8s %-10s ", p.Part, p.Grade), p.Advice), "\n"))
+	}
+	s.view.log("kubectl dane check %s: %s%s", zoneName, found.Verdict, &text)
+	return nil
+}
