@@ -198,17 +198,22 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 	d := decide(facts)
 	r.zones.update(name, func(e *zoneEntry) {
 		if e.delegation.look == w.look {
-			e.delegation.decision, e.delegation.mark = &d, d.Mark
-			if e.delegation.since.IsZero() || e.delegation.reason != d.Reason {
-				e.delegation.reason, e.delegation.since = d.Reason, facts.Now
-			}
-			if w.look.foreign && len(e.delegation.told) > 0 {
-				e.delegation.noteHeard(notice(&d)) // a target that was deaf may be named no more
-			}
+			e.delegation.decides(&d, facts.Now)
 		}
 		w = e.delegation
 	})
 	return w
+}
+
+// decides notes the decision that follows from the look.
+func (w *delegationWork) decides(d *delegation.Decision, now time.Time) {
+	w.decision, w.mark = d, d.Mark
+	if w.since.IsZero() || w.reason != d.Reason {
+		w.reason, w.since = d.Reason, now
+	}
+	if w.look.foreign && len(w.told) > 0 {
+		w.noteHeard(notice(d)) // a target that was deaf may be named no more
+	}
 }
 
 // pace is when the delegation is to be looked at next.

@@ -100,7 +100,7 @@ func (l *look) age(left, validity time.Duration) Code {
 		return SignaturesExpiring
 	case left < l.Habit.overdue(validity):
 		return RefreshOverdue
-	case left < validity/latePart && !(l.Habit.Known() && l.Habit.of(validity)):
+	case left < validity/latePart && (!l.Habit.Known() || !l.Habit.of(validity)):
 		return RefreshLate
 	}
 	return ""
