@@ -35,7 +35,7 @@ const (
 	// interval of the scrapes.
 	interval = time.Second
 	// patience is how long a step may take on a busy machine.
-	patience = 4 * time.Minute
+	patience = 6 * time.Minute
 )
 
 // timing turns hours into seconds: a key without a standby waits about half a minute.
