@@ -89,7 +89,7 @@ func parts(s Series, step time.Duration) [][]Point {
 func axes(p *plot.Plot, d Defaults, from, to time.Time) {
 	small := font.Font{Typeface: "Liberation", Variant: "Sans", Size: vg.Points(10)}
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.LineStyle.Width = 0
+		axis.Width = 0
 		axis.Tick.Length = 0
 		axis.Tick.Label.Font, axis.Tick.Label.Color = small, rgba(ink, 0xff)
 		axis.Padding = vg.Points(2)
