@@ -117,7 +117,7 @@ type mark struct {
 	Text string
 }
 
-// marked are eight round times at the most.
+// marked are eight round times at the most, none so near an end that it would be cut off.
 func marked(from, to time.Time) []mark {
 	every, format := 15*time.Second, "15:04:05"
 	for _, longer := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour} {
@@ -129,8 +129,11 @@ func marked(from, to time.Time) []mark {
 		format = "15:04"
 	}
 	var out []mark
-	for at := from.Truncate(every).Add(every); !at.After(to); at = at.Add(every) {
-		out = append(out, mark{at, at.UTC().Format(format)})
+	edge := to.Sub(from) / 30
+	for at := from.Truncate(every).Add(every); at.Add(edge).Before(to); at = at.Add(every) {
+		if at.Sub(from) > edge {
+			out = append(out, mark{at, at.UTC().Format(format)})
+		}
 	}
 	return out
 }

@@ -91,11 +91,11 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// TestMarked: a time shown has eight round times below it at the most.
+// TestMarked: a time shown has eight round times below it at the most, and none at its ends.
 func TestMarked(t *testing.T) {
 	for long, want := range map[time.Duration][]string{
-		40 * time.Second: {"12:00:15", "12:00:30"}, 4 * time.Minute: {"12:00:30", "12:01:00", "12:01:30", "12:02:00", "12:02:30", "12:03:00", "12:03:30", "12:04:00"},
-		3 * time.Hour: {"13:00", "14:00", "15:00"}, 6 * time.Minute: {"12:01", "12:02", "12:03", "12:04", "12:05", "12:06"},
+		40 * time.Second: {"12:00:15", "12:00:30"}, 4 * time.Minute: {"12:00:30", "12:01:00", "12:01:30", "12:02:00", "12:02:30", "12:03:00", "12:03:30"},
+		3 * time.Hour: {"13:00", "14:00"}, 6 * time.Minute: {"12:01", "12:02", "12:03", "12:04", "12:05"},
 	} {
 		var got []string
 		for _, m := range marked(noon, noon.Add(long)) {
