@@ -146,8 +146,10 @@ conformance: ## Compare with the corpora of other implementations, and write the
 	go test ./internal/dnssec/senderview -count=1 -run Exim -v -update
 	go test ./internal/tlsrpt -count=1 -run Public -v -update
 
-screenshots: deps ## Take the pictures of docs/dashboard.md anew, in Chromium.
+screenshots: deps ## Take the pictures of docs/dashboard.md and docs/metrics.md anew, in Chromium.
 	go -C test test -count=1 ./page -screenshots $(CURDIR)/docs
+	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
+		go -C test test -count=1 ./grafana -run '^TestDashboardWithData$$' -screenshots $(CURDIR)/docs
 
 fmt: ## Format the code.
 	gofmt -w api cmd controllers docs internal test

@@ -11,7 +11,7 @@ wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey
 	/usr/lib/dovecot/managesieve-login:dovecot-managesieved
 	chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 	"/usr/lib/postgresql/*/bin/postgres:postgresql"
-	posttls-finger:postfix promtool:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
+	posttls-finger:postfix promtool:prometheus prometheus:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do
 	compgen -G "${pair%%:*}" >/dev/null || command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")

@@ -3,13 +3,9 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -53,85 +49,6 @@ func examineLease(ctx context.Context, c client.Client, now time.Time) []finding
 			continue
 		}
 		out = append(out, finding{fine, what, ""})
-	}
-	return out
-}
-
-// accountInGate finds the account that a gate policy lets pass.
-var accountInGate = regexp.MustCompile(`system:serviceaccount:[a-z0-9.-]+:[a-z0-9.-]+`)
-
-// gates are the policies that heed the annotation of the gate, by name, with the account that each lets pass.
-func gates(ctx context.Context, c client.Client) (map[string]string, error) {
-	var policies admissionv1.ValidatingAdmissionPolicyList
-	if err := c.List(ctx, &policies); err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for _, p := range policies.Items {
-		text := ""
-		for _, m := range p.Spec.MatchConditions {
-			text += m.Expression + "\n"
-		}
-		if strings.Contains(text, v1alpha1.GateAnnotation) {
-			out[p.Name] = accountInGate.FindString(text)
-		}
-	}
-	return out, nil
-}
-
-func examineGate(ctx context.Context, c client.Client, _ time.Time) []finding {
-	found, err := gates(ctx, c)
-	if err != nil {
-		return unread("the gate policy", err)
-	}
-	if len(found) == 0 {
-		return []finding{{broken, "the gate policy", "no ValidatingAdmissionPolicy heeds " + v1alpha1.GateAnnotation + ": with strategy Gate anybody may approve a key too early; apply config/policy"}}
-	}
-	var bindings admissionv1.ValidatingAdmissionPolicyBindingList
-	if err := c.List(ctx, &bindings); err != nil {
-		return unread("the bindings of the gate policy", err)
-	}
-	for _, b := range bindings.Items {
-		if _, ok := found[b.Spec.PolicyName]; ok && slices.Contains(b.Spec.ValidationActions, admissionv1.Deny) {
-			return []finding{{fine, "the gate policy " + b.Spec.PolicyName, ""}}
-		}
-	}
-	return []finding{{broken, "the gate policy", "no ValidatingAdmissionPolicyBinding with the action Deny binds it; apply config/policy"}}
-}
-
-// needed are rights without which a rollover stands still.
-var needed = []authorizationv1.ResourceAttributes{
-	{Verb: "approve", Group: "cert-manager.io", Resource: "signers"},
-	{Verb: "update", Group: "cert-manager.io", Resource: "certificaterequests", Subresource: "status"},
-	{Verb: "patch", Group: "cert-manager.io", Resource: "certificates"},
-	{Verb: "get", Resource: "secrets"},
-	{Verb: "update", Resource: "secrets"},
-	{Verb: "update", Group: v1alpha1.GroupVersion.Group, Resource: "maildomains", Subresource: "status"},
-}
-
-// examineRights asks for those of the account that the gate policy lets pass.
-func examineRights(ctx context.Context, c client.Client, _ time.Time) []finding {
-	found, err := gates(ctx, c)
-	if err != nil || len(found) == 0 {
-		return nil // said before
-	}
-	var out []finding
-	for _, account := range found {
-		var missing []string
-		for _, right := range needed {
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: account, ResourceAttributes: &right}}
-			if err := c.Create(ctx, review); err != nil {
-				return unread("the rights of "+account, err)
-			}
-			if !review.Status.Allowed {
-				missing = append(missing, strings.TrimSuffix(right.Verb+" "+right.Resource+"/"+right.Subresource, "/"))
-			}
-		}
-		if len(missing) > 0 {
-			out = append(out, finding{broken, "the rights of " + account, "it may not " + strings.Join(missing, ", ") + ": apply config/rbac"})
-		} else {
-			out = append(out, finding{fine, "the rights of " + account, ""})
-		}
 	}
 	return out
 }

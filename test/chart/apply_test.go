@@ -119,28 +119,65 @@ rbac: {secrets: Read, approve: false}
 	}
 }
 
+// approveAs has a user approve a request, and takes it back.
+func approveAs(t *testing.T, request *unstructured.Unstructured, user string) error {
+	t.Helper()
+	as, err := cluster.AddUser(user, "system:masters")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(as.Config, client.Options{Scheme: kube.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := request.DeepCopy()
+	conditions := []any{map[string]any{"type": "Approved", "status": "True", "reason": "Test", "message": "m"}}
+	if err := unstructured.SetNestedSlice(o.Object, conditions, "status", "conditions"); err != nil {
+		t.Fatal(err)
+	}
+	return c.Status().Update(t.Context(), o, &client.SubResourceUpdateOptions{UpdateOptions: client.UpdateOptions{DryRun: []string{metav1.DryRunAll}}})
+}
+
+// TestTwoReleasesWithNamespacesOfTheirOwn: each release's operator may approve the requests of its namespaces, and nobody
+// else may; the policy of the other release is in no way of it.
+func TestTwoReleasesWithNamespacesOfTheirOwn(t *testing.T) {
+	own := map[string]string{} // the account by the namespace of its requests
+	requests := map[string]*unstructured.Unstructured{}
+	for _, name := range []string{"one", "two"} {
+		r, watched := release{name: name, namespace: restricted(t)}, cluster.Namespace(t.Context(), t)
+		r.values = "namespaces: [" + watched + "]"
+		install(t, r)
+		own[watched] = kube.ServiceAccount(r.namespace, name+"-dane-operator")
+		requests[watched] = gatedRequest(t, watched)
+	}
+	for watched, request := range requests {
+		err := cluster.WaitFor(t.Context(), request.DeepCopy(), time.Minute, func() string {
+			for of, user := range own {
+				switch err := approveAs(t, request, user); {
+				case of == watched && err != nil:
+					return user + " to be let pass: " + err.Error()
+				case of != watched && err == nil:
+					return user + " to be refused"
+				}
+			}
+			if err := approveAs(t, request, kube.ServiceAccount("cert-manager", "cert-manager")); err == nil {
+				return "cert-manager to be refused"
+			}
+			return ""
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestGatePolicyKnowsTheReleasesAccount installs a release whose account is not that of config/, and
 // lets three users approve a gated request.
 func TestGatePolicyKnowsTheReleasesAccount(t *testing.T) {
 	r := release{"mta", restricted(t), "serviceAccount: {name: own}"}
 	install(t, r)
 	request := gatedRequest(t, r.namespace)
-	approve := func(user string) error {
-		as, err := cluster.AddUser(user, "system:masters")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := client.New(as.Config, client.Options{Scheme: kube.Scheme()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := request.DeepCopy()
-		conditions := []any{map[string]any{"type": "Approved", "status": "True", "reason": "Test", "message": "m"}}
-		if err := unstructured.SetNestedSlice(o.Object, conditions, "status", "conditions"); err != nil {
-			t.Fatal(err)
-		}
-		return c.Status().Update(t.Context(), o, &client.SubResourceUpdateOptions{UpdateOptions: client.UpdateOptions{DryRun: []string{metav1.DryRunAll}}})
-	}
+	approve := func(user string) error { return approveAs(t, request, user) }
 	others := []string{
 		kube.ServiceAccount("cert-manager", "cert-manager"),
 		kube.ServiceAccount("dane-operator-system", "dane-operator"),

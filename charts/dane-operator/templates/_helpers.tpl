@@ -132,3 +132,34 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{/* How the metrics are scraped, given all values and those of the monitor: what PodMonitor and
+ServiceMonitor say alike of an endpoint. */}}
+{{- define "dane-operator.scrape" -}}
+{{- $ := index . 0 -}}
+{{- with index . 1 -}}
+honorLabels: true
+{{- if $.Values.metrics.secure }}
+scheme: https
+tlsConfig:
+  {{- .tlsConfig | default (dict "insecureSkipVerify" true) | toYaml | nindent 2 }}
+authorization: {credentials: {name: {{ include "dane-operator.name" $ }}-metrics-scraper, key: token}}
+{{- else if .tlsConfig }}
+{{- fail "tlsConfig of a monitor needs metrics.secure" }}
+{{- end }}
+{{- with .interval }}
+interval: {{ . | quote }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . | quote }}
+{{- end }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+{{- end -}}
