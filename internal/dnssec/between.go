@@ -47,7 +47,8 @@ func (l *lookup) provedBetween(ctx context.Context, signer string, f *finding) *
 	if deepest != signer {
 		return wrongSigner(signer, deepest, f)
 	}
-	if z.err != nil && z.err.State() == Insecure {
+	// A denial of too many iterations, or out of an opt-out range, proves no cut: only that none is proven.
+	if z.err != nil && (z.err.Reason == UnsignedDelegation || z.err.Reason == Unsupported) {
 		return z.err
 	}
 	return nil
