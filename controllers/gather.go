@@ -26,6 +26,8 @@ type domainRun struct {
 	domainEntry zoneEntry
 	// records are those of the mail domain beside TLSA; nil where it has none.
 	records *recordsRun
+	// dkim are the keys that its mail is signed with; nil where it has none.
+	dkim *dkimRun
 }
 
 // key names the MailDomain.
@@ -52,6 +54,9 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 	}
 	run.shareEnds()
 	r.gatherRecords(run, w)
+	if err := r.gatherKeys(ctx, run, w); err != nil {
+		return nil, err
+	}
 	if err := w.zones.failure(); err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ const retrySoon = 50 * time.Millisecond
 
 // needsFinalizer says whether records may be written before anything keeps the object from vanishing.
 func (r *MailDomainReconciler) needsFinalizer(run *domainRun) bool {
-	managed := asksForAny(run.md) || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() })
+	managed := asksForAny(run.md) || run.md.Spec.DKIM != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() })
 	return managed && !controllerutil.ContainsFinalizer(run.md, v1alpha1.Finalizer)
 }
 
@@ -173,6 +173,14 @@ func (r *MailDomainReconciler) consumed(run *domainRun) {
 			r.observer.consumed(h.key, h.view)
 		}
 	}
+	if run.dkim == nil {
+		return
+	}
+	for _, row := range run.dkim.rows {
+		if row.decided {
+			r.observer.consumed(row.key, row.view)
+		}
+	}
 }
 
 func ignoreConflict(err error) error {
@@ -187,7 +195,7 @@ func (run *domainRun) hasEffects() bool {
 	if run.records != nil && slices.ContainsFunc(run.records.rows, func(row *recordRow) bool { return row.decision.Write }) {
 		return true
 	}
-	return slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
+	return run.keyEffects() || slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
 		if !h.managed() {
 			return false
 		}
@@ -216,6 +224,7 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 			wait = min(wait, 5*time.Second)
 		}
 	}
+	wait = min(wait, r.observeKeys(run, names))
 	r.observer.forget(client.ObjectKeyFromObject(run.md), names, run.now)
 	return max(min(wait, r.senders.look(run), r.observeRecords(run)), retrySoon)
 }

@@ -2,6 +2,7 @@ package rollover
 
 import (
 	"slices"
+	"time"
 
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
@@ -54,4 +55,16 @@ func (a Answer) stored() []tlsa.Record {
 		return nil
 	}
 	return a.Records
+}
+
+// replaced is when a key that is vouched to be gone was. A signer whose key was lost goes on with what it has loaded, until
+// it gets another.
+func (r *run) replaced(t *tracked) time.Time {
+	at := t.Since
+	for i := range r.keys {
+		if o := &r.keys[i]; r.f.Policy.NamedKeys && o.Role == roleCurrent {
+			at = later(at, o.Since)
+		}
+	}
+	return at
 }

@@ -46,6 +46,7 @@ var packages = map[string]string{
 	"delv": "bind9-dnsutils", "dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils",
 	"nsd": "nsd", "unbound": "unbound", "knotd": "knot", "knotc": "knot", "sqlite3": "sqlite3",
 	"named-checkconf": "bind9-utils", "tsig-keygen": "bind9", "keymgr": "knot", "sh": "dash", "pdns_server": "pdns-server", "pdns_control": "pdns-server", "pdnsutil": "pdns-server",
+	"opendkim": "opendkim", "rspamd": "rspamd",
 }
 
 // Find returns the path of a program. A missing one fails the test and says how to install it.
