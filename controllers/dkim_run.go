@@ -156,7 +156,7 @@ func (r *MailDomainReconciler) keySecret(ctx context.Context, run *domainRun, na
 	err := r.live.Get(ctx, types.NamespacedName{Namespace: run.md.Namespace, Name: name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("read Secret %s/%s: %w", run.md.Namespace, name, err)
 	}

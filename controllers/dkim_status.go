@@ -24,10 +24,12 @@ func keyStatuses(run *domainRun) []v1alpha1.DKIMStatus {
 	}
 	var out []v1alpha1.DKIMStatus
 	for _, row := range run.dkim.rows {
-		if row.spec == nil && row.removed() {
-			continue
+		switch {
+		case row.unseen(run.dkim):
+			out = append(out, *row.previous)
+		case row.spec != nil || !row.removed():
+			out = append(out, row.status(run))
 		}
-		out = append(out, row.status(run))
 	}
 	return out
 }
@@ -143,7 +145,16 @@ func (row *dkimRow) state(run *domainRun) (v1alpha1.DKIMState, string) {
 	case row.held.Current == nil:
 		return v1alpha1.DKIMPreparing, row.lostText() + row.firstWait("a key is being made")
 	}
-	return v1alpha1.DKIMInUse, ""
+	return v1alpha1.DKIMInUse, row.onTheWay()
+}
+
+// onTheWay is what the next key waits for; empty while there is none.
+func (row *dkimRow) onTheWay() string {
+	if row.held.Next == nil {
+		return ""
+	}
+	message, _ := row.failure()
+	return cmp.Or(message, row.firstWait(""))
 }
 
 // lostText says that there was a key for the signer, and is none any more.
@@ -225,14 +236,17 @@ func (d *dkimRun) held(run *domainRun) []string {
 
 // blind says that this process has not looked yet at a key that status tells of.
 func (d *dkimRun) blind() bool {
-	return d != nil && d.refused == nil && slices.ContainsFunc(d.rows, func(row *dkimRow) bool {
-		if row.previous == nil || row.conflict != "" {
-			return false
-		}
-		return !row.decided || len(row.previous.Versions) > 0 &&
-			slices.ContainsFunc(row.decision.Owners, func(o rollover.OwnerDecision) bool {
-				return row.view.owners[o.Name].last == nil && known(row.previous, o.Name)
-			})
+	return d != nil && slices.ContainsFunc(d.rows, func(row *dkimRow) bool { return row.unseen(d) })
+}
+
+// unseen says that the zone, or an owner of the key that status tells of, was not asked by this process yet: until then
+// status stays, and what was seen of other owners is not used up.
+func (row *dkimRow) unseen(d *dkimRun) bool {
+	if row.previous == nil || row.conflict != "" || d.refused != nil {
+		return false
+	}
+	return !row.decided || slices.ContainsFunc(row.decision.Owners, func(o rollover.OwnerDecision) bool {
+		return row.view.owners[o.Name].last == nil && known(row.previous, o.Name)
 	})
 }
 
@@ -277,7 +291,7 @@ func dkimFinding(run *domainRun) *finding {
 					out.reason = v1alpha1.ReasonSigningSecretConflict
 				}
 			}
-			if message != "" {
+			if message != "" && state != v1alpha1.DKIMInUse { // a rotation is no sign of trouble
 				messages = append(messages, "key "+row.name()+": "+message)
 			}
 		}

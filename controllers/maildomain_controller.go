@@ -177,7 +177,7 @@ func (r *MailDomainReconciler) consumed(run *domainRun) {
 		return
 	}
 	for _, row := range run.dkim.rows {
-		if row.decided {
+		if row.decided && !row.unseen(run.dkim) {
 			r.observer.consumed(row.key, row.view)
 		}
 	}

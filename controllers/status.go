@@ -27,7 +27,7 @@ func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 		}
 	}
 	if run.blind() {
-		next.Records, next.DKIM = run.md.Status.Records, run.md.Status.DKIM
+		next.Records, next.DKIM = run.md.Status.Records, keyStatuses(run)
 		// What was known before stands until there is something to say: a restart writes nothing.
 		next.NextTransition = run.md.Status.NextTransition
 		return next

@@ -124,7 +124,7 @@ const (
 	ReasonRecordUnknown = "RecordUnknown"
 )
 
-// Reasons of DKIMReady, beside RecordConflict, RecordRefused, UpdateFailed, RecordsRemoved and Suspended.
+// Reasons of DKIMReady, beside RecordConflict, RecordRefused and RecordsRemoved.
 const (
 	// ReasonKeysInUse: the signer has a key that every receiver can verify by, for each of spec.dkim.keys.
 	ReasonKeysInUse = "KeysInUse"

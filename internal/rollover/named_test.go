@@ -304,3 +304,22 @@ func TestNamedSecondRecord(t *testing.T) {
 		t.Errorf("what is ours is not removed, or more than that: %+v", o)
 	}
 }
+
+// TestNamedKeyThatIsLost: a signer whose key was lost goes on with what it has loaded. The record stays until the signer has
+// another, and for RetireSafety from then on.
+func TestNamedKeyThatIsLost(t *testing.T) {
+	f := namedScene()
+	f.Owners = nil
+	f.Policy.RetireSafety = keptRetired
+	lost := KeyState{ID: "k", SPKI: "k", Owner: ownerOf("k"), Role: rolePrevious, Since: begin.Add(-9 * time.Hour), Deployed: true, Records: []tlsa.Record{recordOf("k")}}
+	next := Key{ID: "n", SPKI: "n", Owner: ownerOf("n"), Stage: StageDeployed, Records: []tlsa.Record{recordOf("n")}}
+	f.Keys, f.States = []Key{next}, []KeyState{lost}
+	d := Decide(f)
+	if at := d.Keys[len(d.Keys)-1].RemovableAt; len(d.Keys) != 2 || !at.Equal(begin.Add(keptRetired)) {
+		t.Errorf("%+v", d.Keys)
+	}
+	f.Keys, f.Now = nil, begin.Add(30*24*time.Hour)
+	if d := Decide(f); len(d.Keys) != 1 {
+		t.Errorf("with no other key the record goes: %+v", d.Keys)
+	}
+}

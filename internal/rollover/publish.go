@@ -184,10 +184,10 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 		return WaitDNSSEC, "the zone is not Secure: " + r.f.DNSSEC.Message
 	case p.NamedKeys:
 		return r.namedBlocked(o)
-	case len(o.primary) == 0 && len(o.Records) > 0:
-		return r.firstPublicationBlocked(o)
 	case len(o.Records) == 0:
 		return WaitNone, ""
+	case len(o.primary) == 0:
+		return r.firstPublicationBlocked(o)
 	}
 	return r.worseBlocked(o)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -92,8 +93,13 @@ func daemon(t *testing.T, program string, args ...string) *exec.Cmd {
 	ended, err := child.Start(cmd)
 	must(t, err)
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // rspamd ends its workers then
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			<-ended
+		}
 		if text, err := os.ReadFile(out.Name()); err == nil && t.Failed() {
 			t.Logf("%s: %s", program, text[max(0, len(text)-2000):])
 		}
@@ -121,9 +127,18 @@ SigningTable refile:%[2]s/SigningTable
 RequireSafeKeys no
 Syslog no
 `, port, mounted), 0o600))
+	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String()
 	s := &openDKIM{cmd: daemon(t, "opendkim", "-f", "-x", config)}
-	s.client = milter.NewClientWithOptions("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String(), milter.ClientOptions{
+	s.client = milter.NewClientWithOptions("tcp", address, milter.ClientOptions{
 		ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, ActionMask: milter.OptAddHeader | milter.OptChangeHeader,
+	})
+	// A signal that came before it listens would end it.
+	servers.Eventually(t, "OpenDKIM listens", func() error {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
 	})
 	return s
 }
@@ -180,12 +195,17 @@ func startRspamd(t *testing.T, mounted string) *rspamd {
 		"worker-controller.inc": "enabled = false;\n",
 		"worker-fuzzy.inc":      "enabled = false;\n",
 		"options.inc":           "map_watch_interval = 1s;\nmap_file_watch_multiplier = 1.0;\n",
-		"dkim_signing.conf": fmt.Sprintf("selector_map = \"%[1]s/selectors.map\";\npath = \"%[1]s/$selector.rspamd\";\nsign_local = true;\nuse_esld = false;\n",
+		"dkim_signing.conf": fmt.Sprintf("selector_map = \"%[1]s/..data/selectors.map\";\npath = \"%[1]s/$selector.rspamd\";\nsign_local = true;\nuse_esld = false;\n",
 			mounted),
 	} {
 		must(t, os.MkdirAll(filepath.Join(dir, "local.d"), 0o755))
 		must(t, os.WriteFile(filepath.Join(dir, "local.d", file), []byte(text), 0o644)) //nolint:gosec // rspamd may run as another user
 	}
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(filepath.Join(dir, "rspamd.log")); err == nil && t.Failed() {
+			t.Logf("%s", text[max(0, len(text)-4000):])
+		}
+	})
 	daemon(t, "rspamd", "-f", "-i", "-c", "/etc/rspamd/rspamd.conf", "--var=LOCAL_CONFDIR="+dir, "--var=DBDIR="+dir, "--var=RUNDIR="+dir, "--var=LOGDIR="+dir)
 	return &rspamd{url: fmt.Sprintf("http://127.0.0.1:%d/checkv2", port)}
 }
