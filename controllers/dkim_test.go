@@ -102,7 +102,7 @@ func TestTenRotations(t *testing.T) {
 // one that follows it: mail verifies throughout, and no key is made twice.
 func TestKilledAtEachEffect(t *testing.T) {
 	quick := func(s *v1alpha1.MailDomainSpec) {
-		s.DKIM.Rotation = &v1alpha1.DKIMRotationSpec{Every: "90m", KeepRetired: "90m"}
+		s.DKIM.Rotation = &v1alpha1.DKIMRotationSpec{Every: "3h", KeepRetired: "90m"}
 	}
 	whole := func(at int, after bool) *dkimBed {
 		b := newDKIMBed(t, quick)
