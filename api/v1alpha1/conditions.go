@@ -290,8 +290,10 @@ const (
 	DKIMAnnotation = "mail.dane-operator.io/dkim-key"
 	// DKIMDomainLabel names, on a Secret that the operator made for a signer, the MailDomain, shortened.
 	DKIMDomainLabel = "mail.dane-operator.io/maildomain"
-	// DKIMRole is the value of RoleLabel on a Secret that a signer mounts, DKIMStoreRole on the one with the next key.
-	DKIMRole, DKIMStoreRole = "dkim", "dkim-store"
+	// DKIMRole is the value of RoleLabel on a Secret that a signer mounts.
+	DKIMRole = "dkim"
+	// DKIMStoreRole is the value of RoleLabel on the Secret with the next key of a signer.
+	DKIMStoreRole = "dkim-store"
 	// DKIMStoreSuffix is what the name of that one has behind secretName.
 	DKIMStoreSuffix = "-dane-dkim"
 	// RoleLabel says, on a Secret that the operator made, what it is: StandbyRole, ServingRole, DKIMRole or DKIMStoreRole.

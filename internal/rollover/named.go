@@ -68,3 +68,8 @@ func (r *run) replaced(t *tracked) time.Time {
 	}
 	return at
 }
+
+// shows says whether an answer has these records and no others. What a wildcard makes stands nowhere.
+func (a Answer) shows(records []tlsa.Record) bool {
+	return slices.Equal(a.Records, records) || a.Synthesized && len(records) == 0
+}
