@@ -50,6 +50,7 @@ func (r *MailDomainReconciler) act(ctx context.Context, run *domainRun) error {
 		}
 	}
 	r.publishRecords(run)
+	errs = append(errs, r.actOnKeys(ctx, run))
 	if !run.md.Spec.Suspend {
 		errs = append(errs, r.releaseOthers(ctx, run))
 	}

@@ -14,10 +14,11 @@ import (
 
 // announce makes events of what has happened between two stored statuses.
 func (r *MailDomainReconciler) announce(run *domainRun, before, after *v1alpha1.MailDomainStatus) {
-	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionRolloverSafe, v1alpha1.ConditionRecordsPublished, v1alpha1.ConditionServersVerified, v1alpha1.ConditionMailRecordsPublished} {
+	for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionRolloverSafe, v1alpha1.ConditionRecordsPublished, v1alpha1.ConditionServersVerified, v1alpha1.ConditionMailRecordsPublished, v1alpha1.ConditionDKIMReady} {
 		r.announceCondition(run, kind, before, after)
 	}
 	r.announceRecords(run, before, after)
+	r.announceDKIM(run, before, after)
 	r.announceReports(run, before, after)
 	for i := range after.MailServers {
 		now := &after.MailServers[i]

@@ -19,7 +19,7 @@ func (run *domainRun) blind() bool {
 	if md.Status.ObservedGeneration != md.Generation || !md.DeletionTimestamp.IsZero() || run.invalid != "" {
 		return false
 	}
-	return run.blindToRecords() || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.refused == nil && h.previous != nil && h.unseen() })
+	return run.blindToRecords() || run.dkim.blind() || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.refused == nil && h.previous != nil && h.unseen() })
 }
 
 // unseen says that the zone, or an owner or endpoint that status tells of, was not asked by this process

@@ -26,7 +26,7 @@ type finding struct {
 func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	c := conditionSetter{run: run, status: status}
 	stalled := stalledFinding(run)
-	records := c.setRecordsCondition()
+	records := append(c.setRecordsCondition(), c.setDKIMCondition()...)
 	published := c.combine(v1alpha1.ConditionRecordsPublished, publishedFinding)
 	verified := c.combine(v1alpha1.ConditionServersVerified, verifiedFinding)
 	secure := c.combine(v1alpha1.ConditionDNSSECSecure, secureFinding)
@@ -105,6 +105,9 @@ func stalledFinding(run *domainRun) *finding {
 		out.message = strings.TrimPrefix(out.message+"; "+refused.message, "; ")
 	}
 	if refused := recordsFinding(run).stalled(); out == nil && refused != nil {
+		return &finding{metav1.ConditionTrue, refused.reason, refused.message}
+	}
+	if refused := dkimStalled(run); out == nil && refused != nil {
 		return &finding{metav1.ConditionTrue, refused.reason, refused.message}
 	}
 	if out == nil && run.refused != "" {

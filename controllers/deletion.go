@@ -21,7 +21,7 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 	if !controllerutil.ContainsFinalizer(md, v1alpha1.Finalizer) {
 		return ctrl.Result{}, nil
 	}
-	gone := run.allRemoved() && run.recordsRemoved()
+	gone := run.allRemoved() && run.recordsRemoved() && run.dkim.removed()
 	if abandoned := md.Annotations[v1alpha1.AbandonAnnotation] == "true"; gone || abandoned || md.Spec.DeletionPolicy == v1alpha1.DeletionRetain {
 		if abandoned && !gone {
 			r.event(md, nil, corev1.EventTypeWarning, "RecordsAbandoned", "Delete", "the MailDomain was let go by annotation %s; its records may still stand in DNS", v1alpha1.AbandonAnnotation)
@@ -34,13 +34,16 @@ func (r *MailDomainReconciler) finishDeletion(ctx context.Context, run *domainRu
 		}
 	}
 	r.publishRecords(run)
+	if err := r.actOnKeys(ctx, run); err != nil {
+		return ctrl.Result{}, err
+	}
 	r.decisions.put(run)
 	return ctrl.Result{RequeueAfter: min(r.observeRemoval(run), time.Minute)}, nil
 }
 
 // observeRemoval looks whether what is removed is gone, where that can be seen, and returns when to look again.
 func (r *MailDomainReconciler) observeRemoval(run *domainRun) time.Duration {
-	if run.records != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
+	if run.records != nil || run.dkim != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() || h.refusedEnd }) {
 		return r.observe(run)
 	}
 	return 5 * time.Second

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/rollover"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -33,6 +34,8 @@ type trail struct {
 	sweep rollover.Sweep
 	// zones are the DNSZones whose servers were asked, that of the owner first.
 	zones []types.NamespacedName
+	// words as in ownerObservation.
+	words map[tlsa.Record]string
 }
 
 // pursuit follows the aliases of one owner. Its callbacks come from the goroutines of zone clients.

@@ -30,6 +30,8 @@ type domainRun struct {
 	refused string
 	// beside are those of names beside the domain.
 	beside []*recordsRun
+	// dkim are the keys that its mail is signed with; nil where it has none.
+	dkim *dkimRun
 }
 
 // key names the MailDomain.
@@ -56,6 +58,9 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 	}
 	run.shareEnds()
 	r.gatherRecords(run, w)
+	if err := r.gatherKeys(ctx, run, w); err != nil {
+		return nil, err
+	}
 	if err := w.zones.failure(); err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func concernedZones(md *v1alpha1.MailDomain) []string {
 		s := &md.Status.MailServers[i]
 		out = append(append(out, ancestors(s.Hostname)...), zoneKeys(md.Namespace, s.ZoneRef)...)
 	}
-	if concernsRecords(md) {
+	if concernsRecords(md) || concernsKeys(md) {
 		out = append(append(out, md.Spec.Domain), ancestors(md.Spec.Domain)...)
 	}
 	for _, end := range aliasEnds(md) {

@@ -89,7 +89,7 @@ const retrySoon = 50 * time.Millisecond
 
 // needsFinalizer says whether records may be written before anything keeps the object from vanishing.
 func (r *MailDomainReconciler) needsFinalizer(run *domainRun) bool {
-	managed := asksForAny(run.md) || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() })
+	managed := asksForAny(run.md) || run.md.Spec.DKIM != nil || slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.managed() })
 	return managed && !controllerutil.ContainsFinalizer(run.md, v1alpha1.Finalizer)
 }
 
@@ -177,6 +177,14 @@ func (r *MailDomainReconciler) consumed(run *domainRun) {
 			r.observer.consumed(h.key, h.view)
 		}
 	}
+	if run.dkim == nil {
+		return
+	}
+	for _, row := range run.dkim.rows {
+		if row.decided && !row.unseen(run.dkim) {
+			r.observer.consumed(row.key, row.view)
+		}
+	}
 }
 
 func ignoreConflict(err error) error {
@@ -191,7 +199,7 @@ func (run *domainRun) hasEffects() bool {
 	if slices.ContainsFunc(run.recordRows(), func(row *recordRow) bool { return row.decision.Write }) {
 		return true
 	}
-	return slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
+	return run.keyEffects() || slices.ContainsFunc(run.hosts, func(h *hostRun) bool {
 		if !h.managed() {
 			return false
 		}
@@ -220,6 +228,7 @@ func (r *MailDomainReconciler) observe(run *domainRun) time.Duration {
 			wait = min(wait, 5*time.Second)
 		}
 	}
+	wait = min(wait, r.observeKeys(run, names))
 	r.observer.forget(client.ObjectKeyFromObject(run.md), names, run.now)
 	return max(min(wait, r.senders.look(run), r.observeRecords(run)), retrySoon)
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/internal/rollover"
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -24,6 +25,8 @@ type ownerObservation struct {
 	// servers were asked in it.
 	last  *rollover.Sweep
 	zones []types.NamespacedName
+	// words are, where records are named by digests, those in the newest sweep as they stand in a zone file.
+	words map[tlsa.Record]string
 	// stale says that an update came after the newest sweep, which thus says nothing any more.
 	stale bool
 	// sweeping and publishing say that an answer is awaited.
@@ -242,7 +245,7 @@ func (o *observer) noteSweep(key hostKey, owner string, found trail) bool {
 		return false
 	}
 	w.sweeps = append(w.sweeps, seen)
-	w.last, w.zones, w.stale = &seen, found.zones, false
+	w.last, w.zones, w.words, w.stale = &seen, found.zones, found.words, false
 	return true
 }
 

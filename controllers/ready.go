@@ -75,7 +75,7 @@ func deletingMessage(run *domainRun) string {
 			held = append(held, firstWait(h, "the records of "+h.server.Hostname+" are being taken out of DNS"))
 		}
 	}
-	held = append(held, run.heldRecords()...)
+	held = append(append(held, run.heldRecords()...), run.dkim.held(run)...)
 	slices.Sort(held)
 	return "the records are being taken out of DNS: " + strings.Join(slices.Compact(held), "; ") +
 		"; to let the object go and leave them, annotate it with " + v1alpha1.AbandonAnnotation + "=true"

@@ -41,8 +41,13 @@ func presentations(records []tlsa.Record) []string {
 }
 
 func versionsOf(s *v1alpha1.MailServerStatus, owner string) []rollover.Version {
+	return versionsIn(s.Versions, owner)
+}
+
+// versionsIn reads the versions of an owner back.
+func versionsIn(all []v1alpha1.VersionStatus, owner string) []rollover.Version {
 	var out []rollover.Version
-	for _, v := range s.Versions {
+	for _, v := range all {
 		if v.Owner != owner {
 			continue
 		}

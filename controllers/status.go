@@ -27,12 +27,12 @@ func buildStatus(run *domainRun) v1alpha1.MailDomainStatus {
 		}
 	}
 	if run.blind() {
-		next.Records = carriedRecords(run)
+		next.Records, next.DKIM = carriedRecords(run), keyStatuses(run)
 		// What was known before stands until there is something to say: a restart writes nothing.
 		next.NextTransition = run.md.Status.NextTransition
 		return next
 	}
-	next.Records = recordStatuses(run)
+	next.Records, next.DKIM = recordStatuses(run), keyStatuses(run)
 	next.NextTransition = nextTransition(run)
 	setConditions(run, &next)
 	return next

@@ -91,6 +91,9 @@ func domainsOfService(reader client.Reader, o *observer) handler.MapFunc {
 // Certificate's name in an annotation, ours carry it, shortened, in a label.
 func domainsOfSecret(reader client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		if domain := o.GetLabels()[v1alpha1.DKIMDomainLabel]; domain != "" {
+			return requestsFor(reader, ctx, func(md *v1alpha1.MailDomain) bool { return labelValue(md.Name) == domain }, client.InNamespace(o.GetNamespace()))
+		}
 		name := o.GetAnnotations()[cmapi.CertificateNameKey]
 		if label := o.GetLabels()[v1alpha1.CertificateLabel]; label != "" {
 			name = label

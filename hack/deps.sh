@@ -11,6 +11,7 @@ wanted=(named:bind9 delv:bind9-dnsutils nsupdate:bind9-dnsutils dnssec-dsfromkey
 	/usr/lib/dovecot/managesieve-login:dovecot-managesieved
 	chromium:chromium /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 	"/usr/lib/postgresql/*/bin/postgres:postgresql"
+	opendkim:opendkim rspamd:rspamd
 	posttls-finger:postfix promtool:prometheus prometheus:prometheus openssl:openssl ip:iproute2 unshare:util-linux)
 missing=()
 for pair in "${wanted[@]}"; do

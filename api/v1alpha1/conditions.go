@@ -22,6 +22,9 @@ const (
 	// ConditionMailRecordsPublished says whether every authoritative server shows the MX, TLS-RPT, MTA-STS,
 	// SPF and DMARC records that the spec asks for. It is absent while the spec asks for none of them.
 	ConditionMailRecordsPublished = "MailRecordsPublished"
+	// ConditionDKIMReady says whether the signer has keys that every receiver can verify by, for each of spec.dkim.keys.
+	// A rotation does not touch it. It is absent while the spec has no dkim.
+	ConditionDKIMReady = "DKIMReady"
 	// ConditionStalled is present and True when only a person can mend what is wrong.
 	ConditionStalled = "Stalled"
 	// ConditionSendersReportFailures is True while senders have reported failures of DANE in the last seven days, in
@@ -124,6 +127,20 @@ const (
 	ReasonWaitingForOrder = "WaitingForOrder"
 	// ReasonRecordUnknown: it is not known what stands at a name.
 	ReasonRecordUnknown = "RecordUnknown"
+)
+
+// Reasons of DKIMReady, beside RecordConflict, RecordRefused and RecordsRemoved.
+const (
+	// ReasonKeysInUse: the signer has a key that every receiver can verify by, for each of spec.dkim.keys.
+	ReasonKeysInUse = "KeysInUse"
+	// ReasonPreparingKeys: a key is being published before the signer gets it, and there is none to sign with until then.
+	ReasonPreparingKeys = "PreparingKeys"
+	// ReasonKeyUnverifiable: the signer has a key whose record is missing at a name server, or may be missing in caches.
+	ReasonKeyUnverifiable = "KeyUnverifiable"
+	// ReasonSigningSecretConflict: a Secret that spec.dkim names is somebody else's.
+	ReasonSigningSecretConflict = "SigningSecretConflict"
+	// ReasonKeyUnknown: not enough is known of a key, a Secret or a name server.
+	ReasonKeyUnknown = "KeyUnknown"
 )
 
 // Reasons of ServersVerified.
@@ -273,7 +290,18 @@ const (
 	ReportsSeenAnnotation = "mail.dane-operator.io/reports-seen"
 	// CertificateLabel names, on a Secret that the operator made, the Certificate it belongs to.
 	CertificateLabel = "mail.dane-operator.io/certificate"
-	// RoleLabel says, on a Secret that the operator made, what it is: StandbyRole or ServingRole.
+	// DKIMAnnotation names, on a Secret that the operator made for a signer, the MailDomain and the key of its spec that it
+	// belongs to: MAILDOMAIN/NAME.
+	DKIMAnnotation = "mail.dane-operator.io/dkim-key"
+	// DKIMDomainLabel names, on a Secret that the operator made for a signer, the MailDomain, shortened.
+	DKIMDomainLabel = "mail.dane-operator.io/maildomain"
+	// DKIMRole is the value of RoleLabel on a Secret that a signer mounts.
+	DKIMRole = "dkim"
+	// DKIMStoreRole is the value of RoleLabel on the Secret with the next key of a signer.
+	DKIMStoreRole = "dkim-store"
+	// DKIMStoreSuffix is what the name of that one has behind secretName.
+	DKIMStoreSuffix = "-dane-dkim"
+	// RoleLabel says, on a Secret that the operator made, what it is: StandbyRole, ServingRole, DKIMRole or DKIMStoreRole.
 	RoleLabel = "mail.dane-operator.io/role"
 	// StandbyRole is the value of RoleLabel on the Secret of a standby key.
 	StandbyRole = "standby"

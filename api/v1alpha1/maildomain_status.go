@@ -39,6 +39,13 @@ type MailDomainStatus struct {
 	// +kubebuilder:validation:MaxItems=40
 	Records []MailRecordStatus `json:"records,omitempty"`
 
+	// dkim says what is known of the keys that mail is signed with; absent while the spec has no dkim.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	DKIM []DKIMStatus `json:"dkim,omitempty"`
+
 	// tlsReports is what senders have reported in the last seven days; absent where no reports are taken in. It is
 	// written by the receiver of reports.
 	// +optional

@@ -64,6 +64,10 @@ type MailDomainSpec struct {
 	// +optional
 	DMARC *DMARCSpec `json:"dmarc,omitempty"`
 
+	// dkim makes the keys that mail of the domain is signed with, publishes and changes them (RFC 6376).
+	// +optional
+	DKIM *DKIMSpec `json:"dkim,omitempty"`
+
 	// dnssec says whether records are published only into a zone whose answers validate.
 	// Required is the default. Ignored is for labs: TLSA records without DNSSEC protect nothing,
 	// and the condition DNSSECSecure says so.
@@ -76,7 +80,8 @@ type MailDomainSpec struct {
 	// keys back until no cache has them. Retain leaves them. The serving Secrets stay either way.
 	// It counts for the records of mx, tlsReporting, mtaSTS, spf and dmarc as well, and for those of
 	// them but mx also when the part is taken out of the spec: what the operator has written is
-	// removed, and nothing else.
+	// removed, and nothing else. It counts for dkim, too, where a key that leaves the spec is kept
+	// for keepRetired first.
 	// +optional
 	// +kubebuilder:default=Remove
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`

@@ -60,7 +60,7 @@ func (r *run) problem(o *ownerRun, a Answer) string {
 		return splitProblem(a)
 	case a.Alias != "":
 		return ""
-	case !slices.Equal(a.Records, o.Records):
+	case !a.shows(o.Records):
 		return "shows other records"
 	case len(o.Records) > 0 && a.TTL != p.TTL:
 		return fmt.Sprintf("shows them with TTL %d instead of %d", int64(a.TTL/time.Second), int64(p.TTL/time.Second))

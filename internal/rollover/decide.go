@@ -98,7 +98,7 @@ func primaryAnswer(s *Sweep) ([]tlsa.Record, time.Duration, bool) {
 	}
 	if i := slices.IndexFunc(s.Answers, func(a Answer) bool { return a.Primary && a.Alias == "" }); i >= 0 {
 		a := s.Answers[i]
-		return a.Records, a.TTL, a.Reachable
+		return a.stored(), a.TTL, a.Reachable
 	}
 	var first *Answer
 	for i := range s.Answers {

@@ -48,7 +48,7 @@ func (r *run) deployableAt(t *tracked) (time.Time, bool) {
 	var at time.Time
 	for i := range r.owners {
 		for _, v := range r.owners[i].Versions {
-			if !lacks(v, t.Records, r.accounted) {
+			if !r.lacks(v, t) {
 				continue
 			}
 			if v.Open {
@@ -80,7 +80,7 @@ func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, str
 	if r.nothingPublished() {
 		return WaitNone, "", none
 	}
-	if code, message := r.unpublished(key); code != WaitNone {
+	if code, message := r.unpublished(t, key); code != WaitNone {
 		return code, message, none
 	}
 	switch {
@@ -130,6 +130,9 @@ func allReachable(s Sweep) bool {
 
 // nothingPublished says that no cache can hold a record of any owner: a new key harms nobody.
 func (r *run) nothingPublished() bool {
+	if r.f.Policy.NamedKeys {
+		return false
+	}
 	for i := range r.owners {
 		if slices.ContainsFunc(r.owners[i].Versions, func(v Version) bool { return v.Unknown || len(v.Records) > 0 }) {
 			return false
@@ -140,12 +143,15 @@ func (r *run) nothingPublished() bool {
 
 // unpublished says whether a key's records are missing somewhere. While an owner's records are taken
 // out, nothing is published there any more and the versions alone decide.
-func (r *run) unpublished(key string) (WaitCode, string) {
+func (r *run) unpublished(t *tracked, key string) (WaitCode, string) {
 	for i := range r.owners {
 		o := &r.owners[i]
 		switch {
-		case o.removing || !o.everPublished():
+		case !t.standsAt(o.Name):
+		case o.removing || !r.f.Policy.NamedKeys && !o.everPublished():
 			// Nobody has a record of it that a key could not match.
+		case r.taken(o):
+			return WaitForeign, key + " waits: " + takenText(o)
 		case o.split():
 			return WaitPropagation, splitText(o, key+" waits until")
 		case o.Write || r.changeWanted(o):

@@ -72,6 +72,9 @@ type Policy struct {
 	// UnknownHistory is how long an answer counts as cached that may have been in DNS before the
 	// operator looked (24h, RFC 8767-like resolver caps; 0 in labs).
 	UnknownHistory time.Duration
+	// NamedKeys says that each key has an owner of its own, which whoever checks a signature looks up (DKIM, RFC 6376
+	// section 3.6.2). See named.go for what is different then.
+	NamedKeys bool
 }
 
 // KeyStage is how far a key has come, as the cluster's objects say.
@@ -98,7 +101,9 @@ type Key struct {
 	SPKI string
 	// Certificate is the name of the cert-manager Certificate it belongs to.
 	Certificate string
-	Stage       KeyStage
+	// Owner is, with NamedKeys, the name of the only owner that its records stand at.
+	Owner string
+	Stage KeyStage
 	// Records are the associations of this key for every parameter set of the policy that can be
 	// known at its stage.
 	Records []tlsa.Record
@@ -158,6 +163,8 @@ type Answer struct {
 	SignatureValidity time.Duration
 	// Message says what is wrong, for people; empty when nothing is.
 	Message string
+	// Synthesized says that the records come from a wildcard: caches keep them, and nothing stands at the name itself.
+	Synthesized bool
 	// Ignored says that the user excepted this address.
 	Ignored bool
 	// Primary marks the answer of the update server when that is asked besides the public ones.
@@ -260,9 +267,11 @@ func (r ProbeRound) knows(port int32) bool {
 // KeyState is what a decision says of a key, and what is remembered of it until the next one.
 type KeyState struct {
 	ID, SPKI, Certificate, Serial string
-	Role                          string // Next, Current, Previous
-	Visibility                    string // Hidden, Rumoured, Omnipresent, Unretentive
-	Since                         time.Time
+	// Owner as in Key.
+	Owner      string
+	Role       string // Next, Current, Previous
+	Visibility string // Hidden, Rumoured, Omnipresent, Unretentive
+	Since      time.Time
 	// Deployed says that the key has been handed to servers at some time.
 	Deployed bool
 	// DeployableAt is when it may be handed to servers; zero when it may now or when not known.

@@ -78,7 +78,7 @@ func track(f Facts, before int, held *Key, ports []int32) tracked {
 	}
 	if held != nil {
 		t.Records = tlsa.Normalize(append(formerRecords(t.KeyState, *held), held.Records...))
-		t.ID, t.SPKI, t.Certificate, t.stage = held.ID, held.SPKI, held.Certificate, held.Stage
+		t.ID, t.SPKI, t.Certificate, t.Owner, t.stage = held.ID, held.SPKI, held.Certificate, held.Owner, held.Stage
 		if held.Serial != "" {
 			t.Serial, t.NotAfter = held.Serial, held.NotAfter
 		}
@@ -146,7 +146,7 @@ func (t *tracked) wanted(p Policy) bool { return !t.gone && (t.Deployed || !t.co
 // visibility says what caches may know of a key's records.
 func (r *run) visibility(t *tracked) string {
 	contains, without := r.cachedWith(t)
-	inSync := !slices.ContainsFunc(r.owners, func(o ownerRun) bool { return !o.InSync })
+	inSync := !slices.ContainsFunc(r.owners, func(o ownerRun) bool { return t.standsAt(o.Name) && !o.InSync })
 	switch {
 	case !contains:
 		return hidden
@@ -164,11 +164,11 @@ func (r *run) visibility(t *tracked) string {
 func (r *run) cachedWith(t *tracked) (contains, without bool) {
 	for i := range r.owners {
 		for _, v := range r.owners[i].Versions {
-			if v.Unknown || len(v.Records) == 0 || !r.f.Policy.mayBeCached(v, r.now) {
+			if v.Unknown || !r.f.Policy.counts(v) || !r.f.Policy.mayBeCached(v, r.now) {
 				continue
 			}
 			contains = contains || slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return slices.Contains(v.Records, k) })
-			without = without || lacks(v, t.Records, r.accounted)
+			without = without || r.lacks(v, t)
 		}
 	}
 	return contains, without

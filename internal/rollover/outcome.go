@@ -25,6 +25,7 @@ const (
 	WaitSignatures     WaitCode = "Signatures"     // signatures run out too soon
 	WaitKeysChanging   WaitCode = "KeysChanging"   // DNSKEY or DS change in flight
 	WaitTooManyRecords WaitCode = "TooManyRecords" // more than MaxRecords at one name
+	WaitForeign        WaitCode = "Foreign"        // a record that is not ours stands where one key alone may
 	WaitUnread         WaitCode = "Unread"         // an input could not be read
 	WaitEndpoints      WaitCode = "Endpoints"      // an endpoint still presents the old key, or is unreachable
 	WaitRetire         WaitCode = "Retire"         // the old key's records stay until the time named

@@ -250,7 +250,7 @@ func (r *run) ownRecords(o *ownerRun) []tlsa.Record {
 	var own []tlsa.Record
 	for i := range r.keys {
 		t := &r.keys[i]
-		if !t.wanted(r.f.Policy) {
+		if !t.wanted(r.f.Policy) || !t.standsAt(o.Name) {
 			continue
 		}
 		for _, k := range t.Records {

@@ -52,7 +52,7 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 	served := o.primary
 	if !o.primaryKnown && o.last != nil {
 		for _, a := range o.last.Answers {
-			if a.Reachable {
+			if a.Reachable && !a.Synthesized {
 				served = append(slices.Clone(served), a.Records...)
 			}
 		}
@@ -182,10 +182,12 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 		return WaitNone, ""
 	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
 		return WaitDNSSEC, "the zone is not Secure: " + r.f.DNSSEC.Message
-	case len(o.primary) == 0 && len(o.Records) > 0:
-		return r.firstPublicationBlocked(o)
+	case p.NamedKeys:
+		return r.namedBlocked(o)
 	case len(o.Records) == 0:
 		return WaitNone, ""
+	case len(o.primary) == 0:
+		return r.firstPublicationBlocked(o)
 	}
 	return r.worseBlocked(o)
 }

@@ -31,7 +31,7 @@ func (r *run) removable(t *tracked) bool {
 	p := r.f.Policy
 	gone := t.GoneSince
 	if p.ProbeDisabled {
-		gone = t.Since
+		gone = r.replaced(t)
 	} else if t.GoneRounds < max(p.Sweeps, 1) {
 		t.RemovableAt = time.Time{}
 		r.needProbe = true

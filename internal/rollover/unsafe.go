@@ -27,7 +27,7 @@ func (r *run) judge() {
 func (r *run) dangerUntil(t *tracked) (until time.Time, open, danger bool) {
 	for i := range r.owners {
 		for _, v := range r.owners[i].Versions {
-			if v.Unknown || !lacks(v, t.Records, r.accounted) || !r.f.Policy.mayBeCached(v, r.now) {
+			if v.Unknown || !r.lacks(v, t) || !r.f.Policy.mayBeCached(v, r.now) {
 				continue
 			}
 			danger = true
@@ -85,7 +85,7 @@ func (r *run) dangerReason(t *tracked, early bool) UnsafeReason {
 // settle sorts the waits, the most telling first, and finds the next instant worth waking at.
 func (r *run) settle(d *Decision) {
 	p := r.f.Policy
-	if !d.Published && !p.Removing && !r.holds(StageRequested, StageIssued, StageDeployed) {
+	if !p.NamedKeys && !d.Published && !p.Removing && !r.holds(StageRequested, StageIssued, StageDeployed) {
 		r.wait(WaitCertificate, r.f.Host, "no certificate has been issued yet", time.Time{})
 	}
 	if p.Removing && !d.UntrustAt.IsZero() && !d.Untrusted {
@@ -113,7 +113,7 @@ func (d *Decision) wakeAt(now, at time.Time, action string) {
 
 // waitOrder lists what is most telling first.
 var waitOrder = []WaitCode{
-	WaitSuspended, WaitNamed, WaitClock, WaitTooManyRecords, WaitUnread, WaitCompromised, WaitCertificate, WaitDNSSEC, WaitServers, WaitUpdate,
+	WaitSuspended, WaitNamed, WaitClock, WaitTooManyRecords, WaitForeign, WaitUnread, WaitCompromised, WaitCertificate, WaitDNSSEC, WaitServers, WaitUpdate,
 	WaitPropagation, WaitKeysChanging, WaitSignatures, WaitCaches, WaitSweep, WaitEndpoints, WaitRetire, WaitReports, WaitDeployment,
 }
 

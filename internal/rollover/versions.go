@@ -65,7 +65,7 @@ func unknownHistory(o Owner, s Sweep) []Version {
 func restartSoak(versions []Version, s Sweep, p Policy) []Version {
 	for i := range versions {
 		v := &versions[i]
-		if !v.Open && len(v.Records) > 0 && s.End.Before(v.LastSeen.Add(p.soak(*v))) && s.End.After(v.LastSeen) {
+		if !v.Open && p.counts(*v) && s.End.Before(v.LastSeen.Add(p.soak(*v))) && s.End.After(v.LastSeen) {
 			v.LastSeen = s.End
 		}
 		if v.Open {

@@ -127,6 +127,7 @@ func domainAttempts(victim *site, keys []v1alpha1.SPKIDigest) []attempt {
 				"MailDomain.tlsReporting.rua[]", "MailDomain.tlsReporting.adopt", "MailDomain.mtaSTS.mode", "MailDomain.mtaSTS.adopt",
 				"MailDomain.spf.mechanisms[]", "MailDomain.spf.all", "MailDomain.spf.adopt",
 				"MailDomain.dmarc.policy", "MailDomain.dmarc.subdomainPolicy", "MailDomain.dmarc.rua[]", "MailDomain.dmarc.ruf[]", "MailDomain.dmarc.adopt",
+				"MailDomain.dkim.keys[].name", "MailDomain.dkim.keys[].algorithm", "MailDomain.dkim.keys[].size", "MailDomain.dkim.keys[].secretName", "MailDomain.dkim.adopt",
 			},
 			domain: stolen, before: v1alpha1.ReasonNotGranted, within: v1alpha1.ReasonRecordRefused,
 		},
@@ -148,6 +149,7 @@ func stolen(md *v1alpha1.MailDomain) {
 	md.Spec.SPF = &v1alpha1.SPFSpec{Mechanisms: []v1alpha1.SPFMechanism{"ip4:192.0.2.66"}, All: v1alpha1.SPFFail, Adopt: true}
 	reports := []v1alpha1.DMARCReportURI{"mailto:me@evil.test"}
 	md.Spec.DMARC = &v1alpha1.DMARCSpec{Policy: v1alpha1.DMARCNone, SubdomainPolicy: v1alpha1.DMARCNone, RUA: reports, RUF: reports, Adopt: true}
+	md.Spec.DKIM = &v1alpha1.DKIMSpec{Keys: []v1alpha1.DKIMKeySpec{{Name: "mine", Algorithm: v1alpha1.DKIMRSA, Size: 2048, SecretName: "dkim"}}, Adopt: true}
 }
 
 // staged has the operator write a Secret of that name.

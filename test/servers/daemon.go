@@ -47,6 +47,7 @@ var packages = map[string]string{
 	"nsd": "nsd", "unbound": "unbound", "knotd": "knot", "knotc": "knot", "sqlite3": "sqlite3",
 	"named-checkconf": "bind9-utils", "tsig-keygen": "bind9", "keymgr": "knot", "sh": "dash",
 	"pdns_server": "pdns-server", "pdns_control": "pdns-server", "pdnsutil": "pdns-server", "prometheus": "prometheus", "chromium": "chromium",
+	"opendkim": "opendkim", "rspamd": "rspamd",
 }
 
 // Find returns the path of a program. A missing one fails the test and says how to install it.

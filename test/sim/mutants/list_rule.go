@@ -169,4 +169,22 @@ var ofDeployment = []mutant{
 		why:  "DANE senders ignore expiry, and the user has chosen to wait",
 		test: rule("Deadline"),
 	},
+	{
+		name: "a denial of a named key harms nobody", file: "internal/rollover/named.go",
+		old: "return r.f.Policy.NamedKeys && len(v.Records) == 0 || lacks(", new: "return lacks(",
+		why:  "whoever verifies a signature by DKIM fails with a denial that a cache has kept",
+		test: rule("Named"),
+	},
+	{
+		name: "a second record of a named key is no matter", file: "internal/rollover/named.go",
+		old: "if adds && r.taken(o) {", new: "if false {",
+		why:  "what verifiers make of two records at one name is undefined",
+		test: rule("NamedOwners"),
+	},
+	{
+		name: "a key that was lost is given up at once", file: "internal/rollover/named.go",
+		old: "if o := &r.keys[i]; r.f.Policy.NamedKeys && o.Role == roleCurrent {", new: "if o := &r.keys[i]; false {",
+		why:  "the signer goes on with what it has loaded",
+		test: rule("NamedKeyThatIsLost"),
+	},
 }
