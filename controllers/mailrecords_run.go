@@ -161,15 +161,20 @@ func (r *MailDomainReconciler) recordFacts(run *domainRun, rr *recordsRun, row *
 	if rr == run.records {
 		r.addWish(run, row, &f)
 	} else {
-		row.wish = wishBeside(md, rr.subject, row.record)
-		f.Want, f.Invalid = row.wish.Data, row.wish.Invalid
-	}
-	if row.record == mailplan.DMARCReport && f.Goal == mailplan.Keep && f.Agreed() {
-		f.Goal = mailplan.Look // by a record of somebody else's, which may say more
+		addWishBeside(md, rr.subject, row, &f)
 	}
 	f.WasPublished = row.previous != nil && row.previous.State == v1alpha1.MailRecordPublished && slices.Equal(row.previous.Wanted, f.Wanted())
 	f.Late = !row.seen.outSince.IsZero() && run.now.Sub(row.seen.outSince) >= rr.timeout()
 	return f
+}
+
+// addWishBeside adds what the spec asks for at a name beside the domain.
+func addWishBeside(md *v1alpha1.MailDomain, at subject, row *recordRow, f *mailplan.Facts) {
+	row.wish = wishBeside(md, at, row.record)
+	f.Want, f.Invalid = row.wish.Data, row.wish.Invalid
+	if row.record == mailplan.DMARCReport && f.Goal == mailplan.Keep && f.Agreed() {
+		f.Goal = mailplan.Look // by a record of somebody else's, which may say more
+	}
 }
 
 // timeout is how long servers may be behind before that is told.
