@@ -62,7 +62,11 @@ type PolicyFetch func(ctx context.Context, r senderview.Resolver, domain string)
 // begin starts work beside the reconcilers, unless the operator stops.
 func (l *recordLooks) begin(run *domainRun, work func(context.Context, *asker)) {
 	job := senderJob{name: run.key()}
-	job.anchors, _ = l.senders.anchorsFor(append(run.zonesOfHosts(), run.records.zone))
+	zones := run.zonesOfHosts()
+	for _, rr := range run.allRecords() {
+		zones = append(zones, rr.zone)
+	}
+	job.anchors, _ = l.senders.anchorsFor(zones)
 	asker := l.senders.askerOf(job)
 	go l.senders.guard.Do(guard.Senders, func() {
 		ctx, cancel := context.WithTimeout(l.senders.ctx, lookTime)

@@ -62,9 +62,10 @@ type site struct {
 var grants = []string{
 	"grant tlsa-key wildcard *.example.test. TLSA;", "grant tlsa-key name example.test. MX TXT;", "grant tlsa-key name _smtp._tls.example.test. TXT;",
 	"grant tlsa-key name _mta-sts.example.test. TXT;", "grant tlsa-key name _dmarc.example.test. TXT;",
+	"grant tlsa-key name _smtp._tls.mx1.example.test. TXT;",
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, beside ...*servers.Primary) *site {
 	t.Helper()
 	s := &site{T: t}
 	s.primary = servers.StartBINDPrimary(t, servers.Options{Grants: grants, Records: []string{
@@ -72,7 +73,11 @@ func newSite(t *testing.T) *site {
 		"mx1 60 A 127.0.0.1", "mx2 60 A 127.0.0.1", "mta-sts 60 A " + policyAddress,
 	}})
 	s.secondary = servers.StartNSDSecondary(t, s.primary, "")
-	unbound := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(s.primary, s.secondary)}})
+	stubs := []servers.Stub{servers.StubOf(s.primary, s.secondary)}
+	for _, p := range beside {
+		stubs = append(stubs, servers.StubOf(p))
+	}
+	unbound := servers.StartUnbound(t, servers.ResolverOptions{Stubs: stubs, Extra: []string{"cache-max-negative-ttl: 1"}})
 	s.certificate()
 	api := kube.ForTest(t, kube.Options{Dir: t.TempDir()})
 	s.lab = &lab.Lab{Cluster: api, Namespace: "mail"}
