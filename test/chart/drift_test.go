@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"context"
 	"maps"
 	"os"
 	"os/exec"
@@ -33,13 +32,14 @@ prometheus: {rules: {enabled: true}, dashboard: {enabled: true}, serviceMonitor:
 // TestNoWayInDrifts: whatever a pipeline has applied (server-side) of any of the ways in, it finds as it was: to apply it
 // again changes no object, the monitors and alerts among them, which are held against the CRDs of the Prometheus operator.
 func TestNoWayInDrifts(t *testing.T) {
-	withMonitoring(t)
+	c := kube.ForTest(t, kube.Options{}) // of its own: all of that would be in the way of the other tests
+	withMonitoring(t, c)
 	installed, err := os.ReadFile(filepath.Join("..", "..", "dist", "install.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, _ := release{"mta", restricted(t), everything}.manifests(t)
-	scraped, _ := release{"mtb", restricted(t), "prometheus: {podMonitor: {enabled: true, interval: 1m}}"}.manifests(t)
+	all, _ := release{"mta", c.Namespace(t.Context(), t), everything}.manifests(t)
+	scraped, _ := release{"mtb", c.Namespace(t.Context(), t), "prometheus: {podMonitor: {enabled: true, interval: 1m}}"}.manifests(t)
 	for _, way := range []struct {
 		name    string
 		objects map[string]*unstructured.Unstructured
@@ -53,7 +53,7 @@ func TestNoWayInDrifts(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			for _, key := range inOrder(way.objects) {
-				same(t, key, way.objects[key])
+				same(t, c, key, way.objects[key])
 			}
 		})
 	}
@@ -71,13 +71,13 @@ func inOrder(objects map[string]*unstructured.Unstructured) []string {
 }
 
 // same applies an object three times, and wants the third not to have changed anything.
-func same(t *testing.T, key string, manifest *unstructured.Unstructured) {
+func same(t *testing.T, c *kube.Cluster, key string, manifest *unstructured.Unstructured) {
 	t.Helper()
 	var versions []string
 	var generations []int64
 	for range 3 {
 		o := manifest.DeepCopy()
-		if err := cluster.ApplyObject(t.Context(), o); err != nil {
+		if err := c.ApplyObject(t.Context(), o); err != nil {
 			t.Errorf("%s: %v", key, err)
 			return
 		}
@@ -90,7 +90,7 @@ func same(t *testing.T, key string, manifest *unstructured.Unstructured) {
 }
 
 // withMonitoring installs the CRDs of the Prometheus operator that the chart has objects of, generated from its types.
-func withMonitoring(t *testing.T) {
+func withMonitoring(t *testing.T, c *kube.Cluster) {
 	t.Helper()
 	where := exec.CommandContext(t.Context(), "go", "tool", "-modfile=hack/tools/go.mod", "-n", "controller-gen")
 	where.Dir = filepath.Join("..", "..")
@@ -116,14 +116,7 @@ func withMonitoring(t *testing.T) {
 		}
 		crds = append(crds, crd)
 	}
-	if _, err := envtest.InstallCRDs(cluster.Config, envtest.CRDInstallOptions{CRDs: crds, Scheme: kube.Scheme(), MaxTime: time.Minute}); err != nil {
+	if _, err := envtest.InstallCRDs(c.Config, envtest.CRDInstallOptions{CRDs: crds, Scheme: kube.Scheme(), MaxTime: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for _, crd := range crds {
-			if err := cluster.Client.Delete(context.Background(), crd); err != nil {
-				t.Errorf("delete %s: %v", crd.Name, err)
-			}
-		}
-	})
 }
