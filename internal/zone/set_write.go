@@ -72,7 +72,7 @@ func (w *setWriter) run(ctx context.Context) outcome {
 		}
 	}
 	w.who.keyKnown = w.who.key != ""
-	w.opts.Logger.V(1).Info("update", "type", w.who.kindText(), "server", w.who.server, "name", w.change.owner, "records", len(w.change.want))
+	w.opts.Logger.V(1).Info("update", "type", w.who.kindText(), "server", w.who.server, "owner", w.change.owner, "records", len(w.change.want))
 	r := w.session.askAnew(ctx, w.message())
 	o := classify(w.who, r, w.opts.Clock.Now())
 	switch {

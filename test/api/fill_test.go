@@ -19,7 +19,7 @@ func fill(t *testing.T, target any) {
 var enumerations = map[string]string{
 	"KeyRole": "Previous", "SenderVerdict": "Opportunistic", "TroubleKind": "Nameserver", "Visibility": "Unretentive",
 	"Type": "Ready", "Reason": "Ready", "ConditionStatus": "False",
-	"SPKISHA256": sha256Hex, "MailRecord": "SPF", "MailRecordState": "Waiting",
+	"SPKISHA256": sha256Hex, "MailRecord": "SPF", "MailRecordState": "Waiting", "DKIMState": "Conflict",
 }
 
 func fillValue(t *testing.T, v reflect.Value, field string) {

@@ -57,6 +57,7 @@ func TestHealthInPipelines(t *testing.T) {
 	s.silence(true)
 	s.edit(func(md *v1alpha1.MailDomain) { md.Spec.TLSA.TTL++ })
 	s.healthIs(kstatus.InProgressStatus, "Progressing", "Degraded")
+	s.healthIs(kstatus.InProgressStatus, "Degraded")
 	md, err := s.lab.Domain(t.Context(), "example")
 	s.must(err)
 	s.must(s.lab.Client.Delete(t.Context(), md))
@@ -123,15 +124,27 @@ func (s *site) health(o client.Object) (kstatus.Status, string) {
 	s.must(err)
 	script, err := os.ReadFile(filepath.Join("..", "..", "hack", "argocd", "health.lua"))
 	s.must(err)
+	said, message, err := argoHealth(string(script), u)
+	s.must(err)
+	if message == "" {
+		s.Fatal("the script says nothing")
+	}
+	return result.Status, said
+}
+
+// argoHealth is what a health script of Argo CD says of an object.
+func argoHealth(script string, u *unstructured.Unstructured) (status, message string, err error) {
 	state := lua.NewState()
 	defer state.Close()
 	state.SetGlobal("obj", toLua(state, u.Object))
-	s.must(state.DoString(string(script)))
-	said, ok := state.Get(-1).(*lua.LTable)
-	if !ok || said.RawGetString("message").String() == "" {
-		s.Fatalf("the script says %v", state.Get(-1))
+	if err := state.DoString(script); err != nil {
+		return "", "", err
 	}
-	return result.Status, said.RawGetString("status").String()
+	said, ok := state.Get(-1).(*lua.LTable)
+	if !ok {
+		return "", "", fmt.Errorf("the script says %v", state.Get(-1))
+	}
+	return said.RawGetString("status").String(), said.RawGetString("message").String(), nil
 }
 
 // toLua turns what JSON holds into what Argo CD gives its scripts.
