@@ -34,6 +34,14 @@ func parseAnchor(text string) (Anchor, error) {
 	return ParseDS(text, "")
 }
 
+// usableState says whether a line is to be read, by what unbound notes behind the keys of its root.key (RFC 5011 section 4): those
+// that are VALID (2), or MISSING for now (3). One that is to be added is not trusted before its time is over, and one that is
+// revoked, or was taken out, never again.
+func usableState(line string) bool {
+	_, after, noted := strings.Cut(line, ";;state=")
+	return !noted || strings.HasPrefix(after, "2") || strings.HasPrefix(after, "3")
+}
+
 // keyAnchor makes the DS record of a key that is given by the RDATA of its DNSKEY record (RFC 4034 section 2.2).
 func keyAnchor(owner string, words []string) (Anchor, error) {
 	if len(words) < 4 {

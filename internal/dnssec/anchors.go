@@ -117,6 +117,9 @@ func parseLines(r io.Reader) ([]Anchor, error) {
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		text := lines.Text()
+		if !usableState(text) {
+			continue
+		}
 		if i := strings.IndexAny(text, ";#"); i >= 0 {
 			text = text[:i]
 		}

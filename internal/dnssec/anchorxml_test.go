@@ -133,6 +133,17 @@ func TestDNSKEYAnchors(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
+	// What unbound notes that must not be trusted yet, or any more, beside one that is.
+	for _, line := range []string{
+		". DNSKEY 257 3 13 " + strings.Repeat("AbCd", 22) + " ;;state=1 [ ADDPEND ]",
+		". DNSKEY 385 3 8 " + ksk2017 + " ;{id = 20454 (ksk)} ;;state=4 [ REVOKED ]",
+		". DNSKEY 257 3 13 " + strings.Repeat("AbCd", 22) + " ;;state=5 [ REMOVED ]",
+	} {
+		got, err := ParseAnchors(strings.NewReader(line+"\n. DNSKEY 257 3 8 "+ksk2017+" ;;state=2 [  VALID  ]\n"), at)
+		if err != nil || len(got) != 1 || PresentDS(got[0]) != want {
+			t.Errorf("%s: %v, %v", line, got, err)
+		}
+	}
 	got, err := ParseAnchors(strings.NewReader("Example.TEST. DNSKEY 256 3 13 "+strings.Repeat("AbCd", 22)+"\n. DS "+want+"\n"), at)
 	if err != nil || len(got) != 2 || got[0].Hdr.Name != "example.test." {
 		t.Errorf("a key beside a DS record: %v, %v", got, err)

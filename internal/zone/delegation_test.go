@@ -317,6 +317,13 @@ func TestReadDSYNC(t *testing.T) {
 	if want := []NotifyTarget{{Host: "scanner.test.", Port: 5300, Owner: owner}}; !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	var many []dns.RR
+	for port := range uint16(100) {
+		many = append(many, dsync(t, owner, dns.TypeCDS, 1, 5300+port, "scanner.test."))
+	}
+	if got := readDSYNC(many); len(got) != mostTargets {
+		t.Errorf("of 100 targets %d are told, want %d", len(got), mostTargets)
+	}
 }
 
 // TestNotifyParent: DSYNC is found by way of the resolvers, and the NOTIFY that is sent there says CDS.

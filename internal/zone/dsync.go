@@ -171,8 +171,13 @@ func readDSYNC(answer []dns.RR) []NotifyTarget {
 	slices.SortFunc(out, func(a, b NotifyTarget) int {
 		return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
 	})
-	return slices.Compact(out)
+	out = slices.Compact(out)
+	return out[:min(len(out), mostTargets)]
 }
+
+// mostTargets and mostTargetAddresses are how many targets of a parent are told, and at how many addresses of each at the most: a
+// parent has one or two, and one that names thousands would have us write to whomever it likes.
+const mostTargets, mostTargetAddresses = 8, 8
 
 // parseDSYNC reads the RDATA of a DSYNC record in hex: type (2 octets), scheme (1), port (2), and the
 // target's name, uncompressed. It says no to other types and schemes.
@@ -204,7 +209,7 @@ func notifyParent(ctx context.Context, opts Options, cfg Config, to NotifyTarget
 		}
 		return out
 	}
-	for _, addr := range addrs {
+	for _, addr := range addrs[:min(len(addrs), mostTargetAddresses)] {
 		// The port is the record's to choose: that the user names the address says nothing of what is there.
 		e := foundEndpoint(opts, Config{}, netip.AddrPortFrom(addr.Unmap(), to.Port), UDP)
 		r := sweepSession(opts, cfg.Zone, e).askOnce(ctx, notification(cfg.Zone))

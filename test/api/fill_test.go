@@ -44,7 +44,7 @@ func fillValue(t *testing.T, v reflect.Value, field string) {
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int, reflect.Int32, reflect.Int64:
-		v.SetInt(7)
+		v.SetInt(3)
 	default:
 		t.Fatalf("field %s: no value for %s", field, v.Type())
 	}

@@ -56,13 +56,16 @@ func (h Habit) replaced(left, validity time.Duration, now time.Time) Habit {
 	if !h.of(validity) {
 		return Habit{Left: left, Validity: validity, Rounds: 1, Round: now}
 	}
-	if now.Sub(h.Round) >= validity/roundPart {
+	counts := now.Sub(h.Round) >= validity/roundPart
+	if counts {
 		h.Rounds, h.Round = min(h.Rounds+1, enoughRounds), now
 	}
-	if left > h.Left {
-		left = h.Left + (left-h.Left)/upwards
+	switch {
+	case left < h.Left:
+		h.Left = left
+	case counts: // or else whatever is signed early many times in a row would be a habit
+		h.Left += (left - h.Left) / upwards
 	}
-	h.Left = left
 	return h
 }
 
@@ -81,8 +84,9 @@ type signed struct {
 	validity time.Duration
 }
 
-// watched are the RRsets at the apex that the keys of the zone's data sign, and that seldom change.
-var watched = []uint16{dns.TypeNS, dns.TypeMX, dns.TypeNSEC, dns.TypeNSEC3PARAM}
+// watched are the RRsets at the apex that the keys of the zone's data sign, and that seldom change. NSEC is none of them: it
+// changes, and changes back, whenever the first name of the zone comes and goes, as _acme-challenge does.
+var watched = []uint16{dns.TypeNS, dns.TypeMX}
 
 // mostWatched bounds the memory for servers that show other records each time.
 const mostWatched = 64
@@ -122,12 +126,16 @@ func (l *look) watch(s *server, shown map[string]signed) {
 		if m == nil {
 			continue
 		}
-		set := find(m.Answer, l.Zone, qtype)
-		for _, sig := range signaturesOf(m.Answer, l.Zone, qtype) {
-			if !s.keys.Has(sig.KeyTag, sig.Algorithm) || len(set) == 0 {
+		set, sigs := find(m.Answer, l.Zone, qtype), signaturesOf(m.Answer, l.Zone, qtype)
+		if len(set) == 0 || len(sigs) > dnssec.MaxSignatures { // so many are told as TooMuchWork
+			continue
+		}
+		text := asRecords(set)
+		for _, sig := range sigs {
+			if !s.keys.Has(sig.KeyTag, sig.Algorithm) {
 				continue
 			}
-			of, expires := setKey(set, sig), dnssec.SerialTime(sig.Expiration, l.Now)
+			of, expires := strconv.Itoa(int(sig.KeyTag))+" "+strconv.Itoa(int(sig.OrigTtl))+text, dnssec.SerialTime(sig.Expiration, l.Now)
 			if shown[of].expires.Before(expires) {
 				shown[of] = signed{expires, seconds(sig.Expiration - sig.Inception)}
 			}
@@ -135,16 +143,16 @@ func (l *look) watch(s *server, shown map[string]signed) {
 	}
 }
 
-// setKey names an RRset as it is, and the key that signs it.
-func setKey(set []dns.RR, sig *dns.RRSIG) string {
+// asRecords is an RRset as it is, as text, whatever is left of its TTL.
+func asRecords(set []dns.RR) string {
 	var lines []string
 	for _, rr := range set {
 		rr = dns.Copy(rr)
-		rr.Header().Ttl = sig.OrigTtl
+		rr.Header().Ttl = 0
 		lines = append(lines, rr.String())
 	}
 	slices.Sort(lines)
-	return strconv.Itoa(int(sig.KeyTag)) + " " + strings.Join(slices.Compact(lines), "\n")
+	return strings.Join(slices.Compact(lines), "\n")
 }
 
 // keep remembers what is shown, and what was and has not run out: a server may be out of reach for a look.

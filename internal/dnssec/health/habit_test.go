@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // signer is how a real signer treats a signature: at a time it either leaves it alone or makes it anew.
@@ -145,6 +147,14 @@ func TestHabitIsOfWhatStaysTheSame(t *testing.T) {
 		{"other records", func(ns *dns.Msg) { ns.Answer = ns.Answer[1:] }, false, 0},
 		{"another key", func(ns *dns.Msg) { ns.Answer[2].(*dns.RRSIG).KeyTag = common.ksk.KeyTag() }, false, 0},
 		{"a key that the zone does not show", func(ns *dns.Msg) { ns.Answer[2].(*dns.RRSIG).KeyTag++ }, false, 0},
+		{"more signatures than validators look at", func(ns *dns.Msg) {
+			for range dnssec.MaxSignatures {
+				junk := dns.Copy(ns.Answer[2]).(*dns.RRSIG)
+				junk.Expiration++
+				ns.Answer = append(ns.Answer, junk)
+			}
+		}, false, 0},
+		{"NSEC records, which change and change back", func(ns *dns.Msg) { ns.Answer[2].(*dns.RRSIG).TypeCovered = dns.TypeNSEC }, false, 0},
 		{"a new process", nil, true, 0},
 	} {
 		w := SignerWatch{}
@@ -156,6 +166,24 @@ func TestHabitIsOfWhatStaysTheSame(t *testing.T) {
 		if w.Habit.Rounds != c.rounds {
 			t.Errorf("%s: %+v", c.reason, w.Habit)
 		}
+	}
+}
+
+// TestHabitIsNoHaste: signatures that are made early many times in a row, as where two signers take turns, are no habit; one that is
+// made late counts at once.
+func TestHabitIsNoHaste(t *testing.T) {
+	h := Habit{Left: 2 * day, Validity: 14 * day, Rounds: enoughRounds, Round: at}
+	for n := range 50 {
+		h = h.replaced(13*day, 14*day, at.Add(time.Duration(n)*time.Minute))
+	}
+	if h.Left != 2*day {
+		t.Errorf("after many early ones %s is left, want two days", h.Left)
+	}
+	if h = h.replaced(13*day, 14*day, at.Add(5*day)); h.Left <= 2*day || h.Left > 3*day {
+		t.Errorf("after a round that counts %s is left", h.Left)
+	}
+	if h = h.replaced(day, 14*day, at.Add(5*day+time.Hour)); h.Left != day {
+		t.Errorf("after one that was late %s is left", h.Left)
 	}
 }
 
