@@ -124,7 +124,7 @@ func domainAttempts(victim *site, keys []v1alpha1.SPKIDigest) []attempt {
 			name: "mail-records",
 			fields: []string{
 				"MailDomain.domain", "MailDomain.mailServers[].preference", "MailDomain.mx.policy", "MailDomain.mx.adopt",
-				"MailDomain.tlsReporting.rua[]", "MailDomain.tlsReporting.adopt", "MailDomain.mtaSTS.mode", "MailDomain.mtaSTS.adopt",
+				"MailDomain.tlsReporting.rua[]", "MailDomain.tlsReporting.mailServers", "MailDomain.tlsReporting.adopt", "MailDomain.mtaSTS.mode", "MailDomain.mtaSTS.adopt",
 				"MailDomain.spf.mechanisms[]", "MailDomain.spf.all", "MailDomain.spf.adopt",
 				"MailDomain.dmarc.policy", "MailDomain.dmarc.subdomainPolicy", "MailDomain.dmarc.rua[]", "MailDomain.dmarc.ruf[]", "MailDomain.dmarc.adopt",
 				"MailDomain.dkim.keys[].name", "MailDomain.dkim.keys[].algorithm", "MailDomain.dkim.keys[].size", "MailDomain.dkim.keys[].secretName", "MailDomain.dkim.adopt",
@@ -144,7 +144,7 @@ func stolen(md *v1alpha1.MailDomain) {
 	md.Spec.Domain = "example.test"
 	first(md).Preference = ptr.To(int32(0))
 	md.Spec.MX = &v1alpha1.MXSpec{Policy: v1alpha1.MXManage, Adopt: true}
-	md.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{RUA: []v1alpha1.TLSReportURI{"mailto:me@evil.test"}, Adopt: true}
+	md.Spec.TLSReporting = &v1alpha1.TLSReportingSpec{RUA: []v1alpha1.TLSReportURI{"mailto:me@evil.test"}, MailServers: v1alpha1.TLSReportMailServersEnabled, Adopt: true}
 	md.Spec.MTASTS = &v1alpha1.MTASTSSpec{Mode: v1alpha1.MTASTSEnforce, Adopt: true}
 	md.Spec.SPF = &v1alpha1.SPFSpec{Mechanisms: []v1alpha1.SPFMechanism{"ip4:192.0.2.66"}, All: v1alpha1.SPFFail, Adopt: true}
 	reports := []v1alpha1.DMARCReportURI{"mailto:me@evil.test"}
