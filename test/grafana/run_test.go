@@ -235,6 +235,8 @@ var empty = map[string]string{
 	"dane_operator_host_standby_keys_missing":   "no standby key is missing: the query leaves out zeros",
 	"dane_operator_zone_finding{":               "the zone may have no findings",
 	"controller_runtime_reconcile_errors_total": "no controller may have ended with an error",
+	"dane_operator_tls_report":                  "no receiver of reports is there",
+	"removal_hold_end_timestamp_seconds":        "nobody has reported a failure",
 }
 
 // TestDashboardWithData asks every query of the dashboard of a Prometheus that has watched renewals, each of which has to

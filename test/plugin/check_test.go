@@ -50,7 +50,10 @@ var mailRecords = []string{
 func mailLab(t *testing.T) (resolver, anchors string) {
 	t.Helper()
 	primary := servers.StartBINDPrimary(t, servers.Options{Zone: "lab.test", Records: mailRecords})
-	unbound := servers.StartUnbound(t, servers.ResolverOptions{Stubs: []servers.Stub{servers.StubOf(primary)}})
+	unbound := servers.StartUnbound(t, servers.ResolverOptions{
+		Extra: []string{`local-zone: "example.net." static`}, // nobody elsewhere is asked for it
+		Stubs: []servers.Stub{servers.StubOf(primary)},
+	})
 	anchors = filepath.Join(t.TempDir(), "anchors.ds")
 	must(t, os.WriteFile(anchors, []byte("lab.test. IN DS "+primary.DS+"\n"), 0o600))
 	return unbound.Addr.String(), anchors
