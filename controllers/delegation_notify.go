@@ -125,7 +125,10 @@ func (w *delegationWork) noteHeard(about []string) {
 	}
 	if heard {
 		w.notified = &delegationStamp{about, at}
+		return
 	}
+	// Some may have heard of it: should the zone ask again for what all were told before, that is news to them.
+	w.notified = &delegationStamp{}
 }
 
 // later is the later of two times.

@@ -96,6 +96,33 @@ func TestEveryTargetIsTold(t *testing.T) {
 	}
 }
 
+// TestParentThatHeardOfSomethingElse: once a target was told of other keys, what all were told before is news again.
+func TestParentThatHeardOfSomethingElse(t *testing.T) {
+	b := newDelegationBed(t, v1alpha1.DelegationSpec{})
+	b.world.targets = []zone.NotifyTarget{{Host: "a.com.", Port: 53}, {Host: "b.com.", Port: 53}}
+	b.clock.Step(2 * delegationIdle)
+	b.work()
+	if got := b.tolds(); got != "a.com. b.com." || b.status().NotifiedAt == nil {
+		t.Fatalf("told were %q: %+v", got, b.status())
+	}
+	first := b.status().NotifiedDS
+	asked := func(k, parent signingKey, deaf bool) string {
+		b.asks(k)
+		b.world.mu.Lock()
+		b.world.parentDS, b.world.deaf = []*dns.DS{parent.ds()}, map[string]bool{"b.com.": deaf}
+		b.world.mu.Unlock()
+		b.clock.Step(time.Minute)
+		b.work()
+		return b.tolds()
+	}
+	if got := asked(b.old, b.new, true); got != "a.com. b.com." || b.status().NotifiedAt != nil {
+		t.Fatalf("of other keys told were %q: %+v", got, b.status())
+	}
+	if got := asked(b.new, b.old, false); got != "a.com. b.com." || !slices.Equal(b.status().NotifiedDS, first) {
+		t.Errorf("of the first keys again told were %q: %+v", got, b.status())
+	}
+}
+
 // TestNotifyBackOff: it ends at an hour, and begins anew with something new, and with an acknowledgement.
 func TestNotifyBackOff(t *testing.T) {
 	now := time.Unix(1e9, 0)
