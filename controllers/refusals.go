@@ -51,16 +51,14 @@ func (b *refusalBoard) of(md *v1alpha1.MailDomain) string {
 	return ""
 }
 
-// put takes the place of what was remembered, and says whether it is something else.
-func (b *refusalBoard) put(name types.NamespacedName, message string) bool {
+// put takes the place of what was remembered.
+func (b *refusalBoard) put(name types.NamespacedName, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.refused == nil {
 		b.refused = map[types.NamespacedName]string{}
 	}
-	before := b.refused[name]
 	b.refused[name] = message
-	return before != message
 }
 
 func (b *refusalBoard) forget(name types.NamespacedName) {
@@ -73,8 +71,8 @@ func (b *refusalBoard) forget(name types.NamespacedName) {
 // errors are returned: trying again may mend them.
 func (r *MailDomainReconciler) tell(run *domainRun, errs []error) error {
 	var refused []string
-	errs = slices.DeleteFunc(errs, func(err error) bool {
-		if err == nil || !refusedForGood(err) {
+	errs = slices.DeleteFunc(eachOf(errs), func(err error) bool {
+		if !refusedForGood(err) {
 			return false
 		}
 		refused = append(refused, err.Error())
@@ -85,8 +83,23 @@ func (r *MailDomainReconciler) tell(run *domainRun, errs []error) error {
 		slices.Sort(refused)
 		message = strings.Join(slices.Compact(refused), "; ") + whatToAllow
 	}
-	if r.refusals.put(run.key(), message) {
+	r.refusals.put(run.key(), message)
+	if message != run.refused { // what the status was made of
 		r.observer.wake(run.key())
 	}
 	return errors.Join(errs...)
+}
+
+// eachOf are errors without those that are nil, and with each of those that were joined: one that is refused says nothing of
+// the others.
+func eachOf(errs []error) []error {
+	var out []error
+	for _, err := range errs {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what is wrapped further down is one effect
+			out = append(out, eachOf(joined.Unwrap())...)
+		} else if err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
 }

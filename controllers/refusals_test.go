@@ -76,6 +76,11 @@ func TestRefusalsStand(t *testing.T) {
 	if err := r.tell(run, []error{forbidden}); err != nil || status(r) != told {
 		t.Errorf("refused again: %v, %q", err, status(r))
 	}
+	if err := r.tell(run, []error{errors.Join(forbidden, away)}); !errors.Is(err, away) || errors.Is(err, forbidden) || status(r) != told {
+		t.Errorf("of two that were joined, to be tried again is %v; %q", err, status(r))
+	}
+	r = start()
+	status(r)
 	woken = 0
 	if err := r.tell(run, nil); err != nil || status(r) != "" || woken != 1 {
 		t.Errorf("allowed: %v, %q, woken %d", err, status(r), woken)
