@@ -4,6 +4,7 @@ import (
 	"unique"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -28,12 +29,15 @@ func Slim(object any) (any, error) {
 			o.Spec.Request, o.Status.CA = nil, nil
 		}
 		o.Spec.Extra, o.Spec.Groups = nil, nil
+		share(&o.Spec.Username, &o.Spec.UID)
+		shareSpec(&o.TypeMeta, &o.Spec.IssuerRef, o.Spec.Usages)
 		for i := range o.Status.Conditions {
 			share(&o.Status.Conditions[i].Reason, &o.Status.Conditions[i].Message)
 		}
 		shareLabels(&o.ObjectMeta)
 		return o.DeepCopy(), nil
 	case *cmapi.Certificate:
+		shareSpec(&o.TypeMeta, &o.Spec.IssuerRef, o.Spec.Usages)
 		for i := range o.Status.Conditions {
 			share(&o.Status.Conditions[i].Reason, &o.Status.Conditions[i].Message)
 		}
@@ -41,6 +45,10 @@ func Slim(object any) (any, error) {
 		return o.DeepCopy(), nil
 	case *v1alpha1.MailDomain:
 		shareWords(o.Status.Conditions)
+		share(&o.APIVersion, &o.Kind, &o.Namespace)
+		for i := range o.Finalizers {
+			share(&o.Finalizers[i])
+		}
 		return o.DeepCopy(), nil
 	case *metav1.PartialObjectMetadata:
 		o.Annotations = only(o.Annotations, cmapi.CertificateNameKey)
@@ -53,6 +61,14 @@ func Slim(object any) (any, error) {
 func shareWords(conditions []metav1.Condition) {
 	for i := range conditions {
 		share(&conditions[i].Type, &conditions[i].Reason, &conditions[i].Message)
+	}
+}
+
+// shareSpec does the same with what most Certificates and requests ask for alike.
+func shareSpec(kind *metav1.TypeMeta, issuer *cmmeta.IssuerReference, usages []cmapi.KeyUsage) {
+	share(&kind.APIVersion, &kind.Kind, &issuer.Name, &issuer.Kind, &issuer.Group)
+	for i := range usages {
+		usages[i] = unique.Make(usages[i]).Value()
 	}
 }
 

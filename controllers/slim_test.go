@@ -2,9 +2,12 @@ package controllers
 
 import (
 	"reflect"
+	"strings"
 	"testing"
+	"unsafe"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -55,5 +58,34 @@ func TestSlim(t *testing.T) {
 	gone := cache.DeletedFinalStateUnknown{Key: "mail/mx"}
 	if slim(gone) != gone {
 		t.Error("a tombstone was changed")
+	}
+}
+
+// TestSlimShares wants one copy of what many objects say alike, and nothing changed by that.
+func TestSlimShares(t *testing.T) {
+	spec := cmapi.CertificateRequestSpec{
+		IssuerRef: cmmeta.IssuerReference{Name: "letsencrypt-production", Kind: "ClusterIssuer", Group: "cert-manager.io"},
+		Usages:    []cmapi.KeyUsage{cmapi.UsageDigitalSignature, cmapi.UsageServerAuth},
+		Username:  "system:serviceaccount:cert-manager:cert-manager", UID: "1-2-3",
+	}
+	made := func() *cmapi.CertificateRequest {
+		o := &cmapi.CertificateRequest{Spec: *spec.DeepCopy()}
+		for _, text := range []*string{&o.Spec.IssuerRef.Name, &o.Spec.Username} {
+			*text = strings.Clone(*text)
+		}
+		out, err := Slim(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.(*cmapi.CertificateRequest)
+	}
+	one, other := made(), made()
+	if !reflect.DeepEqual(one.Spec, spec) {
+		t.Errorf("a request for %+v is cached as one for %+v", spec, one.Spec)
+	}
+	for _, texts := range [][2]string{{one.Spec.IssuerRef.Name, other.Spec.IssuerRef.Name}, {one.Spec.Username, other.Spec.Username}} {
+		if unsafe.StringData(texts[0]) != unsafe.StringData(texts[1]) {
+			t.Errorf("%q is cached twice", texts[0])
+		}
 	}
 }

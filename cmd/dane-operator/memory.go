@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// gcPercent lets the heap grow by a third, and not to twice its size, before it is collected: most of it
+// gcPercent lets the heap grow by three tenths, and not to twice its size, before it is collected: most of it
 // are caches that stay, and memory costs more here than the time to look through them.
-const gcPercent = 33
+const gcPercent = 30
 
 // memoryShare is the part of the container's memory that the Go runtime may fill before it collects harder,
 // in percent: the rest is for what it does not count, and for the moment until a collection ends. With less, what
