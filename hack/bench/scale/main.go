@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,7 +65,7 @@ func parse() flags {
 	flag.StringVar(&f.csv, "csv", "", "`FILE` that the figures are added to, a line a run")
 	flag.StringVar(&f.plot, "plot", "", "`FILE` for a plot of what -csv holds, as SVG; with -domains 0 nothing is run before")
 	flag.StringVar(&f.profiles, "profiles", "", "`FOLDER` for CPU and heap profiles of the operator")
-	flag.StringVar(&f.dir, "dir", "", "`FOLDER` for logs and kubeconfigs; default a temporary one")
+	flag.StringVar(&f.dir, "dir", "", "`FOLDER` for logs and kubeconfigs; default a temporary one; with -growth one for each run in it")
 	flag.StringVar(&f.operatorArgs, "operator-args", "", "more `FLAGS` for the operator")
 	flag.Parse()
 	return f
@@ -81,6 +82,9 @@ func run(ctx context.Context, f flags) error {
 			}
 			one := f
 			one.domains, one.zones = n, max(n/100, 10)
+			if f.dir != "" {
+				one.dir = filepath.Join(f.dir, strconv.Itoa(n))
+			}
 			runs = append(runs, one)
 		}
 	}
@@ -101,6 +105,11 @@ func run(ctx context.Context, f flags) error {
 func runOnce(ctx context.Context, f flags) (err error) {
 	if f.held < 0 {
 		f.held = f.domains / 10
+	}
+	if f.dir != "" {
+		if err := os.MkdirAll(f.dir, 0o700); err != nil {
+			return fmt.Errorf("make the folder for logs: %w", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	w, err := newWorld(ctx, f)

@@ -62,11 +62,14 @@ type result struct {
 	RenewalWrites   int64   `json:"renewalAPIWrites"`
 	Peak            float64 `json:"peakMiB"`
 	EndRSS          float64 `json:"endRSSMiB"`
+
+	// ended has the phases that came to their end.
+	ended map[string]bool
 }
 
 // measure runs every phase in its order.
 func measure(ctx context.Context, w *world) (*result, error) {
-	r := &result{Domains: w.flags.domains, Zones: w.flags.zones}
+	r := &result{Domains: w.flags.domains, Zones: w.flags.zones, ended: map[string]bool{}}
 	for _, phase := range []struct {
 		name string
 		run  func(context.Context, *world, *result) error
@@ -81,6 +84,7 @@ func measure(ctx context.Context, w *world) (*result, error) {
 		if err := phase.run(ctx, w, r); err != nil {
 			return r, fmt.Errorf("%s: %w", phase.name, err)
 		}
+		r.ended[phase.name] = true
 		if phase.name == w.flags.until {
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -13,6 +14,19 @@ import (
 type row struct {
 	name, words string
 	value       float64
+}
+
+// phaseOf has, by the first word of a figure's name, the phase that measures it.
+var phaseOf = map[string]string{
+	"cold": "cold start", "rest": "rest", "outage": "outage", "return": "outage", "restart": "restart",
+	"switch": "switch of waiting rollovers", "renewal": "mass renewal", "peak": "mass renewal", "end": "mass renewal",
+}
+
+// measured says whether the phase of a figure came to its end.
+func (r *result) measured(line row) bool {
+	first, _, _ := strings.Cut(line.name, "_")
+	phase, ok := phaseOf[first]
+	return !ok || r.ended[phase]
 }
 
 func (r *result) rows() []row {
@@ -63,7 +77,9 @@ func (r *result) rows() []row {
 func printTable(out io.Writer, r *result) {
 	t := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	for _, line := range r.rows() {
-		fmt.Fprintf(t, "%s\t%s\n", line.words, strconv.FormatFloat(line.value, 'f', places(line.value), 64))
+		if r.measured(line) {
+			fmt.Fprintf(t, "%s\t%s\n", line.words, strconv.FormatFloat(line.value, 'f', places(line.value), 64))
+		}
 	}
 	for what, by := range map[string]map[string]int64{"cold start (everybody's writes)": r.ColdWritesBy, "rest": r.RestWritesBy, "restart": r.RestartWritesBy} {
 		for verb, n := range by {
@@ -87,7 +103,7 @@ var targets = map[string]float64{
 func (r *result) missed() []string {
 	var out []string
 	for _, line := range r.rows() {
-		if most, ok := targets[line.name]; ok && line.value > most {
+		if most, ok := targets[line.name]; ok && r.measured(line) && line.value > most {
 			out = append(out, fmt.Sprintf("the target of %g is missed: %s", most, line.words))
 		}
 	}
@@ -105,7 +121,7 @@ func places(v float64) int {
 	return 1
 }
 
-// addLine adds a result to a CSV file, which begins with the names.
+// addLine adds a result to a CSV file, which begins with the names. What was not measured is left empty.
 func addLine(name string, r *result) error {
 	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // figures for everybody
 	if err != nil {
@@ -118,7 +134,11 @@ func addLine(name string, r *result) error {
 	var names, values []string
 	for _, line := range r.rows() {
 		names = append(names, line.name)
-		values = append(values, strconv.FormatFloat(line.value, 'f', -1, 64))
+		value := ""
+		if r.measured(line) {
+			value = strconv.FormatFloat(line.value, 'f', -1, 64)
+		}
+		values = append(values, value)
 	}
 	w := csv.NewWriter(file)
 	if info.Size() == 0 {
