@@ -177,7 +177,8 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 	var w delegationWork
 	r.zones.update(name, func(e *zoneEntry) {
 		if e.delegation.of != z.Generation {
-			e.delegation = delegationWork{of: z.Generation, mark: e.delegation.mark}
+			// Targets that were told know no less for it, and one that was deaf is to be left in peace for as long.
+			e.delegation = delegationWork{of: z.Generation, mark: e.delegation.mark, told: e.delegation.told}
 		}
 		if s := z.Status.DNSSEC.Delegation; s != nil && timeOf(s.SignedAt).After(e.delegation.mark) {
 			e.delegation.mark = timeOf(s.SignedAt)

@@ -123,6 +123,41 @@ func TestParentThatHeardOfSomethingElse(t *testing.T) {
 	}
 }
 
+// TestNotifyBackOffOutlivesASpec: of what targets were told counts under another spec of the DNSZone too, as does for how long
+// a deaf one is left in peace. What the zone asks for anew is told to all.
+func TestNotifyBackOffOutlivesASpec(t *testing.T) {
+	b := newDelegationBed(t, v1alpha1.DelegationSpec{})
+	b.world.targets = []zone.NotifyTarget{{Host: "a.com.", Port: 53}, {Host: "b.com.", Port: 53}}
+	b.world.deaf = map[string]bool{"b.com.": true}
+	edit := func() {
+		z := b.zone()
+		z.Generation++
+		z.Spec.Propagation.Sweeps++
+		b.must(b.api.Update(t.Context(), z))
+		b.work()
+	}
+	b.clock.Step(2 * delegationIdle)
+	b.work()
+	for n, want := range []string{"a.com. b.com.", "", "", "b.com.", "", "", "", "b.com."} {
+		if got := b.tolds(); got != want {
+			t.Errorf("after %d specs, half a minute apart, told was %q, want %q", n, got, want)
+		}
+		if n > 0 {
+			b.clock.Step(time.Minute / 2)
+		}
+		edit()
+	}
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonParentBehind, "b.com. is deaf")
+	b.asks(b.old)
+	b.world.mu.Lock()
+	b.world.parentDS = []*dns.DS{b.new.ds()}
+	b.world.mu.Unlock()
+	edit()
+	if got := b.tolds(); got != "a.com. b.com." {
+		t.Errorf("of something else told were %q", got)
+	}
+}
+
 // TestNotifyBackOff: it ends at an hour, and begins anew with something new, and with an acknowledgement.
 func TestNotifyBackOff(t *testing.T) {
 	now := time.Unix(1e9, 0)
