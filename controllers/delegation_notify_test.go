@@ -214,6 +214,66 @@ func TestDelegationPace(t *testing.T) {
 	}
 }
 
+// TestParentOfSomebodyElseIsLeftInPeace: while it is in step its servers are asked less often; while anything is in motion, and
+// right after that, as often as ever.
+func TestParentOfSomebodyElseIsLeftInPeace(t *testing.T) {
+	b := newDelegationBed(t, v1alpha1.DelegationSpec{})
+	// looks goes on for some minutes, and says at which of them the parent was asked.
+	looks := func(minutes int) (at []int) {
+		for minute := 1; minute <= minutes; minute++ {
+			b.clock.Step(time.Minute)
+			before := b.asked()
+			b.work()
+			if b.asked() > before {
+				at = append(at, minute)
+			}
+		}
+		return at
+	}
+	becomes := func(asks, has signingKey) {
+		b.asks(asks)
+		b.world.mu.Lock()
+		b.world.parentDS = []*dns.DS{has.ds()}
+		b.world.mu.Unlock()
+	}
+	each := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}
+	if got := looks(13); !slices.Equal(got, each) {
+		t.Errorf("while the parent is behind it was asked after %v minutes", got)
+	}
+	becomes(b.new, b.new)
+	if got, want := looks(21), []int{1, 2, 3, 4, 5, 6, 11, 16, 21}; !slices.Equal(got, want) {
+		t.Errorf("in step it was asked after %v minutes, want %v", got, want)
+	}
+	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
+	becomes(b.old, b.old) // both at once, between two looks
+	if got, want := looks(20), []int{5, 6, 7, 8, 9, 10, 15, 20}; !slices.Equal(got, want) {
+		t.Errorf("after a change it was asked after %v minutes, want %v", got, want)
+	}
+	becomes(b.new, b.old)
+	if got, want := looks(13), each[4:]; !slices.Equal(got, want) {
+		t.Errorf("the zone asks for other records, and it was asked after %v minutes, want %v", got, want)
+	}
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonParentBehind, "")
+}
+
+// TestUnsignedParentOfSomebodyElse: one that has no DS records yet is not in step, though the zone asks for nothing.
+func TestUnsignedParentOfSomebodyElse(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	for _, c := range []struct {
+		reason string
+		expect []*dns.DS
+		want   time.Duration
+	}{
+		{"none", nil, delegationIdle},
+		{"some", []*dns.DS{newSigningKey(t).ds()}, delegationRest},
+	} {
+		w := delegationWork{look: &delegationLook{at: now, foreign: true}, decision: &delegation.Decision{Reason: delegation.NothingAsked, Expect: c.expect}, since: now.Add(-time.Hour)}
+		if got := delegationPace(w, &v1alpha1.DNSZone{}); got != c.want {
+			t.Errorf("with %s: %s, want %s", c.reason, got, c.want)
+		}
+	}
+}
+
 // TestWaitingForTheSameThing: the time is that since the reason came up, over as many looks as there were.
 func TestWaitingForTheSameThing(t *testing.T) {
 	b := newDelegationBed(t, ours())
