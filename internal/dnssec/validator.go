@@ -126,6 +126,9 @@ type lookup struct {
 	passed map[string]*Keys
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort
+	// cuts is its walker, nil before there was need of one; spent is the time that such a one took.
+	cuts  *lookup
+	spent time.Duration
 }
 
 // begin waits for a turn and begins a question, which ends with end; limited is the context that it is answered
