@@ -248,8 +248,9 @@ func (l *lookup) validate(ctx context.Context, f *finding) *Error {
 		signer = f.top()
 	}
 	err := l.validateBy(ctx, f, signer)
-	// Anybody can name a signer above the zone of the trust anchor: that does not take the anchor away.
-	if err == nil && f.state == Insecure && below(signer, l.trusted(f.top())) {
+	// Anybody can name a signer above the zone of the trust anchor: that does not take the anchor away, and a zone above that
+	// is secure by another anchor may not speak for it either.
+	if err == nil && below(signer, l.trusted(f.top())) {
 		signer = f.top()
 		err = l.validateBy(ctx, f, signer)
 	}

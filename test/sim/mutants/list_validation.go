@@ -14,4 +14,10 @@ var ofValidation = []mutant{
 		why:  "the zone above speaks for it, and its keys were taken away on purpose",
 		test: proven("TestSignerAboveCutThroughForwarders"),
 	},
+	{
+		name: "zones above an anchor speak for it", file: "internal/dnssec/validator.go",
+		old: "if err == nil && below(signer, l.trusted(f.top())) {", new: "if err == nil && f.state == Insecure && below(signer, l.trusted(f.top())) {",
+		why:  "a zone has an anchor of its own because those above it are not trusted",
+		test: proven("TestSecureZoneAboveTheAnchorHasNoSay"),
+	},
 }
