@@ -16,7 +16,7 @@ const cutLimit = 5 * time.Second
 // was delegated.
 func (l *lookup) nothingBetween(ctx context.Context, signer string, f *finding) *Error {
 	cut, sees := l.source.deepest(f.top(), l.now)
-	if !sees {
+	if !sees || l.unreferred {
 		return l.provedBetween(ctx, signer, f)
 	}
 	if !below(signer, cut) {

@@ -3,6 +3,7 @@ package dnssec
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -185,4 +186,39 @@ func TestCutsAreLookedForInTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRootIsBackTooLate: an answer of a resolver that was asked in the root's place is judged as such, also where a root server
+// is to be had by then: no delegation was seen on the way to it.
+func TestRootIsBackTooLate(t *testing.T) {
+	w := newWorld(t)
+	whole := maps.Clone(w.answers)
+	w.resolverOf(w.root, w.test)
+	w.silence(rootServer)
+	v := w.validator(func(c *Config) { c.Fallback = []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")} })
+	v.config.Transport = onAsking{w, func(name string, qtype uint16) {
+		if f, ok := v.source.(*fallback); ok && name == "mx.example.test." && qtype == dns.TypeA {
+			w.mu.Lock()
+			maps.Copy(w.answers, whole)
+			w.mu.Unlock()
+			f.mu.Lock()
+			f.closed = nil
+			f.mu.Unlock()
+		}
+	}}
+	w.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), Bogus, WrongSigner)
+	if asked := w.asks(); !strings.Contains(asked, resolverAt+" mx.example.test. A") {
+		t.Errorf("asked %s", asked)
+	}
+}
+
+// onAsking is a world in which something is done before each question.
+type onAsking struct {
+	*world
+	do func(name string, qtype uint16)
+}
+
+func (o onAsking) Exchange(ctx context.Context, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	o.do(q.Question[0].Name, q.Question[0].Qtype)
+	return o.world.Exchange(ctx, server, q)
 }

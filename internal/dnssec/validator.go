@@ -126,6 +126,8 @@ type lookup struct {
 	passed map[string]*Keys
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort
+	// unreferred says that recursive servers were asked in the root's place, who show no delegations.
+	unreferred bool
 	// cuts is its walker, nil before there was need of one; spent is the time that such a one took.
 	cuts  *lookup
 	spent time.Duration
