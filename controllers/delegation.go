@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +23,13 @@ import (
 // This file keeps the DS records of a zone in its parent in step: it has both sides looked at, has the
 // decision made, and has it carried out.
 
-// delegationIdle is how often a delegation is looked at while nothing is to change.
-const delegationIdle = time.Minute
+const (
+	// delegationIdle is how often a delegation is looked at while nothing is to change.
+	delegationIdle = time.Minute
+	// delegationRest is how often one is that somebody else keeps, once it has been in step for that long: each look asks all
+	// addresses of the parent's servers. No rollover rests on it: that DS records change is seen by the looks at the zone.
+	delegationRest = 5 * time.Minute
+)
 
 // delegationWork is what is known of the delegation of a zone, and what is under way.
 type delegationWork struct {
@@ -46,8 +52,10 @@ type delegationWork struct {
 	synced, notified *delegationStamp
 	// told is what became of telling each target of a notification.
 	told map[zone.NotifyTarget]toldTarget
-	// since is when a decision was first made for the reason of the newest one, and reason that.
+	// since is when a decision was first made for the reason of the newest one, with the same DS records in the parent; reason
+	// and had are these.
 	reason delegation.Reason
+	had    []string
 	since  time.Time
 }
 
@@ -177,7 +185,8 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 	var w delegationWork
 	r.zones.update(name, func(e *zoneEntry) {
 		if e.delegation.of != z.Generation {
-			e.delegation = delegationWork{of: z.Generation, mark: e.delegation.mark}
+			// Targets that were told know no less for it, and one that was deaf is to be left in peace for as long.
+			e.delegation = delegationWork{of: z.Generation, mark: e.delegation.mark, told: e.delegation.told}
 		}
 		if s := z.Status.DNSSEC.Delegation; s != nil && timeOf(s.SignedAt).After(e.delegation.mark) {
 			e.delegation.mark = timeOf(s.SignedAt)
@@ -208,8 +217,8 @@ func (r *DNSZoneReconciler) workOn(z *v1alpha1.DNSZone, accepted []dnssec.Anchor
 // decides notes the decision that follows from the look.
 func (w *delegationWork) decides(d *delegation.Decision, now time.Time) {
 	w.decision, w.mark = d, d.Mark
-	if w.since.IsZero() || w.reason != d.Reason {
-		w.reason, w.since = d.Reason, now
+	if had := presentedDS(d.Expect); w.since.IsZero() || w.reason != d.Reason || !slices.Equal(w.had, had) {
+		w.reason, w.had, w.since = d.Reason, had, now
 	}
 	if w.look.foreign && len(w.told) > 0 {
 		w.noteHeard(notice(d)) // a target that was deaf may be named no more
@@ -231,7 +240,10 @@ const patience = 6
 // same thing is waited for, such as somebody who accepts the first DS records.
 func delegationPace(w delegationWork, z *v1alpha1.DNSZone) time.Duration {
 	settled := w.decision != nil && (w.decision.Reason == delegation.InSync || w.decision.Reason == delegation.NothingAsked)
-	if settled || w.look.foreign {
+	switch {
+	case settled && w.look.foreign && len(w.decision.Expect) > 0 && w.look.at.Sub(w.since) >= delegationRest:
+		return delegationRest
+	case settled || w.look.foreign:
 		return delegationIdle
 	}
 	soon := z.Spec.Propagation.Interval.Or(10 * time.Second)

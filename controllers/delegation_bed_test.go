@@ -74,6 +74,8 @@ type delegationWorld struct {
 	sought    []string
 	// before is called before a change is carried out.
 	before func()
+	// asked is how many times the servers of a parent of somebody else were.
+	asked int
 }
 
 func (w *delegationWorld) SweepDS(_ string, done func(zone.DSSweep)) {
@@ -126,6 +128,7 @@ func (w *delegationWorld) PublishDS(c zone.DSChange, done func(zone.Result)) {
 func (w *delegationWorld) LookAtParent(done func(zone.ParentLook)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.asked++
 	state := dnssec.Indeterminate
 	if w.bogus {
 		state = dnssec.Bogus
@@ -221,6 +224,13 @@ func (b *delegationBed) work() {
 		b.reconcile()
 		b.wait()
 	}
+}
+
+// asked is how many times the servers of a parent of somebody else were.
+func (b *delegationBed) asked() int {
+	b.world.mu.Lock()
+	defer b.world.mu.Unlock()
+	return b.world.asked
 }
 
 func (b *delegationBed) condition() metav1.Condition {

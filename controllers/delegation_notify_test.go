@@ -123,6 +123,41 @@ func TestParentThatHeardOfSomethingElse(t *testing.T) {
 	}
 }
 
+// TestNotifyBackOffOutlivesASpec: of what targets were told counts under another spec of the DNSZone too, as does for how long
+// a deaf one is left in peace. What the zone asks for anew is told to all.
+func TestNotifyBackOffOutlivesASpec(t *testing.T) {
+	b := newDelegationBed(t, v1alpha1.DelegationSpec{})
+	b.world.targets = []zone.NotifyTarget{{Host: "a.com.", Port: 53}, {Host: "b.com.", Port: 53}}
+	b.world.deaf = map[string]bool{"b.com.": true}
+	edit := func() {
+		z := b.zone()
+		z.Generation++
+		z.Spec.Propagation.Sweeps++
+		b.must(b.api.Update(t.Context(), z))
+		b.work()
+	}
+	b.clock.Step(2 * delegationIdle)
+	b.work()
+	for n, want := range []string{"a.com. b.com.", "", "", "b.com.", "", "", "", "b.com."} {
+		if got := b.tolds(); got != want {
+			t.Errorf("after %d specs, half a minute apart, told was %q, want %q", n, got, want)
+		}
+		if n > 0 {
+			b.clock.Step(time.Minute / 2)
+		}
+		edit()
+	}
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonParentBehind, "b.com. is deaf")
+	b.asks(b.old)
+	b.world.mu.Lock()
+	b.world.parentDS = []*dns.DS{b.new.ds()}
+	b.world.mu.Unlock()
+	edit()
+	if got := b.tolds(); got != "a.com. b.com." {
+		t.Errorf("of something else told were %q", got)
+	}
+}
+
 // TestNotifyBackOff: it ends at an hour, and begins anew with something new, and with an acknowledgement.
 func TestNotifyBackOff(t *testing.T) {
 	now := time.Unix(1e9, 0)
@@ -175,6 +210,66 @@ func TestDelegationPace(t *testing.T) {
 		w := delegationWork{look: &delegationLook{at: now}, decision: &delegation.Decision{Reason: c.reason}, since: now.Add(-c.waited)}
 		if got := delegationPace(w, z); got != c.want {
 			t.Errorf("%s for %s: %s, want %s", c.reason, c.waited, got, c.want)
+		}
+	}
+}
+
+// TestParentOfSomebodyElseIsLeftInPeace: while it is in step its servers are asked less often; while anything is in motion, and
+// right after that, as often as ever.
+func TestParentOfSomebodyElseIsLeftInPeace(t *testing.T) {
+	b := newDelegationBed(t, v1alpha1.DelegationSpec{})
+	// looks goes on for some minutes, and says at which of them the parent was asked.
+	looks := func(minutes int) (at []int) {
+		for minute := 1; minute <= minutes; minute++ {
+			b.clock.Step(time.Minute)
+			before := b.asked()
+			b.work()
+			if b.asked() > before {
+				at = append(at, minute)
+			}
+		}
+		return at
+	}
+	becomes := func(asks, has signingKey) {
+		b.asks(asks)
+		b.world.mu.Lock()
+		b.world.parentDS = []*dns.DS{has.ds()}
+		b.world.mu.Unlock()
+	}
+	each := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}
+	if got := looks(13); !slices.Equal(got, each) {
+		t.Errorf("while the parent is behind it was asked after %v minutes", got)
+	}
+	becomes(b.new, b.new)
+	if got, want := looks(21), []int{1, 2, 3, 4, 5, 6, 11, 16, 21}; !slices.Equal(got, want) {
+		t.Errorf("in step it was asked after %v minutes, want %v", got, want)
+	}
+	b.wants(metav1.ConditionTrue, v1alpha1.ReasonDSInSync, "")
+	becomes(b.old, b.old) // both at once, between two looks
+	if got, want := looks(20), []int{5, 6, 7, 8, 9, 10, 15, 20}; !slices.Equal(got, want) {
+		t.Errorf("after a change it was asked after %v minutes, want %v", got, want)
+	}
+	becomes(b.new, b.old)
+	if got, want := looks(13), each[4:]; !slices.Equal(got, want) {
+		t.Errorf("the zone asks for other records, and it was asked after %v minutes, want %v", got, want)
+	}
+	b.wants(metav1.ConditionFalse, v1alpha1.ReasonParentBehind, "")
+}
+
+// TestUnsignedParentOfSomebodyElse: one that has no DS records yet is not in step, though the zone asks for nothing.
+func TestUnsignedParentOfSomebodyElse(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	for _, c := range []struct {
+		reason string
+		expect []*dns.DS
+		want   time.Duration
+	}{
+		{"none", nil, delegationIdle},
+		{"some", []*dns.DS{newSigningKey(t).ds()}, delegationRest},
+	} {
+		w := delegationWork{look: &delegationLook{at: now, foreign: true}, decision: &delegation.Decision{Reason: delegation.NothingAsked, Expect: c.expect}, since: now.Add(-time.Hour)}
+		if got := delegationPace(w, &v1alpha1.DNSZone{}); got != c.want {
+			t.Errorf("with %s: %s, want %s", c.reason, got, c.want)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 type link struct {
 	keys *Keys
 	err  *Error
+	// delegated says that DS records which validate make the name a zone of its own, whatever is wrong with its keys.
+	delegated bool
 	// last says that nothing below can be a zone of its own: the name does not exist, or is an alias.
 	last  bool
 	until time.Time
@@ -210,6 +212,7 @@ func (l *lookup) readDS(ctx context.Context, above link, p Piece) (link, *Error)
 		}
 	}
 	out := l.keysOf(ctx, p.name, given{anchors: anchors, what: parentDS, ttl: f.signedTTL})
+	out.delegated = true
 	if out.until.After(until) {
 		out.until = until
 	}

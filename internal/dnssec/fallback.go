@@ -52,6 +52,7 @@ func (f *fallback) find(ctx context.Context, l *lookup, name string, qtype uint1
 	if closed == nil {
 		return f.iterator.find(ctx, l, name, qtype, accept)
 	}
+	l.unreferred = true
 	err := f.forward.find(ctx, l, name, qtype, accept)
 	// One that was found while this was being answered says so already.
 	const because = "; that resolver was asked because no root server can be"
@@ -59,16 +60,6 @@ func (f *fallback) find(ctx context.Context, l *lookup, name string, qtype uint1
 		err.Detail += because + " (" + closed.Error() + ")"
 	}
 	return err
-}
-
-func (f *fallback) deepest(name string, now time.Time) (string, bool) {
-	f.mu.Lock()
-	closed := f.closed != nil
-	f.mu.Unlock()
-	if closed {
-		return f.forward.deepest(name, now)
-	}
-	return f.iterator.deepest(name, now)
 }
 
 // look finds out whether a root server gives signed answers, unless that is known. All who need to know wait for

@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -51,6 +52,51 @@ func TestNothingAboveTheAnchorHasASay(t *testing.T) {
 			t.Errorf("it is followed: %+v", r)
 		}
 	}
+}
+
+// TestSecureZoneAboveTheAnchorHasNoSay: whoever gives a zone an anchor of its own does not trust those above it with what is in
+// it, signed as they may be and whatever they say of delegations.
+func TestSecureZoneAboveTheAnchorHasNoSay(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		change func(*world, *Config)
+		state  State
+		cause  Reason
+	}{
+		{"the parent's server answers itself", func(w *world, _ *Config) {
+			w.give(testServer, "mx.example.test.", dns.TypeA, w.signed(w.test, nil, mxA))
+		}, Bogus, WrongSigner},
+		{"the zone's own server shows it", func(w *world, _ *Config) {
+			w.give(firstServer, "mx.example.test.", dns.TypeA, w.signed(w.test, nil, mxA))
+		}, Bogus, WrongSigner},
+		{"a resolver shows it, and the zone's keys too", func(w *world, c *Config) {
+			c.Forwarders = w.resolverOf(w.root, w.test, w.example)
+		}, Bogus, WrongSigner},
+		{"a resolver shows it, and hides the zone's keys", func(w *world, c *Config) {
+			c.Forwarders = w.resolverOf(w.root, w.test)
+		}, Indeterminate, Unreachable},
+	} {
+		w := newWorld(t)
+		noCut := w.denied(w.example, dns.RcodeSuccess, "mx.example.test. 60 NSEC example.test. A RRSIG NSEC")
+		w.give(firstServer, "mx.example.test.", dns.TypeDS, noCut)
+		w.give(resolverAt, "mx.example.test.", dns.TypeDS, noCut)
+		v := w.validator(func(config *Config) {
+			config.Anchors = append(config.Anchors, w.example.anchor())
+			c.change(w, config)
+		})
+		t.Log(c.reason)
+		w.is(v.Lookup(t.Context(), "mx.example.test.", dns.TypeA), c.state, c.cause)
+	}
+}
+
+// resolverOf has a resolver show the keys of zones, and an address of mx.example.test. that test. has signed.
+func (w *world) resolverOf(zones ...*testZone) []netip.AddrPort {
+	for _, z := range zones {
+		w.keys(resolverAt, z)
+	}
+	w.give(resolverAt, "test.", dns.TypeDS, w.answers[rootServer+" test. DS"])
+	w.give(resolverAt, "mx.example.test.", dns.TypeA, w.signed(w.test, nil, mxA))
+	return []netip.AddrPort{netip.MustParseAddrPort(resolverAt + ":53")}
 }
 
 // TestTheParentSpeaksForDSRecords: those of the anchor's zone are its parent's, and an alias there is the parent's too.

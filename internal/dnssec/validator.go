@@ -126,6 +126,11 @@ type lookup struct {
 	passed map[string]*Keys
 	// servers whose addresses were looked for.
 	servers map[string][]netip.AddrPort
+	// unreferred says that recursive servers were asked in the root's place, who show no delegations.
+	unreferred bool
+	// cuts is its walker, nil before there was need of one; spent is the time that such a one took.
+	cuts  *lookup
+	spent time.Duration
 }
 
 // begin waits for a turn and begins a question, which ends with end; limited is the context that it is answered
@@ -245,8 +250,9 @@ func (l *lookup) validate(ctx context.Context, f *finding) *Error {
 		signer = f.top()
 	}
 	err := l.validateBy(ctx, f, signer)
-	// Anybody can name a signer above the zone of the trust anchor: that does not take the anchor away.
-	if err == nil && f.state == Insecure && below(signer, l.trusted(f.top())) {
+	// Anybody can name a signer above the zone of the trust anchor: that does not take the anchor away, and a zone above that
+	// is secure by another anchor may not speak for it either.
+	if err == nil && below(signer, l.trusted(f.top())) {
 		signer = f.top()
 		err = l.validateBy(ctx, f, signer)
 	}

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -30,6 +31,9 @@ func FuzzJudge(f *testing.F) {
 		}
 		f.Add(wire)
 	}
+	for _, times := range [][2]uint32{{0, 0}, {0, math.MaxUint32}, {math.MaxUint32, 0}, {uint32(at.Unix()) - 1, uint32(at.Unix()) + math.MaxInt32}} {
+		f.Add(signedBetween(f, times[0], times[1]))
+	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		m := new(dns.Msg)
 		if m.Unpack(wire) != nil {
@@ -46,5 +50,51 @@ func FuzzJudge(f *testing.F) {
 		if len(first.Findings) > MaxFindings || !slices.Equal(Judge(o).Findings, first.Findings) {
 			t.Errorf("%d findings, or others the second time", len(first.Findings))
 		}
+		watches(t, o, m)
 	})
+}
+
+// signedBetween is a message with a key, and NS records that it signs from one time to another.
+func signedBetween(f *testing.F, inception, expiration uint32) []byte {
+	f.Helper()
+	m := new(dns.Msg)
+	m.SetQuestion(apex, dns.TypeNS)
+	m.Response, m.Authoritative = true, true
+	for _, text := range []string{
+		apex + " 3600 DNSKEY 257 3 13 mzPJ/wnKEkwpAXrDKO/T4uzmWTqxECI8r2nocObV6/Mj49g5UKWK/jMFOm6jgU0ORXFCAtr4vA==", apex + " 3600 NS ns1.example.test.",
+	} {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			f.Fatal(err)
+		}
+		m.Answer = append(m.Answer, rr)
+	}
+	m.Answer = append(m.Answer, &dns.RRSIG{
+		Hdr: dns.RR_Header{Name: apex, Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 3600}, TypeCovered: dns.TypeNS, OrigTtl: 3600, Labels: 2,
+		Algorithm: 13, KeyTag: m.Answer[0].(*dns.DNSKEY).KeyTag(), SignerName: apex, Inception: inception, Expiration: expiration, Signature: "AAAA",
+	})
+	wire, err := m.Pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	return wire
+}
+
+// watches has the signer watched while signatures of the message are replaced. What is learned of it is possible.
+func watches(t *testing.T, o Observations, m *dns.Msg) {
+	t.Helper()
+	var w SignerWatch
+	for range 3 {
+		w.Look(o)
+		h := w.Habit
+		if possible := 0 <= h.Left && h.Left <= h.Validity && 0 < h.Validity && h.Validity <= tooLong && h.Rounds <= enoughRounds; h != (Habit{}) && !possible {
+			t.Errorf("it learns %+v", h)
+		}
+		o.Now = o.Now.Add(day)
+		for _, rr := range m.Answer {
+			if sig, ok := rr.(*dns.RRSIG); ok {
+				sig.Inception, sig.Expiration = sig.Inception+86400, sig.Expiration+86400
+			}
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,11 +72,23 @@ func (h Habit) replaced(left, validity time.Duration, now time.Time) Habit {
 
 // SignerWatch sees signatures replaced from one look at a zone to the next. The zero value has seen none. What it has not
 // seen because the process began anew counts for nothing.
+//
+// It is of a zone, and not of each server: secondaries have the signatures of others, and what one of them shows late says
+// nothing of the signer. Servers that sign on their own with one key (PowerDNS on a shared database, BIND with copies of the
+// keys) are told apart by what each of them showed before. Those with keys of their own (RFC 8901) may have other habits too:
+// for one validity the habit of the latest of them counts, and for others than the one that was seen first none does. So
+// nobody is blamed for what another does, and who stops is told of a little later.
 type SignerWatch struct {
 	// Habit as far as it is known; an earlier process may have known it.
 	Habit Habit
-	// newest is the newest signature of each RRset as it is, by a key.
-	newest map[string]signed
+	// newest is the newest signature that each server has shown of each RRset as it is, by a key.
+	newest map[sighting]signed
+}
+
+// sighting is a server, and a digest of an RRset as it is with the key that signs it.
+type sighting struct {
+	server string
+	of     [sha256.Size]byte
 }
 
 // signed is when a signature ends, and how long it was made for.
@@ -89,38 +102,83 @@ type signed struct {
 var watched = []uint16{dns.TypeNS, dns.TypeMX}
 
 // mostWatched bounds the memory for servers that show other records each time.
-const mostWatched = 64
+const mostWatched = 1024
 
 // Look notes the signatures that a look has seen.
 func (w *SignerWatch) Look(o Observations) {
 	if o.Cache == nil {
 		o.Cache = dnssec.NewCache()
 	}
-	shown := map[string]signed{}
+	shown := map[sighting]signed{}
 	l := &look{Observations: &o}
 	for i := range o.Servers {
 		if s := l.read(&o.Servers[i]); s.keys != nil {
 			l.watch(s, shown)
 		}
 	}
-	first, validity := time.Duration(0), time.Duration(0)
-	for of, now := range shown {
-		was, known := w.newest[of]
-		if known && was.expires.Before(now.expires) {
-			left := max(was.expires.Sub(o.Now), 0)
-			if validity == 0 || left < first || left == first && was.validity < validity {
-				first, validity = left, was.validity
-			}
+	first, found := signed{}, false
+	for _, was := range w.replaced(shown) {
+		earlier := was.expires.Before(first.expires) || was.expires.Equal(first.expires) && was.validity < first.validity
+		if !found || earlier {
+			first, found = was, true
 		}
 	}
-	if validity > 0 {
-		w.Habit = w.Habit.replaced(first, validity, o.Now)
+	if found {
+		w.Habit = w.Habit.replaced(max(first.expires.Sub(o.Now), 0), first.validity, o.Now)
 	}
 	w.keep(shown, o.Now)
 }
 
-// watch gathers the newest signatures of what is watched.
-func (l *look) watch(s *server, shown map[string]signed) {
+// remade is a new signature: what is signed, and when it ends.
+type remade struct {
+	of      [sha256.Size]byte
+	expires int64
+}
+
+// replaced are the signatures in the place of which new ones are shown. One that is new at a server and not in the world was
+// made earlier, and has come late there; where several servers show the same new one, it took the place of the latest.
+func (w *SignerWatch) replaced(shown map[sighting]signed) map[remade]signed {
+	newest := map[[sha256.Size]byte]time.Time{}
+	for at, was := range w.newest {
+		newest[at.of] = later(newest[at.of], was.expires)
+	}
+	out := map[remade]signed{}
+	for at, is := range shown {
+		was, known := w.newest[at]
+		if !known || !newest[at.of].Before(is.expires) || w.ofOthers(was, shown) {
+			continue
+		}
+		if made := (remade{at.of, is.expires.Unix()}); out[made].expires.Before(was.expires) {
+			out[made] = was
+		}
+	}
+	return out
+}
+
+// ofOthers says whether a signature is by a signer with another habit than the one that is being learned, while that one's
+// signatures are still shown.
+func (w *SignerWatch) ofOthers(was signed, shown map[sighting]signed) bool {
+	if w.Habit.Validity <= 0 || w.Habit.of(was.validity) {
+		return false
+	}
+	for _, is := range shown {
+		if w.Habit.of(is.validity) {
+			return true
+		}
+	}
+	return false
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// watch gathers the newest signatures of what is watched. One that does not count now, or is made for years, would be the
+// newest for as long, whoever sent it.
+func (l *look) watch(s *server, shown map[sighting]signed) {
 	for _, qtype := range watched {
 		m := s.authoritative(l.Zone, qtype)
 		if m == nil {
@@ -132,12 +190,13 @@ func (l *look) watch(s *server, shown map[string]signed) {
 		}
 		text := asRecords(set)
 		for _, sig := range sigs {
-			if !s.keys.Has(sig.KeyTag, sig.Algorithm) {
+			inception, is := dnssec.SerialTime(sig.Inception, l.Now), signed{dnssec.SerialTime(sig.Expiration, l.Now), seconds(sig.Expiration - sig.Inception)}
+			if !s.keys.Has(sig.KeyTag, sig.Algorithm) || l.Now.Before(inception) || !is.expires.After(l.Now) || is.validity > tooLong {
 				continue
 			}
-			of, expires := strconv.Itoa(int(sig.KeyTag))+" "+strconv.Itoa(int(sig.OrigTtl))+text, dnssec.SerialTime(sig.Expiration, l.Now)
-			if shown[of].expires.Before(expires) {
-				shown[of] = signed{expires, seconds(sig.Expiration - sig.Inception)}
+			at := sighting{s.Label, sha256.Sum256([]byte(strconv.Itoa(int(sig.KeyTag)) + " " + strconv.Itoa(int(sig.OrigTtl)) + text))}
+			if shown[at].expires.Before(is.expires) {
+				shown[at] = is
 			}
 		}
 	}
@@ -156,18 +215,18 @@ func asRecords(set []dns.RR) string {
 }
 
 // keep remembers what is shown, and what was and has not run out: a server may be out of reach for a look.
-func (w *SignerWatch) keep(shown map[string]signed, now time.Time) {
+func (w *SignerWatch) keep(shown map[sighting]signed, now time.Time) {
 	if w.newest == nil || len(w.newest) >= mostWatched {
-		w.newest = map[string]signed{}
+		w.newest = map[sighting]signed{}
 	}
-	for of, was := range w.newest {
+	for at, was := range w.newest {
 		if !was.expires.After(now) {
-			delete(w.newest, of)
+			delete(w.newest, at)
 		}
 	}
-	for of, is := range shown {
-		if w.newest[of].expires.Before(is.expires) {
-			w.newest[of] = is
+	for at, is := range shown {
+		if w.newest[at].expires.Before(is.expires) {
+			w.newest[at] = is
 		}
 	}
 }

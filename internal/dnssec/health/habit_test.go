@@ -169,6 +169,74 @@ func TestHabitIsOfWhatStaysTheSame(t *testing.T) {
 	}
 }
 
+// TestSignersOnTheirOwn goes with two servers for 120 days, looking every two hours. What is learned is a habit that a signer
+// has, and not what comes of taking one for the other.
+func TestSignersOnTheirOwn(t *testing.T) {
+	type resign = func(now, inception, expiration time.Time) (time.Time, time.Time)
+	const knotLeft = 14*day/10 + 2*time.Hour
+	bind, knot := lastingUntil(5*day, 14*day, time.Hour), lastingUntil(knotLeft, 14*day, 90*time.Minute)
+	for _, c := range []struct {
+		reason string
+		first  resign
+		// second is what signs at ns2, in the middle of its time at the beginning, by a key of its own or that of ns1; nil where
+		// ns2 has what ns1 had two days ago.
+		second         resign
+		own            bool
+		left, validity time.Duration
+	}{
+		{"one key and one habit, out of step", knot, knot, false, knotLeft, 14 * day},
+		{"a secondary that is late", bind, nil, false, 5 * day, 14 * day},
+		{"keys of their own, out of step", bind, bind, true, 5 * day, 14 * day},
+		{"keys and habits of their own: the latest counts", bind, knot, true, knotLeft, 14 * day},
+		{"keys and habits of their own, for other times: that of the first counts", bind, lastingUntil(30*day/4, 30*day, time.Hour), true, 5 * day, 14 * day},
+	} {
+		z := newZone(t)
+		var watch SignerWatch
+		type times struct{ inception, expiration time.Time }
+		var first []times
+		one, two := times{}, times{at.Add(-7 * day), at.Add(7 * day)}
+		one.inception, one.expiration = c.first(at, at.Add(-day), at)
+		for since := time.Duration(0); since < 120*day; since += 2 * time.Hour {
+			now := at.Add(since)
+			one.inception, one.expiration = c.first(now, one.inception, one.expiration)
+			first = append(first, one)
+			if c.second != nil {
+				two.inception, two.expiration = c.second(now, two.inception, two.expiration)
+			} else {
+				two = first[max(len(first)-1-24, 0)]
+			}
+			ns1, ns2 := z.dated(one.inception, one.expiration), z.dated(two.inception, two.expiration)
+			ns2.Label = "ns2"
+			if answer := ns2.Stream[1].Msg.Answer; c.own {
+				answer[len(answer)-1].(*dns.RRSIG).KeyTag = common.ksk.KeyTag()
+			}
+			watch.Look(Observations{Now: now, Zone: apex, Servers: []Server{ns1, ns2}})
+		}
+		if h := watch.Habit; !h.Known() || (h.Left-c.left).Abs() > 4*time.Hour || (h.Validity-c.validity).Abs() > 2*time.Hour {
+			t.Errorf("%s: %+v, want %s left of %s", c.reason, h, c.left, c.validity)
+		}
+	}
+}
+
+// TestSignerThatSignsForAnotherTime: a habit ends when nobody shows signatures any more that are made for its time.
+func TestSignerThatSignsForAnotherTime(t *testing.T) {
+	z := newZone(t)
+	watch := SignerWatch{Habit: Habit{Left: 5 * day, Validity: 14 * day, Rounds: enoughRounds, Round: at}}
+	short, long := lastingUntil(5*day, 14*day, 0), lastingUntil(10*day, 30*day, 0)
+	inception, expiration := at, at.Add(14*day)
+	for since := time.Duration(0); since < 120*day; since += 2 * time.Hour {
+		resign := short
+		if since > 20*day {
+			resign = long
+		}
+		inception, expiration = resign(at.Add(since), inception, expiration)
+		watch.Look(Observations{Now: at.Add(since), Zone: apex, Servers: []Server{z.dated(inception, expiration)}})
+	}
+	if h := watch.Habit; !h.Known() || h.Validity != 30*day || (h.Left-10*day).Abs() > 4*time.Hour {
+		t.Errorf("%+v", h)
+	}
+}
+
 // TestHabitIsNoHaste: signatures that are made early many times in a row, as where two signers take turns, are no habit; one that is
 // made late counts at once.
 func TestHabitIsNoHaste(t *testing.T) {

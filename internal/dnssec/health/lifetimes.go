@@ -23,9 +23,10 @@ type life struct {
 const (
 	latePart    = 4
 	overduePart = 10
-	urgentPart  = 20
-	// urgent is the most that counts as very soon.
-	urgent = 24 * time.Hour
+	// urgent is what counts as very soon where signatures are made for two weeks or more, and urgentPart what does of a
+	// shorter time: less than the tenth at which Knot makes them anew.
+	urgent     = 24 * time.Hour
+	urgentPart = 14
 	// tooLong is half a year.
 	tooLong = 180 * 24 * time.Hour
 )

@@ -3,8 +3,10 @@ package health
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -87,6 +89,50 @@ func TestStrangeSignaturesHaveNoLife(t *testing.T) {
 		}}
 		if got := r.judge(t).SignaturesExpire; !got.Equal(at.Add(10 * day)) {
 			t.Errorf("%s: signatures expire at %s", c.reason, got)
+		}
+	}
+}
+
+// TestHostileSignatureTimes: what a server shows in between, at any times that fit into the fields (RFC 1982), teaches nothing
+// of the signer, and keeps nothing from being learned.
+func TestHostileSignatureTimes(t *testing.T) {
+	now := uint32(at.Add(day).Unix())
+	for _, c := range []struct {
+		reason                string
+		inception, expiration uint32
+	}{
+		{"none", 0, 0},
+		{"from the beginning to the end of the field", 0, math.MaxUint32},
+		{"from its end to its beginning", math.MaxUint32, 0},
+		{"at its end", math.MaxUint32, math.MaxUint32},
+		{"until the field ends", now - 1, math.MaxUint32},
+		{"until half the field from now, after which it would be in the past", now - 1, now + math.MaxInt32},
+		{"until then, from as long ago", now + math.MaxInt32 + 2, now + math.MaxInt32},
+		{"half the field from now, which is neither past nor future", now, now + math.MaxInt32 + 1},
+		{"for no time", now, now},
+		{"it ends before it begins", now + 1, now - 1},
+		{"for years", now - 1, now + uint32(10*365*day/time.Second)},
+		{"not yet", now + uint32(day/time.Second), now + uint32(30*day/time.Second)},
+	} {
+		z := newZone(t)
+		var w SignerWatch
+		look := func(after time.Duration, change func(*dns.RRSIG)) {
+			s := z.dated(at.Add(after-time.Hour), at.Add(after+14*day))
+			sig := s.Stream[1].Msg.Answer[2].(*dns.RRSIG)
+			change(sig)
+			o := Observations{Now: at.Add(after), Zone: apex, Servers: []Server{s}, Habit: w.Habit}
+			w.Look(o)
+			Judge(o)
+		}
+		good := func(*dns.RRSIG) {}
+		look(0, good)
+		look(day, func(sig *dns.RRSIG) { sig.Inception, sig.Expiration = c.inception, c.expiration })
+		if w.Habit.Rounds != 0 {
+			t.Errorf("%s: it teaches %+v", c.reason, w.Habit)
+		}
+		look(9*day, good)
+		if h := w.Habit; h.Rounds != 1 || h.Left != 5*day || h.Validity != 14*day+time.Hour {
+			t.Errorf("%s: after it is learned %+v", c.reason, h)
 		}
 	}
 }

@@ -18,6 +18,7 @@ func rule(run string) []string    { return []string{"./internal/rollover", "-run
 func control(run string) []string { return []string{"./controllers", "-run", run} }
 func zoned(run string) []string   { return []string{"./internal/zone", "-run", run} }
 func matched(run string) []string { return []string{"./internal/tlsa", "-run", run} }
+func proven(run string) []string  { return []string{"./internal/dnssec", "-run", run} }
 
 // mutants are all of them.
-var mutants = slices.Concat(ofVersions, ofDeployment, ofRemoval, ofPublication, ofReconcilers, ofWire)
+var mutants = slices.Concat(ofVersions, ofDeployment, ofRemoval, ofPublication, ofReconcilers, ofWire, ofValidation)
