@@ -151,6 +151,9 @@ screenshots: deps ## Take the pictures of docs/dashboard.md and docs/metrics.md 
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test test -count=1 ./grafana -run '^TestDashboardWithData$$' -screenshots $(CURDIR)/docs
 
+site: ## Make the pages of docs/ into a web site in bin/site, with mkdocs (Debian has it).
+	mkdocs build --strict
+
 fmt: ## Format the code.
 	gofmt -w api cmd controllers docs internal test
 

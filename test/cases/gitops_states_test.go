@@ -23,6 +23,7 @@ func TestHealthOfEachState(t *testing.T) {
 				Message string `json:"message"`
 			} `json:"healthStatus"`
 			KStatus string `json:"kstatus"`
+			Flux    string `json:"flux"` // for TestFluxSaysWhatAPersonWould
 		} `json:"tests"`
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "health_test.yaml"))

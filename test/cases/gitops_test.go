@@ -134,8 +134,17 @@ func (s *site) health(o client.Object) (kstatus.Status, string) {
 
 // argoHealth is what a health script of Argo CD says of an object.
 func argoHealth(script string, u *unstructured.Unstructured) (status, message string, err error) {
-	state := lua.NewState()
+	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
+	// Argo CD opens these libraries alone, and an os of its own, which the script does not use.
+	for _, library := range []struct {
+		name string
+		open lua.LGFunction
+	}{{lua.LoadLibName, lua.OpenPackage}, {lua.BaseLibName, lua.OpenBase}, {lua.TabLibName, lua.OpenTable}} {
+		state.Push(state.NewFunction(library.open))
+		state.Push(lua.LString(library.name))
+		state.Call(1, 0)
+	}
 	state.SetGlobal("obj", toLua(state, u.Object))
 	if err := state.DoString(script); err != nil {
 		return "", "", err

@@ -3,17 +3,12 @@ package chart
 import (
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/dane-operator/dane-operator/test/kube"
 )
@@ -89,34 +84,11 @@ func same(t *testing.T, c *kube.Cluster, key string, manifest *unstructured.Unst
 	}
 }
 
-// withMonitoring installs the CRDs of the Prometheus operator that the chart has objects of, generated from its types.
+// withMonitoring installs the CRDs of the Prometheus operator that the chart has objects of.
 func withMonitoring(t *testing.T, c *kube.Cluster) {
 	t.Helper()
-	where := exec.CommandContext(t.Context(), "go", "tool", "-modfile=hack/tools/go.mod", "-n", "controller-gen")
-	where.Dir = filepath.Join("..", "..")
-	tool, err := where.Output()
-	if err != nil {
-		t.Fatalf("find controller-gen: %v", err)
-	}
-	dir := t.TempDir()
-	generate := exec.CommandContext(t.Context(), strings.TrimSpace(string(tool)), "crd", //nolint:gosec // a tool that go.mod pins
-		"paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1", "output:crd:dir="+dir)
-	if out, err := generate.CombinedOutput(); err != nil {
-		t.Fatalf("generate the CRDs of the Prometheus operator: %v\n%s", err, out)
-	}
-	var crds []*apiextensionsv1.CustomResourceDefinition
-	for _, kind := range []string{"podmonitors", "servicemonitors", "prometheusrules"} {
-		text, err := os.ReadFile(filepath.Join(dir, "monitoring.coreos.com_"+kind+".yaml")) //nolint:gosec // generated above
-		if err != nil {
-			t.Fatal(err)
-		}
-		crd := &apiextensionsv1.CustomResourceDefinition{}
-		if err := yaml.UnmarshalStrict(text, crd); err != nil {
-			t.Fatal(err)
-		}
-		crds = append(crds, crd)
-	}
-	if _, err := envtest.InstallCRDs(c.Config, envtest.CRDInstallOptions{CRDs: crds, Scheme: kube.Scheme(), MaxTime: time.Minute}); err != nil {
-		t.Fatal(err)
-	}
+	installGenerated(t, c, goTypes{
+		"github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1", "monitoring.coreos.com",
+		[]string{"podmonitors", "servicemonitors", "prometheusrules"},
+	})
 }

@@ -45,7 +45,7 @@ func newDesk(t *testing.T, o kube.Options) *desk {
 		T: t, cluster: kube.ForTest(t, o), dir: t.TempDir(), here: strings.NewReplacer(),
 		containers: map[string]func(*appsv1.Deployment){}, started: map[types.UID]bool{},
 	}
-	for _, folder := range []string{"config", "charts"} {
+	for _, folder := range []string{"config", "charts", "dist", filepath.Join("hack", "argocd")} {
 		d.must(os.CopyFS(filepath.Join(d.dir, folder), os.DirFS(filepath.Join("..", "..", folder))))
 	}
 	programs := t.TempDir()
