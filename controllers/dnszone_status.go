@@ -30,6 +30,7 @@ func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, 
 	if err := r.Status().Update(ctx, updated); err != nil {
 		return client.IgnoreNotFound(ignoreConflict(err))
 	}
+	logZone(ctx, &z.Status, &next)
 	r.announceZone(z, &next)
 	return nil
 }

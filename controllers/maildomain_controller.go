@@ -8,13 +8,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/guard"
@@ -126,39 +124,6 @@ func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool,
 	run.md = updated
 	r.consumed(run)
 	return true, nil
-}
-
-// logDecision writes a line when a decision has changed: what is waited for, or why a condition is as it is. The line
-// has every one of them, whatever has changed.
-func logDecision(ctx context.Context, before, after *v1alpha1.MailDomainStatus) {
-	was, is := decisionLine(before), decisionLine(after)
-	if slices.Equal(was, is) {
-		return
-	}
-	words := []any{"before", was[1]}
-	for _, word := range is {
-		words = append(words, word)
-	}
-	logf.FromContext(ctx).Info("decision changed", words...)
-}
-
-// decisionLine is a decision as keys and values of a log line. Reasons are those of conditions.
-func decisionLine(status *v1alpha1.MailDomainStatus) []string {
-	waits := ""
-	if status.NextTransition != nil {
-		waits = status.NextTransition.Action
-	}
-	line := []string{"waitingFor", waits}
-	for _, of := range []struct{ key, condition string }{
-		{"ready", v1alpha1.ConditionReady}, {"rollover", v1alpha1.ConditionRolloverInProgress}, {"safe", v1alpha1.ConditionRolloverSafe},
-	} {
-		reason := ""
-		if c := meta.FindStatusCondition(status.Conditions, of.condition); c != nil {
-			reason = c.Reason
-		}
-		line = append(line, of.key, reason)
-	}
-	return line
 }
 
 // isNewest says whether the object is what the API server holds now.

@@ -63,6 +63,17 @@ func TestExitCodesStandInOneTable(t *testing.T) {
 	}
 }
 
+// TestDoctorNeedsWhatTheReadmeSays: one version of cert-manager is told of.
+func TestDoctorNeedsWhatTheReadmeSays(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "You need Kubernetes 1.31 or newer and cert-manager " + plugin.NeededCertManager + " "; !strings.Contains(string(text), want) {
+		t.Errorf("README.md does not say %q", want)
+	}
+}
+
 // TestPageOfPluginIsComplete: kubectl-dane.md tells of every command, and of no other; the outputs that it shows are
 // what the commands write.
 func TestPageOfPluginIsComplete(t *testing.T) {

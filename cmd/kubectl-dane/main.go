@@ -7,19 +7,29 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/dane-operator/dane-operator/internal/plugin"
 )
 
+// completer is the program that kubectl asks to complete what follows "kubectl dane". A link to this one will do.
+const completer = "kubectl_complete-dane"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	if err := plugin.New(streams, time.Now).ExecuteContext(ctx); err != nil {
+	cmd := plugin.New(streams, time.Now)
+	if strings.HasPrefix(filepath.Base(os.Args[0]), completer) {
+		cmd.SetArgs(append([]string{cobra.ShellCompRequestCmd}, os.Args[1:]...))
+	}
+	if err := cmd.ExecuteContext(ctx); err != nil {
 		if text := err.Error(); text != "" {
 			fmt.Fprintln(os.Stderr, "error: "+text)
 		}

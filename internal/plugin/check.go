@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
@@ -91,6 +90,7 @@ func (k *kube) runCheck(cmd *cobra.Command, o *checkOptions, domain string) erro
 	if err != nil {
 		return err
 	}
+	k.progress.tell("looking whether " + domain + " can be validated from here")
 	report := o.look(cmd.Context(), checker, path, domain)
 	if err := cmd.Context().Err(); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (k *kube) runCheck(cmd *cobra.Command, o *checkOptions, domain string) erro
 
 // checker makes what looks at a domain, and what looks whether that can be done from here.
 func (o *checkOptions) checker(k *kube) (sendercheck.Checker, pathTo, error) {
-	out := sendercheck.Checker{Now: k.now, Progress: k.progress()}
+	out := sendercheck.Checker{Now: k.now, Progress: k.progress.tell}
 	switch o.format {
 	case "", "json", "yaml":
 	default:
@@ -166,15 +166,6 @@ func (o *checkOptions) parts(k *kube, out *sendercheck.Checker) error {
 	return nil
 }
 
-// progress tells somebody who waits at a terminal what is going on.
-func (k *kube) progress() func(string) {
-	file, ok := k.ErrOut.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	return func(what string) { fmt.Fprintf(k.ErrOut, "%s …\n", what) }
-}
-
 // exitOf is the exit code for the verdict on a domain, and where that is strict for its parts.
 func exitOf(r sendercheck.Report, strict bool) error {
 	switch r.Verdict {
@@ -191,6 +182,9 @@ func exitOf(r sendercheck.Report, strict bool) error {
 	return verdict{exitFound}
 }
 
+// toneOfVerdict is that of a domain or host.
+func toneOfVerdict(v senderview.Verdict) tone { return tones[string(v)] }
+
 func writeReport(out io.Writer, r sendercheck.Report, format string) error {
 	switch format {
 	case "json":
@@ -204,9 +198,9 @@ func writeReport(out io.Writer, r sendercheck.Report, format string) error {
 		}
 		return err
 	}
-	fmt.Fprintf(out, "%s: %s\n%s\n", r.Domain, r.Verdict, r.Message)
+	fmt.Fprintf(out, "%s: %s\n%s\n", paint(out, heading, r.Domain), paint(out, toneOfVerdict(r.Verdict), string(r.Verdict)), r.Message)
 	for _, h := range r.Hosts {
-		section(out, "%s: %s", h.Host, h.Verdict)
+		toned(out, toneOfVerdict(h.Verdict), "%s: %s", h.Host, h.Verdict)
 		fmt.Fprintln(out, h.Message)
 		if len(h.Records) > 0 {
 			fmt.Fprintf(out, "TLSA records at %s:\n  %s\n", h.Base, strings.Join(h.Records, "\n  "))

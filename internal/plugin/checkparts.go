@@ -32,7 +32,7 @@ func writePart(out io.Writer, p sendercheck.PartReport) {
 	if p.Record == "" && len(p.Problems) == 0 {
 		return
 	}
-	fmt.Fprintf(out, "\n%s at %s (%s)\n", p.Part, p.At, p.DNSSEC)
+	fmt.Fprintf(out, "\n%s at %s (%s)\n", paint(out, heading, string(p.Part)), p.At, p.DNSSEC)
 	if p.Record != "" {
 		fmt.Fprintf(out, "  %s\n", p.Record)
 	}
@@ -43,7 +43,7 @@ func writePart(out io.Writer, p sendercheck.PartReport) {
 		writeLookups(out, spf)
 	}
 	for _, problem := range p.Problems {
-		fmt.Fprintf(out, "  %s: %s\n", problem.Severity, problem.Error())
+		fmt.Fprintf(out, "  %s: %s\n", paint(out, attention, string(problem.Severity)), problem.Error())
 	}
 }
 

@@ -41,7 +41,7 @@ func (k *kube) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look whether the installation is right",
 		Long: `doctor looks whether the API is installed, the operator works, the gate policy is in force for its account, its
-rights are there, and cert-manager is; whether the primaries take updates, and whether mail servers can be reached.
+rights are there, and cert-manager is and is new enough; whether the primaries take updates, and whether mail servers can be reached.
 What the caller has no right to look at is said to be unknown.
 
 The exit code is 0 if nothing is broken, 2 if something is, and 1 if doctor failed, or nothing that it could look at is
@@ -66,12 +66,9 @@ broken and something is unknown.`,
 // examine makes all examinations; where the first comes to nothing because the API server gives no answer, so would the
 // others.
 func (k *kube) examine(ctx context.Context, c client.Client) []finding {
-	tell := k.progress()
 	var out []finding
 	for i, examine := range examinations {
-		if tell != nil {
-			tell(fmt.Sprintf("looking, %d of %d", i+1, len(examinations)))
-		}
+		k.progress.tell(fmt.Sprintf("looking, %d of %d", i+1, len(examinations)))
 		out = append(out, examine(ctx, c, k.now())...)
 		if out[0].state == unclear {
 			break

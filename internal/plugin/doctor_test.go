@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,20 @@ func TestDiagnosis(t *testing.T) {
 		}
 		if got := ExitCode(diagnosis(found)); got != c.want {
 			t.Errorf("%s: exit code %d, want %d", c.reason, got, c.want)
+		}
+	}
+}
+
+// TestCertManagerIsNewEnough compares versions by their numbers, and calls nothing well that is not told.
+func TestCertManagerIsNewEnough(t *testing.T) {
+	for label, want := range map[string]health{
+		"v1.21.2": fine, "v1.21.0": fine, "1.21": fine, "v1.100.0": fine, "v2.0.0": fine, "v1.22.0-alpha.1": fine,
+		"v1.20.2": broken, "v1.9.1": broken, "v1.18.0": broken, "v0.16.1": broken,
+		"": warning, "nightly": warning,
+	} {
+		got := certManagerOf(label)
+		if got.state != want || (got.advice == "") != (want == fine) || want == broken && !strings.Contains(got.advice, "upgrade cert-manager and its CRDs to 1.21 or newer") {
+			t.Errorf("%q: %+v, want %s", label, got, want)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -11,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -62,7 +62,27 @@ func examineCertManager(ctx context.Context, c client.Client, _ time.Time) []fin
 		}
 		return unread("the CRDs of cert-manager", err)
 	}
-	return []finding{{fine, strings.TrimSpace("cert-manager " + crd.Labels["app.kubernetes.io/version"]), ""}}
+	return []finding{certManagerOf(crd.Labels[versionLabel])}
+}
+
+const (
+	// NeededCertManager is the oldest version of cert-manager that the operator is made for and tested with.
+	NeededCertManager = "1.21"
+	// versionLabel is where cert-manager's manifests and chart tell their version.
+	versionLabel = "app.kubernetes.io/version"
+)
+
+// certManagerOf judges the version that cert-manager's CRDs are labelled with. What a GitOps pipeline makes of them may
+// have no label.
+func certManagerOf(label string) finding {
+	have, err := version.ParseGeneric(label)
+	switch {
+	case err != nil:
+		return finding{warning, "cert-manager", fmt.Sprintf("the label %s of its CRDs does not tell its version: see that it is %s or newer", versionLabel, NeededCertManager)}
+	case have.LessThan(version.MustParseGeneric(NeededCertManager)):
+		return finding{broken, "cert-manager " + label, fmt.Sprintf("it is too old: upgrade cert-manager and its CRDs to %s or newer", NeededCertManager)}
+	}
+	return finding{fine, "cert-manager " + label, ""}
 }
 
 func examineZones(ctx context.Context, c client.Client, _ time.Time) []finding {

@@ -67,6 +67,7 @@ func (k *kube) runPlan(ctx context.Context, files *resource.FilenameOptions) err
 			return err
 		}
 		planned++
+		k.progress.tell("planning MailDomain " + info.Name)
 		return k.planOne(ctx, c, info)
 	})
 	if err == nil && planned == 0 {
@@ -184,18 +185,19 @@ func writePlan(out io.Writer, md *v1alpha1.MailDomain, server *v1alpha1.MailServ
 	if now != nil {
 		have = now.Records
 	}
+	goes := paint(out, bad, "-")
 	for _, set := range want.sets {
 		fmt.Fprintf(out, "%s TTL %d\n", set.Name, set.TTL)
 		for _, r := range set.Data {
-			fmt.Fprintf(out, "  %s %s\n", yesNo(slices.Contains(have, r), " ", "+"), r)
+			fmt.Fprintf(out, "  %s %s\n", yesNo(slices.Contains(have, r), " ", paint(out, good, "+")), r)
 		}
 		for _, r := range have {
 			switch {
 			case slices.Contains(set.Data, r):
 			case slices.Contains(now.ForeignRecords, r):
-				fmt.Fprintf(out, "  %s %s (foreign)\n", yesNo(md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove, "-", " "), r)
+				fmt.Fprintf(out, "  %s %s (foreign)\n", yesNo(md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove, goes, " "), r)
 			default:
-				fmt.Fprintf(out, "  - %s\n", r)
+				fmt.Fprintf(out, "  %s %s\n", goes, r)
 			}
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -26,6 +28,10 @@ type kube struct {
 	genericiooptions.IOStreams
 	flags *genericclioptions.ConfigFlags
 	now   func() time.Time
+	// colour is what --color says.
+	colour string
+	// progress is told of what the command waits for.
+	progress *progress
 }
 
 // New makes the command.
@@ -44,9 +50,32 @@ rollover waits for and until when, and what is wrong with a zone.`,
 	cmd.SetOut(streams.Out)
 	cmd.SetErr(streams.ErrOut)
 	k.flags.AddFlags(cmd.PersistentFlags())
-	cmd.AddCommand(k.status(), k.check(), k.zone(), k.reports(), k.records(), k.plan(), k.rollover(), k.doctor(), k.explain())
+	cmd.PersistentFlags().StringVar(&k.colour, "color", colourChoices[0], "`WHEN` to print in colour, and with bars: auto (at a terminal; without colour where NO_COLOR is set), always or never")
+	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colourChoices, cobra.ShellCompDirectiveNoFileComp))
+	for _, c := range []*cobra.Command{k.status(), k.check(), k.zone(), k.reports(), k.records(), k.plan(), k.rollover(), k.doctor(), k.explain()} {
+		c.RunE = k.onScreen(c.RunE)
+		cmd.AddCommand(c)
+	}
 	version.AddTo(cmd, "Client Version", "clientVersion")
 	return cmd
+}
+
+// runner is the RunE of a command.
+type runner func(cmd *cobra.Command, args []string) error
+
+// onScreen has a command print on a screen, and tell of its progress.
+func (k *kube) onScreen(run runner) runner {
+	return func(cmd *cobra.Command, args []string) error {
+		p := startProgress(k.ErrOut, clock.RealClock{}, "waiting for the API server")
+		defer p.end()
+		k.progress = p
+		out, err := newScreen(k.Out, k.colour, p.makeWay)
+		if err != nil {
+			return err
+		}
+		k.Out, k.ErrOut = out, &screen{Writer: k.ErrOut, before: p.makeWay}
+		return run(cmd, args)
+	}
 }
 
 // The exit codes of all commands; docs/kubectl-dane.md has a table of what each command means by them.
@@ -82,6 +111,9 @@ func (k *kube) client() (client.Client, error) {
 	config, err := k.flags.ToRESTConfig()
 	if err != nil {
 		return nil, err
+	}
+	if e := config.ExecProvider; e != nil && e.InteractiveMode == clientcmdapi.AlwaysExecInteractiveMode {
+		k.progress.end() // the program asks for something in the same line
 	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -54,7 +55,15 @@ func table(out io.Writer, headings []string, rows [][]string) error {
 		}
 		t.Rows = append(t.Rows, metav1.TableRow{Cells: cells})
 	}
-	return printers.NewTablePrinter(printers.PrintOptions{}).PrintObj(t, out)
+	printer := printers.NewTablePrinter(printers.PrintOptions{})
+	if s, ok := out.(*screen); !ok || !s.colours || len(rows) == 0 {
+		return printer.PrintObj(t, out)
+	}
+	var laidOut bytes.Buffer
+	if err := printer.PrintObj(t, &laidOut); err != nil {
+		return err
+	}
+	return colourful(out, laidOut.Bytes(), headings, rows)
 }
 
 func orNone(text string) string {
@@ -65,7 +74,10 @@ func orNone(text string) string {
 }
 
 // section prints a heading of a part.
-func section(out io.Writer, format string, args ...any) {
+func section(out io.Writer, format string, args ...any) { toned(out, heading, format, args...) }
+
+// toned prints a heading that says whether the part is well.
+func toned(out io.Writer, t tone, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	fmt.Fprintf(out, "\n%s\n%s\n", text, strings.Repeat("-", len(text)))
+	fmt.Fprintf(out, "\n%s\n%s\n", paint(out, t, text), strings.Repeat("-", len(text)))
 }

@@ -129,6 +129,7 @@ func (k *kube) carryOut(ctx context.Context, c client.Client, plan rolloverPlan,
 	}
 	for _, name := range plan.renew {
 		if !dryRun {
+			k.progress.tell("beginning the renewal of Certificate " + name)
 			if err := renew(ctx, c, md.Namespace, name); err != nil {
 				return err
 			}

@@ -148,7 +148,8 @@ func writeDomain(out io.Writer, md *v1alpha1.MailDomain, now time.Time) error {
 func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus, told map[v1alpha1.Visibility]bool, now time.Time) error {
 	section(out, "%s", s.Hostname)
 	if s.SenderView != nil {
-		fmt.Fprintf(out, "Senders: %s. %s\n", statusview.Senders(s), statusview.SendersMessage(s))
+		senders := statusview.Senders(s)
+		fmt.Fprintf(out, "Senders: %s. %s\n", paint(out, toneOf("Senders", nil, senders), senders), statusview.SendersMessage(s))
 	}
 	var keys [][]string
 	for _, k := range s.Keys {
@@ -167,6 +168,7 @@ func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerS
 	if err := writeTimeline(out, statusview.Timeline(md, s), now); err != nil {
 		return err
 	}
+	writeBars(out, statusview.Waits(s, now), now)
 	fmt.Fprintln(out)
 	return writeEvidence(out, s)
 }
@@ -175,7 +177,7 @@ func writeServer(out io.Writer, md *v1alpha1.MailDomain, s *v1alpha1.MailServerS
 func writeEvidence(out io.Writer, s *v1alpha1.MailServerStatus) error {
 	var rows [][]string
 	for _, n := range s.Nameservers {
-		rows = append(rows, []string{"name server", statusview.Joined(n.Name, n.Address), yesNo(n.InSync, "in sync", "out of sync"), n.Message})
+		rows = append(rows, []string{"name server", statusview.Joined(n.Name, n.Address), yesNo(n.InSync, inSync, outOfSync), n.Message})
 	}
 	for _, e := range s.Endpoints {
 		rows = append(rows, []string{"endpoint", fmt.Sprintf("%s port %d", e.Address, e.Port), statusview.EndpointState(e), e.Message})

@@ -84,7 +84,7 @@ func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {
 	section(out, "Name servers")
 	rows = nil
 	for _, n := range dz.Status.Nameservers {
-		rows = append(rows, []string{statusview.Joined(n.Name, n.Address), yesNo(n.Reachable, "answers", "does not answer"), fmt.Sprint(n.Serial), n.Message})
+		rows = append(rows, []string{statusview.Joined(n.Name, n.Address), yesNo(n.Reachable, answers, silent), fmt.Sprint(n.Serial), n.Message})
 	}
 	if err := table(out, []string{"Address", "State", "Serial", "Message"}, rows); err != nil {
 		return err

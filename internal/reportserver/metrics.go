@@ -58,7 +58,7 @@ func (c *Counts) Observe(e receive.Event) {
 		if e.Err != nil {
 			why = e.Err.Error()
 		}
-		log.V(1).Info("TLS report not kept", "organization", e.Item.Report.Organization, "why", why)
+		log.V(1).Info("TLS report not kept", "organization", e.Item.Report.Organization, "error", why)
 	}
 }
 

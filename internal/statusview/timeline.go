@@ -21,6 +21,9 @@ type Step struct {
 	Unsafe bool
 }
 
+// UnsafeFrom is how the step begins from which on senders may fail.
+const UnsafeFrom = "senders may fail from here: "
+
 // Timeline is what status tells of the current rollover of a host, in the order of time. What has no
 // instant yet comes last.
 func Timeline(md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus) []Step {
@@ -47,13 +50,51 @@ func Timeline(md *v1alpha1.MailDomain, s *v1alpha1.MailServerStatus) []Step {
 	}
 	if u := s.Unsafe; u != nil {
 		if !u.Since.IsZero() {
-			out = append(out, Step{At: u.Since.Time, What: "senders may fail from here: " + u.Message, Unsafe: true})
+			out = append(out, Step{At: u.Since.Time, What: UnsafeFrom + u.Message, Unsafe: true})
 		}
 		add(u.Until, "senders do not fail any more")
 	}
 	slices.SortStableFunc(out, func(a, b Step) int { return a.At.Compare(b.At) })
 	if next := md.Status.NextTransition; next != nil && next.Time.IsZero() && strings.HasPrefix(next.Action, s.Hostname) {
 		out = append(out, Step{What: next.Action})
+	}
+	return out
+}
+
+// Wait is a wait under way that has a begin and an end.
+type Wait struct {
+	From, To time.Time
+	// What comes at its end, in words.
+	What string
+}
+
+// Over is how much of it is over, from 0 to 1.
+func (w Wait) Over(now time.Time) float64 {
+	return min(max(float64(now.Sub(w.From))/float64(w.To.Sub(w.From)), 0), 1)
+}
+
+// Waits are those of a host that are under way and whose end is known: for caches to learn of a key or to forget it, and
+// for the end of a time in which senders may fail.
+func Waits(s *v1alpha1.MailServerStatus, now time.Time) []Wait {
+	var out []Wait
+	add := func(from, to *metav1.Time, format string, args ...any) {
+		if !from.IsZero() && !to.IsZero() && !from.After(now) && to.After(now) {
+			out = append(out, Wait{from.Time, to.Time, fmt.Sprintf(format, args...)})
+		}
+	}
+	for _, k := range s.Keys {
+		key := Short(k.SPKISHA256)
+		if k.Role == v1alpha1.RoleNext {
+			add(k.Since, k.DeployableAt, "key %s may be handed to servers", key)
+		}
+		gone := k.RemovableAt
+		if k.HeldUntil != nil {
+			gone = k.HeldUntil
+		}
+		add(k.GoneSince, gone, "the records of key %s are taken out", key)
+	}
+	if u := s.Unsafe; u != nil {
+		add(u.Since, u.Until, "senders do not fail any more")
 	}
 	return out
 }

@@ -98,3 +98,37 @@ func TestTimelineOfHeldRecords(t *testing.T) {
 		t.Errorf("the records are taken out: %+v", taken)
 	}
 }
+
+// TestWaits: a wait is told of from its begin to its end, and how much of it is over.
+func TestWaits(t *testing.T) {
+	host := &v1alpha1.MailServerStatus{
+		Keys: []v1alpha1.KeyStatus{
+			{SPKISHA256: "aa", Role: v1alpha1.RoleCurrent, Since: hours(-9), DeployableAt: hours(9)},
+			{SPKISHA256: "bb", Role: v1alpha1.RoleNext, Since: hours(-3), DeployableAt: hours(1)},
+			{SPKISHA256: "cc", Role: v1alpha1.RoleNext, Since: hours(-3), DeployableAt: hours(-1)},
+			{SPKISHA256: "dd", Role: v1alpha1.RoleNext, Since: hours(-3)},
+			{SPKISHA256: "ee", Role: v1alpha1.RolePrevious, GoneSince: hours(-1), RemovableAt: hours(1)},
+			{SPKISHA256: "ff", Role: v1alpha1.RolePrevious, GoneSince: hours(-9), RemovableAt: hours(-1), HeldUntil: hours(1)},
+		},
+		Unsafe: &v1alpha1.UnsafeStatus{Since: hours(0), Until: hours(5)},
+	}
+	want := []struct {
+		what string
+		over float64
+	}{
+		{"key bb may be handed to servers", 0.75}, {"the records of key ee are taken out", 0.5},
+		{"the records of key ff are taken out", 0.9}, {"senders do not fail any more", 0},
+	}
+	got := Waits(host, noon)
+	if len(got) != len(want) {
+		t.Fatalf("waits are %+v", got)
+	}
+	for i, w := range want {
+		if got[i].What != w.what || got[i].Over(noon) != w.over {
+			t.Errorf("wait %d is %+v, %g of it over; want %+v", i, got[i], got[i].Over(noon), w)
+		}
+	}
+	if late, early := got[0].Over(noon.Add(48*time.Hour)), got[0].Over(noon.Add(-48*time.Hour)); late != 1 || early != 0 {
+		t.Errorf("after its end %g of it is over, and before its begin %g", late, early)
+	}
+}

@@ -49,17 +49,19 @@ func ReasonOf(md *v1alpha1.MailDomain, conditionType string) string {
 	return ""
 }
 
+// SomeFail is the end of what Senders says where a rollover is not safe.
+const SomeFail = "some may fail"
+
 // Senders is what senders with DANE do with mail for a host. The verdict is that on senders that look everything up
 // now; while a rollover is not safe, others whose caches hold former answers may fail, and that is said too.
 func Senders(s *v1alpha1.MailServerStatus) string {
-	const some = "some may fail"
 	switch {
 	case s == nil || s.SenderView == nil && s.Unsafe == nil:
 		return ""
 	case s.SenderView == nil:
-		return some
+		return SomeFail
 	case SomeMayFail(s):
-		return string(s.SenderView.Verdict) + ", " + some
+		return string(s.SenderView.Verdict) + ", " + SomeFail
 	}
 	return string(s.SenderView.Verdict)
 }
