@@ -18,6 +18,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dkimkey"
+	"github.com/dane-operator/dane-operator/internal/mailrecord"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
@@ -47,7 +48,7 @@ func (row *dkimRow) signerItems(domain string) map[string][]byte {
 	}
 	var published []string
 	for _, s := range row.decision.Keys {
-		if s.Role != string(v1alpha1.RoleNext) {
+		if s.Role != string(v1alpha1.RoleNext) && s.RevokedSince.IsZero() {
 			published = append(published, s.ID)
 		}
 	}
@@ -102,7 +103,7 @@ func (row *dkimRow) nextRotation(md *v1alpha1.MailDomain) time.Time {
 	var at time.Time
 	for _, k := range row.decision.Keys {
 		switch {
-		case k.Role == string(v1alpha1.RolePrevious):
+		case k.Role == string(v1alpha1.RolePrevious) && k.RevokedSince.IsZero():
 			return time.Time{}
 		case k.ID == row.held.Current.Selector:
 			at = k.Since.Add(every)
@@ -227,10 +228,8 @@ func (r *MailDomainReconciler) publishKeys(run *domainRun, row *dkimRow) {
 
 // words are the records of an owner as they stand in a zone file, by their digests: those that were seen, and ours.
 func (row *dkimRow) words(owner string) map[tlsa.Record]string {
-	out := maps.Clone(row.view.owners[owner].words)
-	if out == nil {
-		out = map[tlsa.Record]string{}
-	}
+	out := map[tlsa.Record]string{dkimRecord(dkimkey.Revoked()): mailrecord.Quote(dkimkey.Revoked())}
+	maps.Copy(out, row.view.owners[owner].words)
 	for _, k := range []*dkimkey.Key{row.held.Current, row.held.Next} {
 		if k != nil {
 			out[dkimRecord(k.Text())] = cmp.Or(out[dkimRecord(k.Text())], k.Data())

@@ -110,6 +110,9 @@ func (r *MailDomainReconciler) dkimPolicy(run *domainRun, row *dkimRow) rollover
 	if md.DeletionTimestamp.IsZero() && run.now.Before(row.removeAt) {
 		p.Named = "the key has left the spec, and mail that was signed with it may be under way"
 	}
+	if kept, revokes := md.Spec.DKIM.Revokes(); revokes && !row.leaving(md) {
+		p.Revoked, p.KeepRevoked = []tlsa.Record{dkimRecord(dkimkey.Revoked())}, kept
+	}
 	heed(&p, z)
 	return p
 }
@@ -121,7 +124,8 @@ func dkimStates(s *v1alpha1.DKIMStatus, domain string) []rollover.KeyState {
 		out = append(out, rollover.KeyState{
 			ID: k.Selector, SPKI: k.Selector, Owner: dkimkey.Owner(k.Selector, domain), Role: string(k.Role), Visibility: string(k.Visibility),
 			Since: timeOf(k.Since), Deployed: k.Deployed, DeployableAt: timeOf(k.DeployableAt), RemovableAt: timeOf(k.RemovableAt),
-			Records: []tlsa.Record{dkimRecord(textOf(k.Record))},
+			RevokedSince: timeOf(k.RevokedAt),
+			Records:      []tlsa.Record{dkimRecord(textOf(k.Record))},
 		})
 	}
 	return out

@@ -81,7 +81,8 @@ func (row *dkimRow) remember(run *domainRun, s *v1alpha1.DKIMStatus) {
 		data, _ := dataOf(k.Records, row.words(k.Owner))
 		s.Keys = append(s.Keys, v1alpha1.DKIMKeyStatus{
 			Selector: k.ID, Role: v1alpha1.KeyRole(k.Role), Visibility: v1alpha1.Visibility(k.Visibility), Since: statusTime(k.Since),
-			Deployed: k.Deployed, DeployableAt: statusTime(k.DeployableAt), RemovableAt: statusTime(k.RemovableAt), Record: strings.Join(data, ""),
+			Deployed: k.Deployed, DeployableAt: statusTime(k.DeployableAt), RemovableAt: statusTime(k.RemovableAt),
+			RevokedAt: statusTime(k.RevokedSince), Record: strings.Join(data, ""),
 		})
 	}
 	for i, o := range row.decision.Owners {
@@ -160,7 +161,7 @@ func (row *dkimRow) onTheWay() string {
 // lostText says that there was a key for the signer, and is none any more.
 func (row *dkimRow) lostText() string {
 	for _, k := range row.decision.Keys {
-		if k.Role == string(v1alpha1.RolePrevious) {
+		if k.Role == string(v1alpha1.RolePrevious) && k.RevokedSince.IsZero() {
 			return "the private key of selector " + k.ID + " is lost with its Secrets; its record stays, so that what was signed with it verifies; another key is on its way: "
 		}
 	}
@@ -333,8 +334,15 @@ func (r *MailDomainReconciler) announceDKIM(run *domainRun, before, after *v1alp
 			continue
 		}
 		for _, k := range was.Keys {
-			if k.Role == v1alpha1.RolePrevious && !slices.ContainsFunc(now.Keys, func(n v1alpha1.DKIMKeyStatus) bool { return n.Selector == k.Selector }) {
+			if k.Role != v1alpha1.RolePrevious {
+				continue
+			}
+			i := slices.IndexFunc(now.Keys, func(n v1alpha1.DKIMKeyStatus) bool { return n.Selector == k.Selector })
+			switch {
+			case i < 0:
 				r.event(run.md, nil, corev1.EventTypeNormal, "DKIMKeyRetired", "Rotate", "the record of key %s of %s is being removed: nothing needs it any more", k.Selector, run.md.Spec.Domain)
+			case k.RevokedAt == nil && now.Keys[i].RevokedAt != nil:
+				r.event(run.md, nil, corev1.EventTypeNormal, "DKIMKeyRevoked", "Rotate", "key %s of %s is being revoked in DNS: nothing needs its record any more", k.Selector, run.md.Spec.Domain)
 			}
 		}
 	}

@@ -80,10 +80,14 @@ type DKIMKeyStatus struct {
 	// name server has not shown the record yet.
 	// +optional
 	DeployableAt *metav1.Time `json:"deployableAt,omitempty"`
-	// removableAt is when the record of a Previous key is taken out.
+	// removableAt is when the record of a Previous key is taken out, or replaced by one that revokes the key
+	// (spec.dkim.rotation.retired).
 	// +optional
 	RemovableAt *metav1.Time `json:"removableAt,omitempty"`
-	// record is the TXT record of the key, as it stands in a zone file.
+	// revokedAt is when the key was revoked; absent before. Its private key is in no Secret any more.
+	// +optional
+	RevokedAt *metav1.Time `json:"revokedAt,omitempty"`
+	// record is the TXT record of the key, or the one that revokes it, as it stands in a zone file.
 	// +required
 	Record string `json:"record"`
 }

@@ -76,6 +76,8 @@ const (
 // DKIMRotationSpec says how often keys are changed.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.every) ? duration(self.every) : duration('2160h')) == duration('0s') || (has(self.keepRetired) ? duration(self.keepRetired) : duration('168h')) <= (has(self.every) ? duration(self.every) : duration('2160h'))",fieldPath=".keepRetired",message="spec.dkim.rotation: keepRetired must not be longer than every, or the records of old keys pile up"
+// +kubebuilder:validation:XValidation:rule="!has(self.keepRevoked) || (has(self.retired) && self.retired == 'Revoke')",fieldPath=".keepRevoked",message="spec.dkim.rotation: keepRevoked is for retired: Revoke"
+// +kubebuilder:validation:XValidation:rule="!has(self.keepRevoked) || (has(self.every) ? duration(self.every) : duration('2160h')) == duration('0s') || duration(self.keepRevoked) <= (has(self.every) ? duration(self.every) : duration('2160h'))",fieldPath=".keepRevoked",message="spec.dkim.rotation: keepRevoked must not be longer than every, or the records of old keys pile up"
 type DKIMRotationSpec struct {
 	// every is how long mail is signed with a key before the next one is made. Absent is 2160h. With 0s a key is changed
 	// only when the spec asks for another algorithm or size, or the key is lost.
@@ -88,7 +90,28 @@ type DKIMRotationSpec struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="spec.dkim.rotation.keepRetired must be between 0s and 8760h"
 	KeepRetired Duration `json:"keepRetired,omitempty"`
+
+	// retired says what becomes of that record then. Remove (what absent means) takes it out. Revoke puts one without a key
+	// in its place, "v=DKIM1; p=" (RFC 6376 section 3.6.1), and takes that out after keepRevoked.
+	// +optional
+	Retired DKIMRetired `json:"retired,omitempty"`
+
+	// keepRevoked is how long the record of a revoked key stays. Absent is as long as keepRetired. The record goes at once
+	// with the MailDomain, or when retired becomes Remove, and with the key where that leaves the spec.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="spec.dkim.rotation.keepRevoked must be between 0s and 8760h"
+	KeepRevoked Duration `json:"keepRevoked,omitempty"`
 }
+
+// DKIMRetired says what becomes of the record of an old key. Remove or Revoke.
+// +kubebuilder:validation:Enum=Remove;Revoke
+type DKIMRetired string
+
+// What may become of it.
+const (
+	DKIMRemove DKIMRetired = "Remove"
+	DKIMRevoke DKIMRetired = "Revoke"
+)
 
 // DKIMTimes are the times of a rotation, with what absent ones mean. An every of 0 is never.
 func (s *DKIMSpec) DKIMTimes() (every, keepRetired time.Duration) {
@@ -97,4 +120,13 @@ func (s *DKIMSpec) DKIMTimes() (every, keepRetired time.Duration) {
 		return days90, week
 	}
 	return s.Rotation.Every.Or(days90), s.Rotation.KeepRetired.Or(week)
+}
+
+// Revokes says whether old keys are revoked before their records go, and how long those stay.
+func (s *DKIMSpec) Revokes() (keep time.Duration, yes bool) {
+	if s == nil || s.Rotation == nil || s.Rotation.Retired != DKIMRevoke {
+		return 0, false
+	}
+	_, keepRetired := s.DKIMTimes()
+	return s.Rotation.KeepRevoked.Or(keepRetired), true
 }

@@ -77,6 +77,8 @@ type HostPage struct {
 	ForeignRecords     []string
 	Aliases            []string
 	Conditions         []Condition
+	// SigningKeys are those that mail of the domain is signed with.
+	SigningKeys []SigningKey
 	// Reports are those of the mail domain; nil where none are taken in.
 	Reports *Reports
 	Help    []Block
@@ -92,7 +94,7 @@ func NewHostPage(md *v1alpha1.MailDomain, name string, now time.Time) (page Host
 	p := HostPage{
 		Host: hostOf(md, name, s, now), Strategy: string(md.Spec.Rollover.Strategy), Suspended: md.Spec.Suspend,
 		Conditions: conditionsOf(md.Status.Conditions, now), Phases: phases(phaseOf(md, name)),
-		Reports: reportsOf(md, name, now),
+		Reports: reportsOf(md, name, now), SigningKeys: signingKeysOf(md, now),
 	}
 	p.Help = helpOf(p.Reason)
 	if s == nil {

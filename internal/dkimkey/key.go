@@ -169,6 +169,9 @@ func (k *Key) record() mailrecord.DKIM {
 // Text is the text of the key's record.
 func (k *Key) Text() string { return k.record().Render() }
 
+// Revoked is the text of a record that revokes the key of its selector, whichever that was (RFC 6376 section 3.6.1).
+func Revoked() string { return mailrecord.DKIM{}.Render() }
+
 // Data is the record as it stands in a zone file.
 func (k *Key) Data() string { return mailrecord.Quote(k.Text()) }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
 
@@ -30,6 +31,7 @@ type checkOptions struct {
 	port         uint16
 	format       string
 	selectors    []string
+	files        resource.FilenameOptions
 	allowed      []string
 	strict       bool
 }
@@ -51,7 +53,8 @@ or the network drops what DNSSEC needs, or the clock is wrong: then the domain i
 
 The rest of the domain is graded beside that, each part with one line of advice: the MX records, DNSSEC, TLS-RPT
 (RFC 8460), MTA-STS with its policy fetched as senders do (RFC 8461), SPF with what receivers have to look up
-(RFC 7208), DMARC (RFC 9989), and the DKIM keys of the selectors that are named (RFC 6376). The grades are Good, Improve,
+(RFC 7208), DMARC (RFC 9989), and the DKIM keys (RFC 6376). DNS does not tell which selectors there are: they are those of
+the MailDomain of that domain in the namespace, where there is one, unless --dkim-selector or -f names others. The grades are Good, Improve,
 Missing, Broken, Unknown (it could not be looked up), NotNeeded and NotChecked.
 
 The exit code is 0 if every host is authenticated, 2 if one is not, 3 if mail is not delivered, and 1 if check itself
@@ -61,6 +64,9 @@ Unknown. Port 25 is often blocked where people sit: a host that cannot be reache
 
   # with the keys that mail is signed with; fail if anything is missing
   kubectl dane check example.com --dkim-selector 2026a --dkim-selector 2026b --strict
+
+  # with the keys that a MailDomain of another cluster tells of
+  kubectl --context there get maildomain example -o yaml | kubectl dane check example.com -f -
 
   # without connecting, through a resolver of your own, for a script
   kubectl dane check example.com --no-connect --resolvers 192.0.2.53:53 -o json`,
@@ -75,7 +81,8 @@ Unknown. Port 25 is often blocked where people sit: a host that cannot be reache
 	f.StringVar(&o.helo, "helo-name", "", "`NAME` to say EHLO with. Default: the host name")
 	f.Uint16Var(&o.port, "port", 25, "`PORT` that mail is delivered at")
 	f.StringVarP(&o.format, "output", "o", "", "`FORMAT`: json or yaml. Default: for people")
-	f.StringSliceVar(&o.selectors, "dkim-selector", nil, "`SELECTOR` of a DKIM key to look at; may be given again")
+	f.StringSliceVar(&o.selectors, "dkim-selector", nil, "`SELECTOR` of a DKIM key to look at; may be given again. Default: those that the MailDomain of the domain tells of, where the cluster has one")
+	f.StringSliceVarP(&o.files.Filenames, "filename", "f", nil, "`FILE` with the MailDomain and its status, which tells of the DKIM keys; - is the standard input")
 	f.StringSliceVar(&o.allowed, "allow-cidr", nil, "`NETWORK` where the policy of MTA-STS may be fetched, beside public addresses: the domain decides where that is")
 	f.BoolVar(&o.strict, "strict", false, "end with exit code 2 also if a part of the domain is Missing, Broken or Unknown")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
@@ -90,6 +97,12 @@ func (k *kube) runCheck(cmd *cobra.Command, o *checkOptions, domain string) erro
 	if err != nil {
 		return err
 	}
+	k.progress.tell("asking the cluster for the DKIM keys of " + domain)
+	more, err := k.selectors(cmd.Context(), o, domain)
+	if err != nil {
+		return err
+	}
+	checker.Selectors = append(checker.Selectors, more...)
 	k.progress.tell("looking whether " + domain + " can be validated from here")
 	report := o.look(cmd.Context(), checker, path, domain)
 	if err := cmd.Context().Err(); err != nil {

@@ -84,6 +84,16 @@ func rolling() *v1alpha1.MailDomain {
 			{Address: "192.0.2.27", Port: 25, SPKISHA256: next, Message: "presents another key"},
 		},
 	}}
+	md.Status.DKIM = []v1alpha1.DKIMStatus{
+		{Name: "rsa", State: v1alpha1.DKIMInUse, Selector: "rsa-3f9a2b1c77d0", Message: "key rsa-8d01c2f4a9be waits until no cache holds records without it", Keys: []v1alpha1.DKIMKeyStatus{
+			{Selector: "rsa-3f9a2b1c77d0", Role: v1alpha1.RoleCurrent, Visibility: v1alpha1.VisibilityOmnipresent, Record: `"v=DKIM1; k=rsa; h=sha256; p=AAAA"`},
+			{Selector: "rsa-8d01c2f4a9be", Role: v1alpha1.RoleNext, Visibility: v1alpha1.VisibilityRumoured, DeployableAt: hours(2), Record: `"v=DKIM1; k=rsa; h=sha256; p=BBBB"`},
+		}},
+		{Name: "ed", State: v1alpha1.DKIMInUse, Selector: "ed-5b7e01aa93c4", NextRotation: hours(1000), Keys: []v1alpha1.DKIMKeyStatus{
+			{Selector: "ed-5b7e01aa93c4", Role: v1alpha1.RoleCurrent, Visibility: v1alpha1.VisibilityOmnipresent, Record: `"v=DKIM1; k=ed25519; h=sha256; p=CCCC"`},
+			{Selector: "ed-9c44d0e71b25", Role: v1alpha1.RolePrevious, Visibility: v1alpha1.VisibilityRumoured, RemovableAt: hours(30), RevokedAt: hours(-5), Record: `"v=DKIM1; p="`},
+		}, Own: []v1alpha1.DKIMRecordStatus{{Selector: "ed-9c44d0e71b25", Record: `"v=DKIM1; k=ed25519; h=sha256; p=DDDD"`}, {Selector: "ed-9c44d0e71b25", Record: `"v=DKIM1; p="`}}},
+	}
 	return md
 }
 
@@ -161,9 +171,13 @@ func TestRecords(t *testing.T) {
 		golden(t, file, func(out io.Writer) error { return list.write(out, format) })
 	}
 	none := rolling()
-	none.Status.MailServers[0].Keys = nil
+	none.Status.MailServers[0].Keys, none.Status.DKIM = nil, nil
 	if list := recordList(none); len(list.Records) != 1 || list.Records[0].Type != "MX" || len(list.Missing) != 1 || !strings.HasPrefix(list.Missing[0], "TLSA of mx1.example.com: ") {
 		t.Errorf("without keys there is %+v", list)
+	}
+	none.Spec.DKIM = &v1alpha1.DKIMSpec{Keys: []v1alpha1.DKIMKeySpec{{Name: "rsa"}}}
+	if list := recordList(none); len(list.Missing) != 2 || !strings.HasPrefix(list.Missing[1], "DKIM key rsa: ") {
+		t.Errorf("without DKIM keys there is %+v", list)
 	}
 }
 

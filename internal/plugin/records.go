@@ -26,7 +26,7 @@ func (k *kube) records() *cobra.Command {
 		Use:   "records DOMAIN",
 		Short: "Print the records to put in DNS by hand",
 		Long: `records prints the records that a MailDomain comes to: the TLSA records of its keys, the MX records of its mail servers, and what its
-spec asks for beside that (TLS-RPT, MTA-STS, SPF, DMARC), as its status has them.
+spec asks for beside that (TLS-RPT, MTA-STS, SPF, DMARC, DKIM), as its status has them.
 
 TLSA records are those of the keys in use, of the next ones, and of the former ones that caches or servers may still need.
 Foreign TLSA records stay where they are and are printed too, since that RRset is written as a whole. Of the others those
@@ -69,7 +69,7 @@ type published struct {
 
 // recordSet is an RRset as it should stand, or for a TXT record the part of it that is the MailDomain's.
 type recordSet struct {
-	// Part is what it is for: TLSA, or what status.records calls it.
+	// Part is what it is for: TLSA, DKIM, or what status.records calls it.
 	Part string `json:"part"`
 	// Name is the owner, with a dot at its end.
 	Name string `json:"name"`
@@ -107,7 +107,36 @@ func recordList(md *v1alpha1.MailDomain) published {
 			})
 		}
 	}
+	out.addSigningKeys(md)
 	return out
+}
+
+// addSigningKeys adds the records of the keys that mail is signed with: those in use, the next ones, and the former ones
+// that receivers may still need, or are told of as revoked.
+func (p *published) addSigningKeys(md *v1alpha1.MailDomain) {
+	ttl := int64(recordTTL)
+	if d := md.Spec.DKIM; d != nil {
+		ttl = cmp.Or(int64(d.TTL), ttl)
+		for _, k := range d.Keys {
+			if s := md.Status.DKIMKey(k.Name); s == nil || len(s.Keys) == 0 {
+				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: there is none in the status yet; kubectl dane status %s says what it waits for", k.Name, md.Name))
+			}
+		}
+	}
+	for _, s := range md.Status.DKIM {
+		for _, k := range s.Keys {
+			if k.Visibility == v1alpha1.VisibilityUnretentive {
+				continue
+			}
+			set := recordSet{Part: "DKIM", Name: mailrecord.DKIMName(k.Selector, md.Spec.Domain) + ".", TTL: ttl, Type: "TXT", Data: []string{k.Record}}
+			for _, own := range s.Own {
+				if own.Selector == k.Selector && own.Record != k.Record {
+					set.Replaces = append(set.Replaces, own.Record)
+				}
+			}
+			p.Records = append(p.Records, set)
+		}
+	}
 }
 
 // recordTTL is the TTL that the operator gives new records beside TLSA, in seconds.

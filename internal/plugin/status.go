@@ -23,7 +23,7 @@ func (k *kube) status() *cobra.Command {
 		Short: "Show mail domains, or the rollover of one",
 		Long: `status lists the MailDomains of a namespace. With the name of one, or the domain that it is of, it shows each of
 its mail servers: the keys and what caches know of them, what happened and what comes next, and what the name
-servers and the mail servers showed.
+servers and the mail servers showed; and below that the DKIM keys.
 
 The exit code is 0 if all that was shown is safe and Ready, and 2 if something is not.`,
 		Example: `  # every mail domain of the cluster
@@ -141,7 +141,25 @@ func writeDomain(out io.Writer, md *v1alpha1.MailDomain, now time.Time) error {
 			return err
 		}
 	}
-	return nil
+	return writeSigningKeys(out, md, now)
+}
+
+// writeSigningKeys writes what is known of the keys that mail is signed with.
+func writeSigningKeys(out io.Writer, md *v1alpha1.MailDomain, now time.Time) error {
+	keys := statusview.SigningKeys(md)
+	if len(keys) == 0 {
+		return nil
+	}
+	section(out, "DKIM of %s", md.Spec.Domain)
+	var rows [][]string
+	for _, k := range keys {
+		until := ""
+		if !k.Until.IsZero() {
+			until = statusview.Until(k.Until, now)
+		}
+		rows = append(rows, []string{k.Name, k.Selector, k.Next, k.Phase, k.Waits, until})
+	}
+	return table(out, []string{"Key", "Selector", "Next", "Phase", "Waiting For", "Until"}, rows)
 }
 
 // writeServer writes what is known of one mail server. What caches know is put into words once: told are those that were.

@@ -75,6 +75,10 @@ type Policy struct {
 	// NamedKeys says that each key has an owner of its own, which whoever checks a signature looks up (DKIM, RFC 6376
 	// section 3.6.2). See named.go for what is different then.
 	NamedKeys bool
+	// Revoked, with NamedKeys, is what replaces the record of a key that may go, and stays for KeepRevoked; nil to take
+	// the record out at once.
+	Revoked     []tlsa.Record
+	KeepRevoked time.Duration
 }
 
 // KeyStage is how far a key has come, as the cluster's objects say.
@@ -276,8 +280,10 @@ type KeyState struct {
 	Deployed bool
 	// DeployableAt is when it may be handed to servers; zero when it may now or when not known.
 	DeployableAt time.Time
-	// RemovableAt is when the records of a Previous key go; zero when not known.
+	// RemovableAt is when the records of a Previous key go, or are revoked; zero when not known.
 	RemovableAt time.Time
+	// RevokedSince is when Records became Policy.Revoked; zero when they are those of the key.
+	RevokedSince time.Time
 	// GoneSince and GoneRounds count the probe rounds in a row without it.
 	GoneSince  time.Time
 	GoneRounds int

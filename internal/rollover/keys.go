@@ -77,6 +77,7 @@ func track(f Facts, before int, held *Key, ports []int32) tracked {
 		t.KeyState, t.before = state, &state
 	}
 	if held != nil {
+		t.restore()
 		t.Records = tlsa.Normalize(append(formerRecords(t.KeyState, *held), held.Records...))
 		t.ID, t.SPKI, t.Certificate, t.Owner, t.stage = held.ID, held.SPKI, held.Certificate, held.Owner, held.Stage
 		if held.Serial != "" {
@@ -167,7 +168,7 @@ func (r *run) cachedWith(t *tracked) (contains, without bool) {
 			if v.Unknown || !r.f.Policy.counts(v) || !r.f.Policy.mayBeCached(v, r.now) {
 				continue
 			}
-			contains = contains || slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return slices.Contains(v.Records, k) })
+			contains = contains || t.standsAt(v.Owner) && v.holdsAny(t.Records)
 			without = without || r.lacks(v, t)
 		}
 	}

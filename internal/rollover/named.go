@@ -15,7 +15,8 @@ import (
 //   - a denial lacks the key as other records do (RFC 2308: it is cached, too), where a denial of TLSA records harms nobody;
 //   - the first record needs nobody who presents the key: it comes first, always;
 //   - an owner has one record (RFC 6376 section 3.6.2.2), so that beside one of somebody else none is written, and no key
-//     handed over.
+//     handed over;
+//   - before the record of an old key goes, another may say for a while that the key is revoked (RFC 6376 section 3.6.1).
 
 // standsAt says whether the records of a key stand at an owner.
 func (s KeyState) standsAt(owner string) bool { return s.Owner == "" || s.Owner == owner }
@@ -72,4 +73,29 @@ func (r *run) replaced(t *tracked) time.Time {
 // shows says whether an answer has these records and no others. What a wildcard makes stands nowhere.
 func (a Answer) shows(records []tlsa.Record) bool {
 	return slices.Equal(a.Records, records) || a.Synthesized && len(records) == 0
+}
+
+// revoke says whether the record of a key that may go is, or becomes, one that revokes it. Nobody verifies by the key any
+// more, so that whatever stands there harms no mail; what this adds is that whoever tries is told so.
+func (r *run) revoke(t *tracked) bool {
+	p := r.f.Policy
+	if !p.NamedKeys || len(p.Revoked) == 0 {
+		return false
+	}
+	if t.RevokedSince.IsZero() {
+		t.RevokedSince, t.Records = r.now, p.Revoked
+	}
+	t.RemovableAt = t.RevokedSince.Add(p.KeepRevoked)
+	if !r.now.Before(t.RemovableAt) {
+		return false
+	}
+	r.wait(WaitRetire, t.ID, "key "+short(t.SPKI)+" is revoked; the record that says so stays for a while", t.RemovableAt)
+	return true
+}
+
+// restore takes a revocation back: objects hold the key again, so that its own record belongs where the other stands.
+func (t *tracked) restore() {
+	if !t.RevokedSince.IsZero() {
+		t.RevokedSince, t.Records = time.Time{}, nil
+	}
 }

@@ -16,7 +16,7 @@ func (r *run) retire() {
 			kept = append(kept, t)
 			continue
 		}
-		if r.removable(&t) && !r.hold(&t) {
+		if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {
 			t.gone, t.Records = true, r.lastWitness(&t)
 		}
 		if !t.gone || len(t.Records) > 0 {
@@ -29,6 +29,9 @@ func (r *run) retire() {
 // removable says whether the records of a Previous key may go now.
 func (r *run) removable(t *tracked) bool {
 	p := r.f.Policy
+	if !t.RevokedSince.IsZero() { // nobody has needed its own record since then
+		return r.removalAllowed(t)
+	}
 	gone := t.GoneSince
 	if p.ProbeDisabled {
 		gone = r.replaced(t)

@@ -21,6 +21,8 @@ var harmless = map[string]string{
 	"MailDomain.dmarc.alignment.spf":                                   "a value of the own record",
 	"MailDomain.dkim.rotation.every":                                   "a time",
 	"MailDomain.dkim.rotation.keepRetired":                             "a time",
+	"MailDomain.dkim.rotation.retired":                                 "says how the own old records go",
+	"MailDomain.dkim.rotation.keepRevoked":                             "a time",
 	"MailDomain.dkim.ttl":                                              "a number",
 	"MailDomain.mtaSTS.maxAge":                                         "a time in the own policy",
 	"MailDomain.tlsReporting.ingest":                                   "whether the own reports are summed up",

@@ -25,10 +25,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/lab"
-	"github.com/dane-operator/dane-operator/test/operator"
 	"github.com/dane-operator/dane-operator/test/servers"
+	"github.com/dane-operator/dane-operator/test/wire"
 )
 
 const (
@@ -49,6 +48,10 @@ type site struct {
 	lanes     []*lane
 	failures  []string
 	checked   int
+	// effects are those of the operator, whose updates go to an address of the test; killed are those that it was killed at.
+	effects *wire.Effects
+	updates netip.AddrPort
+	killed  []wire.Killed
 	// removable is when the operator may remove the record of a selector. Mail that is under way then was signed by a
 	// signer that was slower than keepRetired allows, on a machine that has no time for it; late counts it.
 	removable map[string]time.Time
@@ -92,21 +95,12 @@ func newSite(t *testing.T) *site {
 	// The grant is that of docs/dkim.md.
 	s.primary = servers.StartBINDPrimary(t, servers.Options{Grants: []string{"grant tlsa-key subdomain _domainkey.example.test. TXT;"}})
 	s.secondary = servers.StartNSDSecondary(t, s.primary, "")
-	api := kube.ForTest(t, kube.Options{Dir: t.TempDir()})
-	s.lab = &lab.Lab{Cluster: api, Namespace: "mail"}
-	must(t, api.EnsureNamespace(t.Context(), "mail"))
-	process, err := operator.Start(t.Context(), api, operator.Options{Args: lab.OperatorArgs()})
-	must(t, err)
-	s.lab.Operator = process
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(process.Tail(40))
-		}
-	})
-	_, err = s.lab.CreateZone(t.Context(), "zone", lab.Zone{
+	s.lab = newLab(t)
+	s.killable()
+	_, err := s.lab.CreateZone(t.Context(), "zone", lab.Zone{
 		Name: domain, Primary: s.primary.Addr.String(), Servers: []string{s.primary.Addr.String(), s.secondary.Addr.String()},
 		TSIGName: s.primary.TSIGName, TSIGSecret: s.primary.TSIGSecret, DS: s.primary.DS,
-	}, lab.Fast)
+	}, lab.Fast, s.throughTest)
 	must(t, err)
 	must(t, s.lab.Client.Create(t.Context(), &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "example"}, Spec: v1alpha1.MailDomainSpec{
 		Domain:      domain,
@@ -133,20 +127,17 @@ func (s *site) lane(name, secret, dir string, start func(*testing.T, string) sig
 	s.lanes = append(s.lanes, &lane{name: name, secret: secret, mount: m, start: start, used: map[string]bool{}, had: map[string]time.Time{}})
 }
 
-// TestTenRotations: mail is signed throughout ten rotations of both keys, and the operator is killed again and again. Every
-// message has a signature, which verifies by every answer that a cache may have while it is under way.
+// TestTenRotations: mail is signed throughout ten rotations of both keys, and the operator is killed at every kind of step.
+// Every message has a signature, which verifies by every answer that a cache may have while it is under way.
 func TestTenRotations(t *testing.T) {
 	s := newSite(t)
-	began, kills := time.Now(), 0
+	began := time.Now()
+	s.effects.MakeBy(plan())
 	for !s.done() {
 		if time.Since(began) > patience {
 			t.Fatalf("after %s: %v rotations; %s", patience, s.count(), s.state())
 		}
-		if rand.IntN(60) == 0 {
-			must(t, s.lab.Operator.Kill())
-			must(t, s.lab.Operator.Start())
-			kills++
-		}
+		s.revive()
 		s.watch()
 		s.sign()
 		s.verify()
@@ -155,7 +146,10 @@ func TestTenRotations(t *testing.T) {
 	if len(s.failures) > 0 {
 		t.Errorf("%d of %d checks failed, such as:\n%s", len(s.failures), s.checked, strings.Join(s.failures[:min(len(s.failures), 5)], "\n"))
 	}
-	t.Logf("%v rotations in %s, %d checks, %d more that came too late, the operator killed %d times", s.count(), time.Since(began).Round(time.Second), s.checked, s.late, kills)
+	t.Logf("%v rotations in %s, %d checks, %d more that came too late, the operator killed %d times", s.count(), time.Since(began).Round(time.Second), s.checked, s.late, len(s.killed))
+	s.effects.Make(nil)
+	s.revive()
+	s.died()
 	s.leave()
 }
 

@@ -89,6 +89,11 @@ func (s scene) rolling() *v1alpha1.MailDomain {
 	}
 	h.Nameservers = append(h.Nameservers, v1alpha1.NameserverSync{Name: "ns3.example.net", Address: "203.0.113.53:53", Message: "it still shows the records of before; transfer the zone to it"})
 	h.Endpoints = append(h.Endpoints, v1alpha1.EndpointStatus{Address: "2001:db8::25", Port: 25, LastProbe: s.at(-4 * time.Minute), Message: "the connection timed out"})
+	md.Status.DKIM = []v1alpha1.DKIMStatus{
+		{Name: "rsa", State: v1alpha1.DKIMInUse, Selector: "rsa-3f9a2b1c77d0", Message: "key rsa-8d01c2f4a9be waits until no cache holds records without it",
+			Keys: []v1alpha1.DKIMKeyStatus{{Selector: "rsa-8d01c2f4a9be", Role: v1alpha1.RoleNext, DeployableAt: s.at(2 * time.Hour)}}},
+		{Name: "ed", State: v1alpha1.DKIMConflict, Selector: "ed-5b7e01aa93c4", Message: "a TXT record that the operator did not write stands at ed-77d03f9a2b1c._domainkey.example.com"},
+	}
 	return md
 }
 

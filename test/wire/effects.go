@@ -64,6 +64,7 @@ type Effects struct {
 
 	mu    sync.Mutex
 	plan  Plan
+	by    func(effect string) Moment
 	n     int
 	names []string
 }
@@ -77,7 +78,15 @@ func NewEffects(kill func() error) *Effects {
 func (e *Effects) Make(plan Plan) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.plan, e.n = plan, 0
+	e.plan, e.by, e.n = plan, nil, 0
+}
+
+// MakeBy makes a plan that goes by what an effect is, in the words of Names. It is asked once for each effect, one after the
+// other.
+func (e *Effects) MakeBy(by func(effect string) Moment) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.plan, e.by, e.n = nil, by, 0
 }
 
 // Count is how many effects there were since the last plan was made.
@@ -111,8 +120,11 @@ func (e *Effects) Do(what string, effect func()) bool {
 	e.n++
 	e.names = append(e.names, what)
 	moment := Never
-	if e.plan != nil {
+	switch {
+	case e.plan != nil:
 		moment = e.plan(e.n)
+	case e.by != nil:
+		moment = e.by(what)
 	}
 	if moment != Before {
 		effect()

@@ -40,7 +40,7 @@ var ofRemoval = []mutant{
 	},
 	{
 		name: "reports are not heeded", file: "internal/rollover/retire.go",
-		old: "if r.removable(&t) && !r.hold(&t) {", new: "if r.removable(&t) {",
+		old: "if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {", new: "if r.removable(&t) && !r.revoke(&t) {",
 		why:  "senders fail at what no probe sees, and the records that they may need go",
 		test: rule("ReportsHold"),
 	},

@@ -182,6 +182,18 @@ var ofDeployment = []mutant{
 		test: rule("NamedOwners"),
 	},
 	{
+		name: "an old key is revoked at once", file: "internal/rollover/retire.go",
+		old: "if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {", new: "if !r.revoke(&t) && r.removable(&t) && !r.hold(&t) {",
+		why:  "mail that was signed with it is under way",
+		test: rule("NamedKeyIsRevoked"),
+	},
+	{
+		name: "a key that is in use again stays revoked", file: "internal/rollover/named.go",
+		old: "t.RevokedSince, t.Records = time.Time{}, nil", new: "t.Records = nil",
+		why:  "when it is replaced once more, its record goes at once",
+		test: rule("RevokedKeyInUseAgain"),
+	},
+	{
 		name: "a key that was lost is given up at once", file: "internal/rollover/named.go",
 		old: "if o := &r.keys[i]; r.f.Policy.NamedKeys && o.Role == roleCurrent {", new: "if o := &r.keys[i]; false {",
 		why:  "the signer goes on with what it has loaded",

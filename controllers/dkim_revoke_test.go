@@ -1,0 +1,162 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// revokedData is the record of a revoked key in a zone file (RFC 6376 section 3.6.1).
+const revokedData = `"v=DKIM1; p="`
+
+const bedRevoked = 2 * time.Hour
+
+func revoking(s *v1alpha1.MailDomainSpec) {
+	s.DKIM.Rotation.Retired, s.DKIM.Rotation.KeepRevoked = v1alpha1.DKIMRevoke, "2h"
+}
+
+// revoked are the selectors whose keys are revoked in DNS.
+func (b *dkimBed) revoked() []string {
+	return slices.DeleteFunc(b.selectors(), func(selector string) bool { return !slices.Equal(b.zone.sets[keySet(selector)], []string{revokedData}) })
+}
+
+// untilRevoked waits for the first key that is revoked.
+func (b *dkimBed) untilRevoked() string {
+	b.Helper()
+	b.until("a revoked key", func() bool { return len(b.revoked()) > 0 })
+	return b.revoked()[0]
+}
+
+// TestRevokedKeys: where that is asked for, an old key is revoked in DNS when its record could go, and the record goes
+// later. Mail verifies throughout.
+func TestRevokedKeys(t *testing.T) {
+	b := newDKIMBed(t, revoking)
+	b.inUse()
+	first := b.key().Selector
+	b.rotate(1)
+	changed := b.clock.Now()
+	if old := b.untilRevoked(); old != first {
+		t.Errorf("%s is revoked, not %s", old, first)
+	}
+	// The signer loads a key some minutes after the Secret has it, by which changed is late.
+	if kept := b.clock.Now().Sub(changed); kept < 3*time.Hour-30*time.Minute {
+		t.Errorf("it is revoked after %s", kept)
+	}
+	b.tick(time.Minute)
+	for item := range b.secret(bedSecret).Data {
+		if strings.HasPrefix(item, first) {
+			t.Errorf("the signer still has %s", item)
+		}
+	}
+	i := slices.IndexFunc(b.key().Keys, func(k v1alpha1.DKIMKeyStatus) bool { return k.Selector == first })
+	if i < 0 || b.key().Keys[i].RevokedAt == nil || b.key().Keys[i].Record != revokedData || b.key().State != v1alpha1.DKIMInUse {
+		t.Errorf("status is %+v", b.key())
+	}
+	at := b.clock.Now()
+	b.until("its record gone", func() bool { return !slices.Contains(b.selectors(), first) })
+	if kept := b.clock.Now().Sub(at); kept < bedRevoked-15*time.Minute || kept > bedRevoked+15*time.Minute {
+		t.Errorf("the record that revokes it stays for %s", kept)
+	}
+	b.rotate(5)
+	if standing := b.selectors(); len(standing) > 4 {
+		t.Errorf("there stand %v", standing)
+	}
+	b.noFailures()
+}
+
+// TestKilledAtEachEffectOfRevocation: as TestKilledAtEachEffect, from the effect on that revokes the first key.
+func TestKilledAtEachEffectOfRevocation(t *testing.T) {
+	rotation := v1alpha1.DKIMRotationSpec{Every: "3h", KeepRetired: "90m", Retired: v1alpha1.DKIMRevoke, KeepRevoked: "30m"}
+	b := newDKIMBed(t, func(s *v1alpha1.MailDomainSpec) { s.DKIM.Rotation = &rotation })
+	b.transit = time.Hour
+	before := 0
+	b.until("a revoked key", func() bool {
+		if len(b.revoked()) > 0 {
+			return true
+		}
+		before = b.effects
+		return false
+	})
+	killAtEach(t, before+1, rotation)
+}
+
+// TestRevokedRecordGoes: with the MailDomain, with the key, and when the spec asks for it no more.
+func TestRevokedRecordGoes(t *testing.T) {
+	t.Run("with the spec", func(t *testing.T) {
+		b := newDKIMBed(t, revoking)
+		old := b.untilRevoked()
+		b.edit(func(md *v1alpha1.MailDomain) {
+			md.Spec.DKIM.Rotation.Retired, md.Spec.DKIM.Rotation.KeepRevoked = v1alpha1.DKIMRemove, ""
+		})
+		b.tick(time.Minute)
+		b.tick(time.Minute)
+		if slices.Contains(b.selectors(), old) || !slices.Contains(b.selectors(), b.key().Selector) {
+			t.Errorf("there stand %v", b.selectors())
+		}
+		b.noFailures()
+	})
+	t.Run("with the MailDomain", func(t *testing.T) {
+		b := newDKIMBed(t, revoking)
+		b.untilRevoked()
+		if err := b.api.Delete(t.Context(), b.get()); err != nil {
+			t.Fatal(err)
+		}
+		for range 30 {
+			if b.get() == nil {
+				break
+			}
+			b.clock.Step(time.Minute)
+			b.reconcile()
+			b.reconcile()
+		}
+		if b.get() != nil || len(b.selectors()) > 0 {
+			t.Errorf("it stays, or its records do: %v", b.selectors())
+		}
+	})
+	t.Run("with the key", func(t *testing.T) {
+		b := newDKIMBed(t, revoking)
+		old := b.untilRevoked()
+		b.edit(func(md *v1alpha1.MailDomain) {
+			md.Spec.DKIM.Keys[0] = v1alpha1.DKIMKeySpec{Name: "other", Algorithm: v1alpha1.DKIMEd25519, SecretName: "dkim-other"}
+		})
+		b.tick(time.Hour)
+		if !slices.Contains(b.revoked(), old) {
+			t.Errorf("there stand %v", b.selectors())
+		}
+		b.until("nothing left of it", func() bool { return b.get().Status.DKIMKey("ed") == nil })
+		if slices.Contains(b.selectors(), old) {
+			t.Errorf("there stand %v", b.selectors())
+		}
+	})
+}
+
+// TestRevokedKeyComesBack: both Secrets are put back as they were before the rotation. The record of the key in them
+// comes back, and the other key stays known for keepRetired.
+func TestRevokedKeyComesBack(t *testing.T) {
+	b := newDKIMBed(t, revoking)
+	b.inUse()
+	signer, store := b.secret(bedSecret).Data, b.secret(bedStore).Data
+	old := b.untilRevoked()
+	newer := b.key().Selector
+	for name, items := range map[string]map[string][]byte{bedSecret: signer, bedStore: store} {
+		secret := &corev1.Secret{}
+		b.secret(name).DeepCopyInto(secret)
+		secret.Data = items
+		if err := b.api.Update(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.tick(time.Minute)
+	b.tick(time.Minute)
+	if s := b.key(); s.Selector != old || s.State != v1alpha1.DKIMUnverifiable {
+		t.Errorf("status is %+v", s)
+	}
+	if slices.Contains(b.revoked(), old) || !slices.Contains(b.selectors(), old) || !slices.Contains(b.selectors(), newer) {
+		t.Errorf("there stand %v, revoked %v", b.selectors(), b.revoked())
+	}
+}

@@ -1,0 +1,146 @@
+package rollover
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+const keptRevoked = 5 * time.Hour
+
+var revocation = []tlsa.Record{recordOf("revoked")}
+
+// revokeScene is a key n in use, and an old one k that nobody needs any more from begin on. Both records stand.
+func revokeScene() Facts {
+	f := namedScene()
+	f.Policy.RetireSafety, f.Policy.Revoked, f.Policy.KeepRevoked = keptRetired, revocation, keptRevoked
+	f.Keys = []Key{{ID: "n", SPKI: "n", Owner: ownerOf("n"), Stage: StageDeployed, Records: []tlsa.Record{recordOf("n")}}}
+	since := begin.Add(-keptRetired)
+	f.States = []KeyState{
+		{ID: "n", SPKI: "n", Owner: ownerOf("n"), Role: roleCurrent, Since: since, Deployed: true, Records: []tlsa.Record{recordOf("n")}},
+		{ID: "k", SPKI: "k", Owner: ownerOf("k"), Role: rolePrevious, Since: since, Deployed: true, Records: []tlsa.Record{recordOf("k")}},
+	}
+	f.Owners = nil
+	return stands(f, map[string]tlsa.Record{"k": recordOf("k"), "n": recordOf("n")})
+}
+
+// stands is the scene where a fresh sweep has shown these records, of keys by name, and all that may be ours is known.
+func stands(f Facts, records map[string]tlsa.Record) Facts {
+	before := f.Owners
+	f.Owners = nil
+	for _, key := range []string{"k", "m", "n"} {
+		record, ok := records[key]
+		if !ok {
+			continue
+		}
+		s := Sweep{Start: f.Now, End: f.Now, Answers: []Answer{{Name: "ns1", Address: "ns1", Primary: true, Reachable: true, Signed: true, TTL: namedTTL, CacheTTL: namedTTL, Records: []tlsa.Record{record}}}}
+		o := Owner{Name: ownerOf(key), Known: true, Sweeps: []Sweep{s}, Last: &s, Written: append([]tlsa.Record{recordOf(key)}, revocation...)}
+		if i := slices.IndexFunc(before, func(b Owner) bool { return b.Name == o.Name }); i >= 0 {
+			o.Versions = before[i].Versions
+		}
+		f.Owners = append(f.Owners, o)
+	}
+	return f
+}
+
+// after is the scene that follows a decision, at an instant.
+func after(f Facts, d Decision, at time.Time, records map[string]tlsa.Record) Facts {
+	f.Now, f.States = at, d.Keys
+	for i := range f.Owners {
+		f.Owners[i].Versions = d.Owners[i].Versions
+	}
+	return stands(f, records)
+}
+
+func stateOf(d Decision, id string) *KeyState {
+	if i := slices.IndexFunc(d.Keys, func(k KeyState) bool { return k.ID == id }); i >= 0 {
+		return &d.Keys[i]
+	}
+	return nil
+}
+
+func ownerIn(d Decision, key string) OwnerDecision {
+	return d.Owners[slices.IndexFunc(d.Owners, func(o OwnerDecision) bool { return o.Name == ownerOf(key) })]
+}
+
+// revoked is the scene after the record of k was replaced, and what was decided then.
+func revoked(t *testing.T) (Facts, Decision) {
+	t.Helper()
+	f := revokeScene()
+	d := Decide(f)
+	o, k := ownerIn(d, "k"), stateOf(d, "k")
+	if !o.Write || !slices.Equal(o.Records, revocation) || !slices.Equal(o.Expect, []tlsa.Record{recordOf("k")}) {
+		t.Fatalf("write %t of %v for %v", o.Write, o.Records, o.Expect)
+	}
+	if k == nil || !k.RevokedSince.Equal(begin) || !k.RemovableAt.Equal(begin.Add(keptRevoked)) || k.Role != rolePrevious {
+		t.Fatalf("the key is %+v", k)
+	}
+	return after(f, d, begin.Add(time.Minute), map[string]tlsa.Record{"k": revocation[0], "n": recordOf("n")}), d
+}
+
+// TestNamedKeyIsRevoked: the record of an old key is replaced once it could go, not before, and goes after KeepRevoked.
+func TestNamedKeyIsRevoked(t *testing.T) {
+	early := revokeScene()
+	early.Policy.RetireSafety += time.Second
+	if d := Decide(early); ownerIn(d, "k").Write || !stateOf(d, "k").RevokedSince.IsZero() {
+		t.Errorf("it is revoked while mail may be under way: %+v", d)
+	}
+
+	f, _ := revoked(t)
+	d := Decide(f)
+	if ownerIn(d, "k").Write || stateOf(d, "k").Visibility == unretentive {
+		t.Errorf("the record that revokes it is written twice: %+v", d.Owners)
+	}
+	f = after(f, d, begin.Add(keptRevoked), map[string]tlsa.Record{"k": revocation[0], "n": recordOf("n")})
+	d = Decide(f)
+	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 || !slices.Equal(o.Expect, revocation) || stateOf(d, "k") != nil {
+		t.Errorf("it stays: %+v", o)
+	}
+}
+
+// TestRevokedKeyInTheNextRotation: that another key took over since holds what is revoked no longer.
+func TestRevokedKeyInTheNextRotation(t *testing.T) {
+	f, d := revoked(t)
+	f.Keys = append(f.Keys, Key{ID: "m", SPKI: "m", Owner: ownerOf("m"), Stage: StageDeployed, Records: []tlsa.Record{recordOf("m")}})
+	f.Keys = f.Keys[1:]
+	f = after(Facts{Policy: f.Policy, Keys: f.Keys, KeysComplete: true, DNSSEC: f.DNSSEC}, Decision{Keys: d.Keys}, begin.Add(keptRevoked-time.Minute),
+		map[string]tlsa.Record{"k": revocation[0], "m": recordOf("m"), "n": recordOf("n")})
+	d = Decide(f)
+	if k := stateOf(d, "k"); k == nil || !k.RemovableAt.Equal(begin.Add(keptRevoked)) {
+		t.Errorf("it is %+v", k)
+	}
+	f.Now = begin.Add(keptRevoked)
+	if d := Decide(stands(f, map[string]tlsa.Record{"k": revocation[0], "m": recordOf("m"), "n": recordOf("n")})); stateOf(d, "k") != nil {
+		t.Errorf("it stays: %+v", stateOf(d, "k"))
+	}
+}
+
+// TestRevocationIsGivenUp: with another policy the record goes at once.
+func TestRevocationIsGivenUp(t *testing.T) {
+	f, _ := revoked(t)
+	f.Policy.Revoked = nil
+	d := Decide(f)
+	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 || stateOf(d, "k") != nil {
+		t.Errorf("it stays: %+v", o)
+	}
+}
+
+// TestRevokedKeyInUseAgain: a signer that got the key back from a backup needs its record, and once more for as long as any.
+func TestRevokedKeyInUseAgain(t *testing.T) {
+	f, _ := revoked(t)
+	f.Keys = []Key{{ID: "k", SPKI: "k", Owner: ownerOf("k"), Stage: StageDeployed, Records: []tlsa.Record{recordOf("k")}}}
+	d := Decide(f)
+	if o := ownerIn(d, "k"); !o.Write || !slices.Equal(o.Records, []tlsa.Record{recordOf("k")}) {
+		t.Errorf("write %t of %v", o.Write, o.Records)
+	}
+	if k := stateOf(d, "k"); k.Role != roleCurrent || !k.RevokedSince.IsZero() || d.Unsafe == nil {
+		t.Errorf("the key is %+v, and nothing is said of caches: %v", k, d.Unsafe)
+	}
+	f.Keys[0] = Key{ID: "n", SPKI: "n", Owner: ownerOf("n"), Stage: StageDeployed, Records: []tlsa.Record{recordOf("n")}}
+	f = after(f, d, begin.Add(2*time.Minute), map[string]tlsa.Record{"k": recordOf("k"), "n": recordOf("n")})
+	if d := Decide(f); ownerIn(d, "k").Write {
+		t.Error("its record goes while mail may be under way")
+	}
+}
