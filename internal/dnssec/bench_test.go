@@ -37,22 +37,33 @@ func countChecks(keys *Keys) *int {
 	return made
 }
 
-// sweep judges what so many servers say, and returns how many signatures were verified.
-func sweep(b testing.TB, m *model, answers []*dns.Msg, servers int) int {
-	keys := *m.keep
-	made := countChecks(&keys)
+// sweeper judges sweeps of one zone: its keys, and how many signatures were verified with them.
+type sweeper struct {
+	keys Keys
+	made *int
+}
+
+func newSweeper(m *model) *sweeper {
+	s := &sweeper{keys: *m.keep}
+	s.made = countChecks(&s.keys)
+	return s
+}
+
+// sweep judges what so many servers say, and returns how many signatures were verified for that.
+func (s *sweeper) sweep(b testing.TB, answers []*dns.Msg, servers int) int {
+	before := *s.made
 	for range servers {
 		for _, msg := range answers {
-			if err := piecemeal(keys.OneAnswer(), msg); err != nil {
+			if err := piecemeal(s.keys.OneAnswer(), msg); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
-	return *made
+	return *s.made - before
 }
 
 // BenchmarkSweep judges the answers of a zone's servers: identical RRsets and signatures are verified
-// once, whatever the number of servers ("checks" is of signatures in one sweep).
+// once, whatever the number of servers ("checks" is of signatures in one sweep), and not again by the next sweep.
 func BenchmarkSweep(b *testing.B) {
 	const owners = 20
 	m, answers := sweepOf(b, owners)
@@ -60,18 +71,31 @@ func BenchmarkSweep(b *testing.B) {
 		b.Run(fmt.Sprintf("%d-servers", servers), func(b *testing.B) {
 			checks := 0
 			for b.Loop() {
-				checks = sweep(b, m, answers, servers)
+				checks = newSweeper(m).sweep(b, answers, servers)
 			}
 			b.ReportMetric(float64(checks), "checks/op")
 		})
 	}
+	b.Run("6-servers-again", func(b *testing.B) {
+		s := newSweeper(m)
+		s.sweep(b, answers, 6)
+		checks := 0
+		for b.Loop() {
+			checks = s.sweep(b, answers, 6)
+		}
+		b.ReportMetric(float64(checks), "checks/op")
+	})
 }
 
 func TestASweepVerifiesOnce(t *testing.T) {
 	const owners = 5
 	m, answers := sweepOf(t, owners)
-	if n := sweep(t, m, answers, 6); n != owners {
+	s := newSweeper(m)
+	if n := s.sweep(t, answers, 6); n != owners {
 		t.Errorf("%d signatures were verified for %d answers that six servers give alike", n, owners)
+	}
+	if n := s.sweep(t, answers, 6); n != 0 {
+		t.Errorf("%d signatures were verified again, of the same records", n)
 	}
 }
 
