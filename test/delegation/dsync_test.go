@@ -23,24 +23,37 @@ type foreignTree struct {
 	told <-chan *dns.Msg
 }
 
-func newForeignTree(t *testing.T) *foreignTree {
+// newForeignTree has a signer of a make sign the child, which rolls its keys so; without, it is a Knot that asks for no DS records.
+func newForeignTree(t *testing.T, child servers.Make, rolling *servers.Rolling) *foreignTree {
 	t.Helper()
 	tr := &foreignTree{rig: &rig{T: t}}
 	at, told := scanner(t)
 	tr.told = told
 	top, first, second := servers.PublicAddress(t), servers.PublicAddress(t), servers.PublicAddress(t)
+	below := map[string]string{"ns1": servers.PublicAddress(t).String(), "ns2": servers.PublicAddress(t).String()}
 	tr.parent = servers.StartPrimary(t, servers.BIND, servers.Options{
-		Zone: "test.", NegativeTTL: 1, Nameservers: map[string]string{"ns1": first.String(), "ns2": second.String()},
-		Records: []string{"child 2 NS ns1.child", "ns1.child 2 A 127.0.0.1", "scanner A " + at.Addr().String(), dsyncRecord(t, "_dsync", at.Port(), "scanner.test.")},
+		Zone: parentApex, NegativeTTL: 1, Nameservers: map[string]string{"ns1": first.String(), "ns2": second.String()},
+		Records: []string{
+			"child 2 NS ns1.child", "ns1.child 2 A " + below["ns1"], "child 2 NS ns2.child", "ns2.child 2 A " + below["ns2"],
+			"scanner A " + at.Addr().String(), dsyncRecord(t, "_dsync", at.Port(), "scanner."+parentApex),
+		},
 	})
 	tr.parentSecondary = servers.StartNSDSecondary(t, tr.parent, "")
 	servers.StartPublic(t, first, tr.parent.Addr)
 	servers.StartPublic(t, second, tr.parentSecondary.Addr)
-	tr.child = servers.StartPrimary(t, servers.Knot, servers.Options{Zone: "child.test.", NegativeTTL: 1})
-	tr.child.PublishCDS(servers.CDSNone)
+	if rolling != nil {
+		rolling.Parents = []netip.AddrPort{tr.parent.Addr}
+	}
+	tr.child = servers.StartPrimary(t, child, servers.Options{Zone: childApex, NegativeTTL: 1, Records: []string{"www A 192.0.2.1"}, Nameservers: below, Rolling: rolling})
+	if rolling == nil {
+		tr.child.PublishCDS(servers.CDSNone)
+	}
 	tr.childSecondary = servers.StartNSDSecondary(t, tr.child, "")
+	servers.StartPublic(t, netip.MustParseAddr(below["ns1"]), tr.child.Addr)
+	servers.StartPublic(t, netip.MustParseAddr(below["ns2"]), tr.childSecondary.Addr)
 	tr.root = servers.StartPresigned(t, ".", []string{
-		"test NS ns1.test", "test NS ns2.test", "ns1.test A " + first.String(), "ns2.test A " + second.String(), "test DS " + tr.parent.DS,
+		parentApex + " NS ns1." + parentApex, parentApex + " NS ns2." + parentApex, "ns1." + parentApex + " A " + first.String(), "ns2." + parentApex + " A " + second.String(),
+		parentApex + " DS " + tr.parent.DS,
 	})
 	servers.StartPublic(t, top, tr.root.Addr)
 	tr.resolver = servers.StartUnbound(t, servers.ResolverOptions{
@@ -48,6 +61,21 @@ func newForeignTree(t *testing.T) *foreignTree {
 		Extra: append([]string{`local-zone: "test." nodefault`}, forgetful...),
 	})
 	return tr
+}
+
+// cluster has an operator that is told of the root and the resolver, and of nothing else of the tree.
+func (tr *foreignTree) cluster() *cluster {
+	tr.Helper()
+	anchors := filepath.Join(tr.TempDir(), "root.ds")
+	if err := os.WriteFile(anchors, []byte(". DS "+tr.root.DS+"\n"), 0o600); err != nil {
+		tr.Fatal(err)
+	}
+	return startCluster(tr.T, "--resolvers", tr.resolver.Addr.String(), "--trust-anchors", anchors)
+}
+
+// kept says of a zone that its delegation is kept, at a parent that is somebody else's.
+func kept(z *v1alpha1.DNSZone) {
+	z.Spec.DNSSEC = v1alpha1.ZoneDNSSECSpec{Delegation: &v1alpha1.DelegationSpec{}}
 }
 
 // notifications are those that have come by now.
@@ -68,17 +96,11 @@ func (tr *foreignTree) notifications() (out []*dns.Msg) {
 // Then the parent's receiver gets one NOTIFY(CDS), and no more when it acts.
 func TestOperatorNotifiesParent(t *testing.T) {
 	t.Parallel()
-	tr := newForeignTree(t)
-	anchors := filepath.Join(t.TempDir(), "root.ds")
-	if err := os.WriteFile(anchors, []byte(". DS "+tr.root.DS+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := startCluster(t, "--resolvers", tr.resolver.Addr.String(), "--trust-anchors", anchors)
+	tr := newForeignTree(t, servers.Knot, nil)
+	c := tr.cluster()
 	tr.childSecondary.Lag()
 	tr.child.PublishCDS(servers.CDSOfKey)
-	c.zone("child", tr.child, tr.childSecondary.Addr, func(z *v1alpha1.DNSZone) {
-		z.Spec.DNSSEC = v1alpha1.ZoneDNSSECSpec{Delegation: &v1alpha1.DelegationSpec{}}
-	})
+	c.zone("child", tr.child, tr.childSecondary.Addr, kept)
 	for range 2 {
 		c.looksAgain()
 		c.follow(tr.rig, "the secondary that lags is told of", time.Minute, c.saysNow(v1alpha1.ReasonCDSInconsistent, tr.childSecondary.Addr.String()))
@@ -89,17 +111,17 @@ func TestOperatorNotifiesParent(t *testing.T) {
 
 	tr.childSecondary.Follow()
 	c.looksAgain()
-	c.follow(tr.rig, "the parent is told", 2*time.Minute, c.saysNow(v1alpha1.ReasonParentBehind, "the parent zone test. has the DS records none", "the parent was told"))
+	c.follow(tr.rig, "the parent is told", 2*time.Minute, c.saysNow(v1alpha1.ReasonParentBehind, "the parent zone "+parentApex+" has the DS records none", "the parent was told"))
 	got := tr.notifications()
-	if len(got) != 1 || got[0].Opcode != dns.OpcodeNotify || len(got[0].Question) != 1 || got[0].Question[0].Name != "child.test." || got[0].Question[0].Qtype != dns.TypeCDS {
-		t.Fatalf("the parent's receiver got %v, want one NOTIFY(CDS) of child.test.", got)
+	if len(got) != 1 || got[0].Opcode != dns.OpcodeNotify || len(got[0].Question) != 1 || got[0].Question[0].Name != childApex || got[0].Question[0].Qtype != dns.TypeCDS {
+		t.Fatalf("the parent's receiver got %v, want one NOTIFY(CDS) of %s", got, childApex)
 	}
 	_, status := c.condition()
 	if status.NotifiedAt == nil || len(status.NotifiedDS) != 1 || status.NotifiedDS[0] != tr.child.DS {
 		t.Errorf("the parent was told of %v, and the zone asks for %s", status.NotifiedDS, tr.child.DS)
 	}
 
-	tr.parent.Admin(fmt.Sprintf("add child.test. 2 DS %s", tr.child.DS))
+	tr.parent.Admin(fmt.Sprintf("add %s 2 DS %s", childApex, tr.child.DS))
 	tr.parentSecondary.CatchUp()
 	c.looksAgain()
 	c.follow(tr.rig, "the parent has it", 2*time.Minute, c.saysNow(v1alpha1.ReasonDSInSync))
