@@ -43,7 +43,7 @@ type Server interface {
 // packages that hold the programs.
 var packages = map[string]string{
 	"named": "bind9", "rndc": "bind9", "nsupdate": "bind9-dnsutils", "dig": "bind9-dnsutils",
-	"delv": "bind9-dnsutils", "dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils",
+	"delv": "bind9-dnsutils", "dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils", "dnssec-revoke": "bind9-utils", "dnssec-cds": "bind9-utils",
 	"nsd": "nsd", "unbound": "unbound", "knotd": "knot", "knotc": "knot", "sqlite3": "sqlite3",
 	"named-checkconf": "bind9-utils", "tsig-keygen": "bind9", "keymgr": "knot", "sh": "dash",
 	"pdns_server": "pdns-server", "pdns_control": "pdns-server", "pdnsutil": "pdns-server", "prometheus": "prometheus", "chromium": "chromium",

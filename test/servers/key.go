@@ -30,7 +30,7 @@ func NewKey(t testing.TB, zone string) *Key {
 // NewKeyOf is NewKey with another algorithm, as dnssec-keygen calls it, and arguments more (such as -b BITS).
 func NewKeyOf(t testing.TB, zone, algorithm string, args ...string) *Key {
 	t.Helper()
-	return newKey(t, dns.Fqdn(zone), t.TempDir(), algorithm, args...)
+	return newKey(t, dns.Fqdn(zone), t.TempDir(), algorithm, append([]string{"-f", "KSK"}, args...)...)
 }
 
 // Another makes one more key of the zone, with which Sign signs as well from now on.
@@ -42,25 +42,42 @@ func (k *Key) Another() *Key {
 // AnotherOf is Another of another algorithm.
 func (k *Key) AnotherOf(algorithm string) *Key {
 	k.t.Helper()
-	return newKey(k.t, k.Zone, k.dir, algorithm)
+	return newKey(k.t, k.Zone, k.dir, algorithm, "-f", "KSK")
+}
+
+// AnotherZSK is Another without the SEP flag.
+func (k *Key) AnotherZSK() *Key {
+	k.t.Helper()
+	return newKey(k.t, k.Zone, k.dir, "ECDSAP256SHA256")
+}
+
+// Revoke sets the REVOKE flag (RFC 5011), which makes another key tag of it. One key of the zone has to be left that is not.
+func (k *Key) Revoke() {
+	k.t.Helper()
+	k.read(k.run("dnssec-revoke", "-r", k.file))
 }
 
 func newKey(t testing.TB, zone, dir, algorithm string, args ...string) *Key {
 	t.Helper()
 	k := &Key{t: t, Zone: zone, dir: dir}
-	// A warning may stand before its name.
-	words := strings.Fields(k.run("dnssec-keygen", append(append([]string{"-q", "-a", algorithm, "-f", "KSK", "-L", "300"}, args...), k.Zone)...))
-	k.file = words[len(words)-1]
+	k.read(k.run("dnssec-keygen", append(append([]string{"-q", "-a", algorithm, "-L", "300"}, args...), k.Zone)...))
+	return k
+}
+
+// read takes over the key that a program has told the file of. A warning may stand before its name.
+func (k *Key) read(said string) {
+	k.t.Helper()
+	words := strings.Fields(said)
+	k.file = filepath.Base(words[len(words)-1])
 	text, err := os.ReadFile(filepath.Join(k.dir, k.file+".key"))
 	if err != nil {
-		t.Fatal(err)
+		k.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if rr, err := dns.NewRR(line); err == nil && rr != nil {
 			k.Public = rr.(*dns.DNSKEY)
 		}
 	}
-	return k
 }
 
 // DS is the RDATA of the key's DS record in presentation form.

@@ -97,6 +97,21 @@ func (o OtherRecords) apply(w *way) error {
 	})
 }
 
+// DropAuthority takes records of some types, and the signatures over them, out of the authority section of replies.
+type DropAuthority struct{ Types []uint16 }
+
+func (d DropAuthority) apply(w *way) error {
+	return w.altered(func(m *dns.Msg) {
+		m.Ns = slices.DeleteFunc(m.Ns, func(rr dns.RR) bool {
+			kind := rr.Header().Rrtype
+			if sig, ok := rr.(*dns.RRSIG); ok {
+				kind = sig.TypeCovered
+			}
+			return slices.Contains(d.Types, kind)
+		})
+	})
+}
+
 // Swap answers questions of a type with records of a forger's choice, without signatures, and lets all else pass.
 type Swap struct {
 	Type    uint16

@@ -184,7 +184,10 @@ func (f *family) comesBy(want ...string) {
 }
 
 // longDS is a DS record of the zone's key with another digest.
-func (f *family) longDS() string {
+func (f *family) longDS() string { return f.dsOf(dns.SHA384) }
+
+// dsOf is a DS record of the zone's key with a type of digest.
+func (f *family) dsOf(digest uint8) string {
 	f.t.Helper()
 	m, err := servers.Ask(f.primary.Addr, apex, dns.TypeDNSKEY, false)
 	if err != nil {
@@ -192,7 +195,7 @@ func (f *family) longDS() string {
 	}
 	for _, rr := range m.Answer {
 		if key, ok := rr.(*dns.DNSKEY); ok && key.Flags&dns.SEP != 0 {
-			return dnssec.PresentDS(key.ToDS(dns.SHA384))
+			return dnssec.PresentDS(key.ToDS(digest))
 		}
 	}
 	f.t.Fatal("the zone has no key")

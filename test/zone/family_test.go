@@ -49,15 +49,23 @@ func onCouples(t *testing.T, test func(t *testing.T, c couple)) {
 // another address of ns2. With entered the parent has the zone's DS record.
 func newFamily(t *testing.T, c couple, entered bool) *family {
 	t.Helper()
+	return newFamilyOf(t, c, servers.Options{}, entered)
+}
+
+// newFamilyOf is newFamily with more said of the parent. One that is not signed has no DS record in the root.
+func newFamilyOf(t *testing.T, c couple, parent servers.Options, entered bool) *family {
+	t.Helper()
 	f := &family{rig: &rig{t: t}, at: map[string]netip.Addr{}, ways: map[string]*wire.DNS{}, clock: clocktesting.NewFakeClock(time.Now())}
 	for _, name := range []string{"root", "parent1", "parent2", "ns1", "ns2", "ns2b", "ns3", "ns4"} {
 		f.at[name] = servers.PublicAddress(t)
 	}
 	f.startChild(c.child)
-	f.startParent(c.parent, entered)
-	root := servers.StartPresigned(t, ".", []string{
-		"test NS ns1.test", "test NS ns2.test", "ns1.test A " + f.at["parent1"].String(), "ns2.test A " + f.at["parent2"].String(), "test DS " + f.parent.DS,
-	})
+	f.startParent(c.parent, parent, entered)
+	records := []string{"test NS ns1.test", "test NS ns2.test", "ns1.test A " + f.at["parent1"].String(), "ns2.test A " + f.at["parent2"].String()}
+	if f.parent.DS != "" {
+		records = append(records, "test DS "+f.parent.DS)
+	}
+	root := servers.StartPresigned(t, ".", records)
 	f.way("root", root.Addr)
 	f.act(root)
 	return f
@@ -83,16 +91,16 @@ func (f *family) startChild(m servers.Make) {
 	f.way("ns3", f.secondaries[1].Addr)
 }
 
-func (f *family) startParent(m servers.Make, entered bool) {
+func (f *family) startParent(m servers.Make, o servers.Options, entered bool) {
 	records := []string{
 		"example 2 NS ns1.example", "example 2 NS ns2.example", "ns1.example 2 A " + f.at["ns1"].String(), "ns2.example 2 A " + f.at["ns2"].String(),
 	}
 	if entered {
 		records = append(records, "example 2 DS "+f.primary.DS)
 	}
-	f.parent = servers.StartPrimary(f.t, m, servers.Options{
-		Zone: "test.", Records: records, NegativeTTL: 1, Nameservers: map[string]string{"ns1": f.at["parent1"].String(), "ns2": f.at["parent2"].String()},
-	})
+	o.Zone, o.Records, o.NegativeTTL = "test.", records, 1
+	o.Nameservers = map[string]string{"ns1": f.at["parent1"].String(), "ns2": f.at["parent2"].String()}
+	f.parent = servers.StartPrimary(f.t, m, o)
 	f.parentSecondary = servers.StartNSDSecondary(f.t, f.parent, "")
 	f.way("parent1", f.parent.Addr)
 	f.way("parent2", f.parentSecondary.Addr)

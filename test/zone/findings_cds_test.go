@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/zone"
 	"github.com/dane-operator/dane-operator/test/servers"
@@ -93,6 +95,57 @@ func TestFindingsOfCDS(t *testing.T) {
 				t.Errorf("%s: the zone is %s: %s", a.reason, h.DNSSEC.State, h.DNSSEC.Message)
 			}
 			t.Log(fmt.Sprint(h.Findings))
+		})
+	}
+}
+
+// TestFindingsOfKeysAskedFor: a BIND and an NSD serve a zone that asks for DS records which its parent had better not take over,
+// or of which it is worth knowing that it asks.
+func TestFindingsOfKeysAskedFor(t *testing.T) {
+	// both serve the zone with these records, edited after it was signed.
+	both := func(t *testing.T, key *servers.Key, records []string, edit func([]string) []string, entered ...*servers.Key) *copies {
+		text := zoneCopy{records: host + record(1).Data + "; " + strings.Join(records, "; "), edit: edit}.text(key)
+		var anchors []dnssec.Anchor
+		for _, k := range entered {
+			anchors = append(anchors, k.Public.ToDS(dns.SHA256))
+		}
+		return serveBoth(t, text, text, anchors...)
+	}
+	for _, c := range []struct {
+		reason string
+		serve  func(t *testing.T, key *servers.Key) *copies
+		want   string
+	}{
+		{"for the removal of the DS records", func(t *testing.T, key *servers.Key) *copies {
+			return both(t, key, forRemoval(nil, nil), nil, key)
+		}, "CDSDelete"},
+		{"for a key that was revoked", func(t *testing.T, key *servers.Key) *copies {
+			other := key.Another()
+			other.Revoke()
+			return both(t, key, append(asks(key), asks(other)...), nil, key)
+		}, "CDSKeyUnusable CDSNotInParent"},
+		{"for a key without the SEP flag, which is entered", func(t *testing.T, key *servers.Key) *copies {
+			other := key.AnotherZSK()
+			return both(t, key, append(asks(key), asks(other)...), nil, key, other)
+		}, "CDSKeyNotSEP"},
+		{"for a key, which is entered, that does not sign the keys", func(t *testing.T, key *servers.Key) *copies {
+			other := key.Another()
+			return both(t, key, append(asks(key), asks(other)...), unsignedBy(other, "DNSKEY"), key, other)
+		}, "CDSKeyDoesNotSign"},
+		{"for a key, which is entered, that does not sign the CDS records", func(t *testing.T, key *servers.Key) *copies {
+			other := key.Another()
+			return both(t, key, append(asks(key), asks(other)...), unsignedBy(other, "CDS"), key, other)
+		}, "CDSNotSignedByItsKey"},
+		{"for a key, in a zone whose keys are gone, which BIND does not load", func(t *testing.T, key *servers.Key) *copies {
+			bare := zoneCopy{records: host + record(1).Data, edit: without("", "DNSKEY", "RRSIG", "NSEC")}
+			left := bare
+			left.records += "; " + strings.Join(asks(key), "; ")
+			return serveBoth(t, bare.text(key), left.text(key), key.Public.ToDS(dns.SHA256))
+		}, "CDSDiffers CDSOfUnsignedZone@nsd DSOfUnsignedZone"},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			t.Parallel()
+			c.serve(t, servers.NewKey(t, apex)).tells(c.want)
 		})
 	}
 }

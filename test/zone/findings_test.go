@@ -88,6 +88,26 @@ func TestFindingsOfServers(t *testing.T) {
 	finds(t, r.check())
 }
 
+// TestFindingsOfServersThatAreGone: one after the other, until nobody serves the zone, and back. Resolvers meet one address alone
+// where there is no other.
+func TestFindingsOfServersThatAreGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, servers.Options{Records: []string{"mx1 A 192.0.2.1"}}).withSecondaries()
+	names := map[string]string{r.primary.Addr.String(): "primary", r.secondaries[0].Addr.String(): "bind", r.secondaries[1].Addr.String(): "nsd"}
+	r.start(zone.Options{QueryTimeout: 10 * time.Second})
+	tells(t, r.check(), names, "")
+	r.secondaries[0].Stop()
+	r.secondaries[1].Stop()
+	tells(t, r.check(), names, "ServerUnreachable@bind ServerUnreachable@nsd")
+	r.primary.Stop()
+	tells(t, r.check(), names, "NoServerAnswers ServerUnreachable@bind ServerUnreachable@nsd ServerUnreachable@primary")
+	r.config.Static = r.config.Static[:1]
+	r.actor.Configure(r.config)
+	tells(t, r.check(), names, "NoServerAnswers ServerUnreachable@primary SingleServer")
+	r.primary.Start()
+	tells(t, r.check(), names, "SingleServer")
+}
+
 // stamp is a time as dnssec-signzone reads it.
 func stamp(at time.Time) string { return at.UTC().Format("20060102150405") }
 

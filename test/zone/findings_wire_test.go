@@ -56,6 +56,7 @@ func TestFindingsOfTheWay(t *testing.T) {
 		{"a cache answers for one type", wire.ClearAA{Types: []uint16{dns.TypeNS}}, []health.Code{health.NotAuthoritative}, dnssec.Secure},
 		{"a firewall drops questions of one type", wire.Silence{Types: []uint16{dns.TypeMX}}, []health.Code{health.QuestionUnanswered}, dnssec.Secure},
 		{"something else answers questions of one type", wire.OtherRecords{Type: dns.TypeMX}, []health.Code{health.AnswerMismatch, health.SignatureMissing}, dnssec.Secure},
+		{"the SOA record is taken out of denials, which no name server does by itself", wire.DropAuthority{Types: []uint16{dns.TypeSOA}}, []health.Code{health.DenialWithoutSOA}, dnssec.Secure},
 		{"TCP is closed", wire.NoTCP{}, []health.Code{health.NoTCP}, dnssec.Secure},
 		{"UDP is closed", wire.NoUDP{}, []health.Code{health.NoUDP}, dnssec.Secure},
 	} {
