@@ -121,6 +121,28 @@ func checkAttestation(t *testing.T, index v1.ImageIndex, image, attestation v1.D
 	if attestation.Annotations["vnd.docker.reference.digest"] != image.Digest.String() || attestation.Platform.String() != "unknown/unknown" {
 		t.Errorf("the attestation is %+v, want one of %s", attestation, image.Digest)
 	}
+	statement := attested(t, index, attestation)
+	if statement.PredicateType != predicate || statement.Subject[0].Digest["sha256"] != image.Digest.Hex {
+		t.Errorf("the statement is of %+v, want %s", statement.Subject, image.Digest)
+	}
+	var want bytes.Buffer
+	bill, err := os.ReadFile(file)
+	if err != nil || json.Compact(&want, bill) != nil || !bytes.Equal(want.Bytes(), statement.Predicate) {
+		t.Errorf("the bill of the attestation is not that of %s (%v)", file, err)
+	}
+	checkBill(t, bill)
+}
+
+// inTotoStatement is what an attestation says of which image.
+type inTotoStatement struct {
+	Subject       []struct{ Digest map[string]string }
+	PredicateType string
+	Predicate     json.RawMessage
+}
+
+// attested reads the one layer of an attestation.
+func attested(t *testing.T, index v1.ImageIndex, attestation v1.Descriptor) inTotoStatement {
+	t.Helper()
 	manifest, err := index.Image(attestation.Digest)
 	if err != nil {
 		t.Fatal(err)
@@ -133,23 +155,11 @@ func checkAttestation(t *testing.T, index v1.ImageIndex, image, attestation v1.D
 	if err != nil {
 		t.Fatal(err)
 	}
-	statement := struct {
-		Subject       []struct{ Digest map[string]string }
-		PredicateType string
-		Predicate     json.RawMessage
-	}{}
+	statement := inTotoStatement{}
 	if err := json.NewDecoder(text).Decode(&statement); err != nil {
 		t.Fatal(err)
 	}
-	if statement.PredicateType != predicate || statement.Subject[0].Digest["sha256"] != image.Digest.Hex {
-		t.Errorf("the statement is of %+v, want %s", statement.Subject, image.Digest)
-	}
-	var want bytes.Buffer
-	bill, err := os.ReadFile(file)
-	if err != nil || json.Compact(&want, bill) != nil || !bytes.Equal(want.Bytes(), statement.Predicate) {
-		t.Errorf("the bill of the attestation is not that of %s (%v)", file, err)
-	}
-	checkBill(t, bill)
+	return statement
 }
 
 // checkBill: the bill of materials is valid SPDX, and names what the image is made of, which go.mod tells.

@@ -132,7 +132,7 @@ func ownedBy(t *testing.T, o *unstructured.Unstructured, manager string) map[str
 		if out != nil || entry.Subresource != "" || entry.Operation != metav1.ManagedFieldsOperationApply {
 			t.Errorf("%s has more than one entry, or one of status, or did not apply: %+v", manager, entry)
 		}
-		if err := json.Unmarshal(entry.FieldsV1.Raw, &out); err != nil {
+		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &out); err != nil {
 			t.Fatal(err)
 		}
 	}
