@@ -29,26 +29,13 @@ const fingerTimeout = time.Minute
 
 // StartFinger lets posttls-finger, which has Postfix's own DANE code, check a host as a sender with
 // security level dane-only does, through a validating resolver.
-//
-// The libc resolver knows port 53 and /etc/resolv.conf alone. A mount namespace gives the program a
-// file of its own there; a network namespace is not needed, since the resolver has a loopback address
-// of its own.
 func StartFinger(t testing.TB, log *Log, o FingerOptions) (stop func()) {
 	t.Helper()
-	if o.Resolver.Port() != 53 {
-		t.Fatalf("the resolver %s does not listen on port 53, the only one that libc asks", o.Resolver)
-	}
-	f := &finger{o: o, dir: t.TempDir(), path: postfix.Find(t, "posttls-finger"), unshare: postfix.Find(t, "unshare")}
-	f.write(t, "resolv.conf", fmt.Sprintf("nameserver %s\noptions edns0 trust-ad timeout:5 attempts:3\n", o.Resolver.Addr()))
-	// There is no root to be probed: Postfix would wait for it before every check.
-	f.write(t, "main.cf", "compatibility_level = 3.6\ninet_protocols = ipv4\ndnssec_probe =\n")
-	f.write(t, "run", `mount --bind "$1" /etc/resolv.conf && exec "$2" -c -l dane-only -L summary "$3"`+"\n")
-	if out := f.run(); strings.Contains(out, "unshare:") || strings.Contains(out, "mount:") {
-		t.Fatalf("posttls-finger needs a mount namespace of its own, and this user cannot make one (root can): %s", out)
-	}
+	f := NewFinger(t, o.Resolver)
+	host := fmt.Sprintf("[%s]:%d", o.Host, o.Port)
 	stop = every(o.Interval, func() {
 		c := Check{At: time.Now(), Judge: "postfix"}
-		out := f.run()
+		out := f.Says("-c", "-l", "dane-only", "-L", "summary", host)
 		c.Class, c.Detail = classify(out), strings.TrimSpace(out)
 		log.add(c)
 	})
@@ -56,12 +43,32 @@ func StartFinger(t testing.TB, log *Log, o FingerOptions) (stop func()) {
 	return stop
 }
 
-type finger struct {
-	o                  FingerOptions
+// Finger runs posttls-finger.
+type Finger struct {
 	dir, path, unshare string
 }
 
-func (f *finger) write(t testing.TB, name, text string) {
+// NewFinger has posttls-finger look names up through a validating resolver, which must listen on port 53.
+//
+// The libc resolver knows port 53 and /etc/resolv.conf alone. A mount namespace gives the program a
+// file of its own there; a network namespace is not needed, since the resolver has a loopback address
+// of its own.
+func NewFinger(t testing.TB, resolver netip.AddrPort) *Finger {
+	t.Helper()
+	if resolver.Port() != 53 {
+		t.Fatalf("the resolver %s does not listen on port 53, the only one that libc asks", resolver)
+	}
+	f := &Finger{dir: t.TempDir(), path: postfix.Find(t, "posttls-finger"), unshare: postfix.Find(t, "unshare")}
+	f.write(t, "resolv.conf", fmt.Sprintf("nameserver %s\noptions edns0 trust-ad timeout:5 attempts:3\n", resolver.Addr()))
+	// There is no root to be probed: Postfix would wait for it before every check.
+	f.write(t, "main.cf", "compatibility_level = 3.6\ninet_protocols = ipv4\ndnssec_probe =\n")
+	if out := f.Says("-c", "[127.0.0.1]:1"); strings.Contains(out, "unshare:") || strings.Contains(out, "mount:") {
+		t.Fatalf("posttls-finger needs a mount namespace of its own, and this user cannot make one (root can): %s", out)
+	}
+	return f
+}
+
+func (f *Finger) write(t testing.TB, name, text string) {
 	t.Helper()
 	// posttls-finger gives root's rights away before it reads resolv.conf.
 	if err := os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // see above
@@ -69,12 +76,13 @@ func (f *finger) write(t testing.TB, name, text string) {
 	}
 }
 
-// run makes one check and returns what posttls-finger said; its exit code says nothing.
-func (f *finger) run() string {
+// Says runs posttls-finger with arguments, and returns what it said; its exit code says nothing.
+func (f *Finger) Says(args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), fingerTimeout)
 	defer cancel()
-	at := fmt.Sprintf("[%s]:%d", f.o.Host, f.o.Port)
-	cmd := exec.CommandContext(ctx, f.unshare, "--mount", "sh", filepath.Join(f.dir, "run"), filepath.Join(f.dir, "resolv.conf"), f.path, at)
+	run := `mount --bind "$0" /etc/resolv.conf && exec "$@"`
+	args = append([]string{"--mount", "sh", "-c", run, filepath.Join(f.dir, "resolv.conf"), f.path}, args...)
+	cmd := exec.CommandContext(ctx, f.unshare, args...)
 	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+f.dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

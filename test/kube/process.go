@@ -102,6 +102,18 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
+// ExitCode is what the program that was started last ended with: -1 while it runs, and where a signal ended it.
+func (p *Process) ExitCode() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	default:
+		return -1
+	}
+}
+
 // Done is closed when the program that runs now has ended.
 func (p *Process) Done() <-chan struct{} {
 	p.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ func TestKrewManifest(t *testing.T) {
 	if !slices.ContainsFunc(manifest.Spec.Platforms, func(p index.Platform) bool { return strings.HasSuffix(p.URI, "/v1.2.3/"+own) }) {
 		t.Errorf("no platform of the manifest has the archive %s", own)
 	}
+	everyPlatform(t, root, manifest)
 	file := filepath.Join(t.TempDir(), "dane.yaml")
 	text, err := yaml.Marshal(manifest)
 	if err != nil {
@@ -59,6 +61,36 @@ func TestKrewManifest(t *testing.T) {
 	out, err = exec.CommandContext(t.Context(), program, "version").CombinedOutput() //nolint:gosec // just built
 	if err != nil || string(out) != "Client Version: v1.2.3\n" {
 		t.Errorf("the program that krew installed is of %q (%v)", out, err)
+	}
+}
+
+// everyPlatform wants the manifest to have the platforms that hack/plugin-archives.sh makes archives for, with these.
+func everyPlatform(t *testing.T, root string, manifest index.Plugin) {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join(root, "hack/plugin-archives.sh")) //nolint:gosec // a file of the repository
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made, named []string
+	list := regexp.MustCompile(`platforms=\(([a-z0-9/ ]+)\)`).FindSubmatch(script)
+	for _, p := range strings.Fields(string(list[1])) {
+		made = append(made, strings.ReplaceAll(p, "/", "_"))
+	}
+	for _, p := range manifest.Spec.Platforms {
+		platform := p.Selector.MatchLabels["os"] + "_" + p.Selector.MatchLabels["arch"]
+		named = append(named, platform)
+		bin := "kubectl-dane"
+		if p.Selector.MatchLabels["os"] == "windows" {
+			bin += ".exe"
+		}
+		if !strings.HasSuffix(p.URI, "/kubectl-dane_"+platform+".tar.gz") || p.Bin != bin {
+			t.Errorf("%s has %s from %s", platform, p.Bin, p.URI)
+		}
+	}
+	slices.Sort(made)
+	slices.Sort(named)
+	if !slices.Equal(made, named) {
+		t.Errorf("archives are made for %v, and the manifest names %v", made, named)
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,8 +18,10 @@ import (
 	"github.com/spf13/cobra"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/util/cert"
 	"k8s.io/utils/ptr"
@@ -265,5 +269,42 @@ func TestDoctor(t *testing.T) {
 	must(t, cluster.Client.Update(t.Context(), lease))
 	if out, code := dane(t, namespace, "doctor"); code != 2 || !strings.Contains(out, "no replica leads") {
 		t.Errorf("a lease that ran out: exit code %d:\n%s", code, out)
+	}
+}
+
+// TestDoctorJudgesCertManager: by the label that cert-manager's own chart and manifests give its CRDs. The version of
+// which the tests run the controllers is new enough.
+func TestDoctorJudgesCertManager(t *testing.T) {
+	list := func(what string) string {
+		cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{."+what+"}}", "github.com/cert-manager/cert-manager")
+		out, err := cmd.Output()
+		must(t, err)
+		return strings.TrimSpace(string(out))
+	}
+	helpers, err := os.ReadFile(filepath.Join(list("Dir"), "deploy/charts/cert-manager/templates/_helpers.tpl"))
+	must(t, err)
+	wants(t, string(helpers), "app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}", "{{- define \"cert-manager.crd-labels\" -}}")
+	namespace := cluster.Namespace(t.Context(), t)
+	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "certificates.cert-manager.io"}}
+	label := func(version any) {
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{"app.kubernetes.io/version": version}}})
+		must(t, err)
+		must(t, cluster.Client.Patch(context.Background(), crd, client.RawPatch(types.MergePatchType, patch)))
+	}
+	t.Cleanup(func() { label(nil) })
+	for _, c := range []struct {
+		version any
+		says    string
+	}{
+		{list("Version"), `(?m)^ok +cert-manager ` + regexp.QuoteMeta(list("Version")) + ` +-$`},
+		{"v1.20.2", `(?m)^FAILED +cert-manager v1\.20\.2 +it is too old: upgrade cert-manager and its CRDs to 1\.21 or newer$`},
+		{"v1.9.1", `(?m)^FAILED +cert-manager v1\.9\.1 `},
+		{nil, `(?m)^warning +cert-manager +the label app\.kubernetes\.io/version of its CRDs does not tell its version: see that it is 1\.21 or newer$`},
+	} {
+		label(c.version)
+		out, code := dane(t, namespace, "doctor")
+		if !regexp.MustCompile(c.says).MatchString(out) || strings.HasPrefix(c.says, "(?m)^FAILED") && code != 2 {
+			t.Errorf("%v: exit code %d, want %s in\n%s", c.version, code, c.says, out)
+		}
 	}
 }

@@ -64,6 +64,26 @@ func (DropReplies) apply(w *way) error {
 	return w.send(reply)
 }
 
+// Hold lets queries pass, and holds an update that changes something back for as long as the fault lasts: on its way to the
+// name server, or with Replies what the name server answers to it.
+type Hold struct{ Replies bool }
+
+func (h Hold) apply(w *way) error {
+	switch {
+	case !w.changes:
+		return w.pass()
+	case !h.Replies:
+		<-w.lifted
+		return w.pass()
+	}
+	reply, err := w.ask(w.request)
+	if err != nil {
+		return err
+	}
+	<-w.lifted
+	return w.send(reply)
+}
+
 // Delay holds replies back for a while.
 type Delay struct{ By time.Duration }
 
