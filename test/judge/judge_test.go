@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,6 +23,7 @@ import (
 	"time"
 
 	"github.com/dane-operator/dane-operator/test/judge"
+	"github.com/dane-operator/dane-operator/test/postfix"
 	"github.com/dane-operator/dane-operator/test/servers"
 )
 
@@ -205,6 +208,20 @@ func TestJudgesTurnRedAndGreen(t *testing.T) {
 	}
 	r.become("postfix", judge.ClassOK)
 	t.Log(r.log.Summary())
+}
+
+// A machine so busy that openssl takes longer than the TTL hides no mismatch: the answer was kept when the chain was presented.
+func TestSlowOpenSSL(t *testing.T) {
+	slow := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nsleep %d\nexec %s \"$@\"\n", ttl+1, postfix.Find(t, "openssl"))
+	if err := os.WriteFile(filepath.Join(slow, "openssl"), []byte(script), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", slow+":"+os.Getenv("PATH"))
+	served, other := newIdentity(t), newIdentity(t)
+	r := newRig(t, served)
+	r.publish("3 1 1 " + other.sha256())
+	r.become("libssl", judge.ClassMismatch)
 }
 
 // A set in which one combination does not match fails for clients that know only that one.

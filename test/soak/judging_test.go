@@ -27,7 +27,7 @@ func (w *world) check() {
 	for _, h := range w.hosts {
 		w.stops = append(w.stops, judge.StartReplay(w, w.checks, judge.ReplayOptions{
 			Servers: h.farm.authoritative, Owner: h.owner(w.mail.addr.Port()), Host: h.name, Addr: w.mail.addr,
-			Interval: interval, Many: true,
+			Interval: interval,
 		}))
 	}
 }
