@@ -34,7 +34,7 @@ func (k *kube) selectors(ctx context.Context, o *checkOptions, domain string) ([
 	if *k.flags.Timeout == "0" { // nobody has said how long
 		*k.flags.Timeout = clusterPatience
 	}
-	if config, err := k.flags.ToRawKubeConfigLoader().RawConfig(); err != nil || len(config.Contexts) == 0 {
+	if !k.knowsACluster() {
 		return nil, nil
 	}
 	found, err := k.selectorsInCluster(ctx, domain)
@@ -42,6 +42,12 @@ func (k *kube) selectors(ctx context.Context, o *checkOptions, domain string) ([
 		fmt.Fprintf(k.ErrOut, "the cluster does not tell which DKIM keys there are: %v; name their selectors with --dkim-selector\n", err)
 	}
 	return found, nil
+}
+
+// knowsACluster says whether there is a kubeconfig that names one.
+func (k *kube) knowsACluster() bool {
+	config, err := k.flags.ToRawKubeConfigLoader().RawConfig()
+	return err == nil && len(config.Contexts) > 0
 }
 
 func (k *kube) selectorsInCluster(ctx context.Context, domain string) ([]string, error) {
