@@ -74,7 +74,28 @@ func (k *kube) onScreen(run runner) runner {
 			return err
 		}
 		k.Out, k.ErrOut = out, &screen{Writer: k.ErrOut, before: p.makeWay}
-		return run(cmd, args)
+		return interruptible(cmd, args, run)
+	}
+}
+
+// lastWords is how long a command that is interrupted may still take.
+const lastWords = time.Second
+
+// interruptible runs a command, and leaves it behind when it is interrupted and does not end: what asks an API server which
+// kinds it has heeds no context, and waits for minutes for one that does not answer.
+func interruptible(cmd *cobra.Command, args []string, run runner) error {
+	ended := make(chan error, 1)
+	go func() { ended <- run(cmd, args) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-cmd.Context().Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(lastWords):
+		return errors.New("interrupted")
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	zoneObject  = "example-test"
 	certificate = "mx1"
 	secretName  = "mx1-tls"
+	dkimName    = "rsa"
 )
 
 // stage is everything that runs in the demo.

@@ -16,6 +16,7 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/plugin"
 	"github.com/dane-operator/dane-operator/internal/sendercheck"
+	"github.com/dane-operator/dane-operator/internal/statusview"
 )
 
 // This file shows the mail domain beside its TLSA records.
@@ -25,7 +26,7 @@ var others = []v1alpha1.MailRecord{v1alpha1.RecordMX, v1alpha1.RecordTLSRPT, v1a
 
 // whole waits for the other records, and looks at all of the domain as anybody can.
 func (s *stage) whole(ctx context.Context) error {
-	s.view.log("waiting for the other records of the domain: MX, TLS-RPT, SPF and DMARC")
+	s.view.log("waiting for the other records of the domain: MX, TLS-RPT, SPF, DMARC and DKIM")
 	md, err := s.lab.WaitDomain(ctx, domainName, 3*time.Minute, unpublished)
 	if err != nil {
 		return err
@@ -36,7 +37,9 @@ func (s *stage) whole(ctx context.Context) error {
 			s.view.log("%s at %s: %s", r.Record, r.Name, strings.Join(r.Found, ", "))
 		}
 	}
-	return s.check(ctx)
+	selectors := statusview.PublishedSelectors(md)
+	s.view.log("DKIM key %s can be signed with: every cache knows its record", strings.Join(selectors, ", "))
+	return s.check(ctx, selectors)
 }
 
 // unpublished returns which record is missing.
@@ -45,6 +48,9 @@ func unpublished(md *v1alpha1.MailDomain) string {
 		if r := md.Status.Record(record); r == nil || r.State != v1alpha1.MailRecordPublished {
 			return fmt.Sprintf("%s is not published: %+v", record, r)
 		}
+	}
+	if k := md.Status.DKIMKey(dkimName); k == nil || k.State != v1alpha1.DKIMInUse {
+		return fmt.Sprintf("the DKIM key is not in use: %+v", k)
 	}
 	return ""
 }
@@ -58,19 +64,22 @@ func othersLine(md *v1alpha1.MailDomain) string {
 	for _, r := range md.Status.Records {
 		out = append(out, fmt.Sprintf("%s %s", r.Record, r.State))
 	}
+	for _, k := range md.Status.DKIM {
+		out = append(out, fmt.Sprintf("DKIM %s", k.State))
+	}
 	return strings.Join(out, ", ")
 }
 
 // check runs "kubectl dane check", which asks neither the cluster nor the operator, and shows its grades. The zone is
 // nowhere but here: its trust anchor and its primary take the place of those of the Internet.
-func (s *stage) check(ctx context.Context) error {
+func (s *stage) check(ctx context.Context, selectors []string) error {
 	anchors := filepath.Join(s.lab.Dir, "anchors.ds")
 	if err := os.WriteFile(anchors, []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
 		return err
 	}
 	var out, said bytes.Buffer
 	cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &said}, time.Now)
-	cmd.SetArgs([]string{"check", zoneName, "--resolvers", s.values["PRIMARY"], "--trust-anchors", anchors, "--port", s.values["SMTP_PORT"], "-o", "json"})
+	cmd.SetArgs([]string{"check", zoneName, "--resolvers", s.values["PRIMARY"], "--trust-anchors", anchors, "--port", s.values["SMTP_PORT"], "-o", "json", "--dkim-selector", strings.Join(selectors, ",")})
 	err := cmd.ExecuteContext(ctx)
 	var found sendercheck.Report
 	if jsonErr := json.Unmarshal(out.Bytes(), &found); jsonErr != nil || plugin.ExitCode(err) != 0 {
