@@ -66,6 +66,8 @@ type dkimZone struct {
 	when map[zone.SetName]time.Time
 	// shown says when each answer was last given.
 	shown map[zone.SetName]map[string]time.Time
+	// silent says that the second server does not answer.
+	silent bool
 }
 
 const bedLag = 7 * time.Minute
@@ -97,6 +99,9 @@ func (z *dkimZone) SweepSets(asked []zone.SetName, _ bool, done func([]zone.SetS
 		for i, server := range []string{"ns1", "ns2"} {
 			all := z.answers(name)
 			a := zone.SetAnswer{Name: server, Address: server, Reachable: true, Signed: true, Primary: i == 0, Data: all[min(i, len(all)-1)], TTL: bedTTL, CacheTTL: bedTTL}
+			if i == 1 && z.silent {
+				a = zone.SetAnswer{Name: server, Address: server, Message: "down"}
+			}
 			if len(a.Data) == 0 {
 				a.CacheTTL = bedDenied
 			}

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -143,14 +144,7 @@ func TestRevokedKeyComesBack(t *testing.T) {
 	signer, store := b.secret(bedSecret).Data, b.secret(bedStore).Data
 	old := b.untilRevoked()
 	newer := b.key().Selector
-	for name, items := range map[string]map[string][]byte{bedSecret: signer, bedStore: store} {
-		secret := &corev1.Secret{}
-		b.secret(name).DeepCopyInto(secret)
-		secret.Data = items
-		if err := b.api.Update(t.Context(), secret); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.restore(signer, store)
 	b.tick(time.Minute)
 	b.tick(time.Minute)
 	if s := b.key(); s.Selector != old || s.State != v1alpha1.DKIMUnverifiable {
@@ -158,5 +152,56 @@ func TestRevokedKeyComesBack(t *testing.T) {
 	}
 	if slices.Contains(b.revoked(), old) || !slices.Contains(b.selectors(), old) || !slices.Contains(b.selectors(), newer) {
 		t.Errorf("there stand %v, revoked %v", b.selectors(), b.revoked())
+	}
+}
+
+// restore puts both Secrets back as they were.
+func (b *dkimBed) restore(signer, store map[string][]byte) {
+	b.Helper()
+	for name, items := range map[string]map[string][]byte{bedSecret: signer, bedStore: store} {
+		secret := &corev1.Secret{}
+		b.secret(name).DeepCopyInto(secret)
+		secret.Data = items
+		if err := b.api.Update(b.Context(), secret); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestBackupOfARotation: both Secrets are put back as they were in the middle of a rotation, while one server does not answer for
+// longer than keepRetired. The key that is to be used next has been in use before: it is not revoked, and no mail fails.
+func TestBackupOfARotation(t *testing.T) {
+	for _, retired := range []v1alpha1.DKIMRetired{v1alpha1.DKIMRemove, v1alpha1.DKIMRevoke} {
+		t.Run(string(retired), func(t *testing.T) {
+			b := newDKIMBed(t, func(s *v1alpha1.MailDomainSpec) { s.DKIM.Rotation.Retired = retired })
+			b.inUse()
+			first := b.key().Selector
+			b.until("a next key", func() bool {
+				s := b.secret(bedStore)
+				return s != nil && s.Data["next"] != nil && string(s.Data["current"]) == first
+			})
+			signer, store := maps.Clone(b.secret(bedSecret).Data), maps.Clone(b.secret(bedStore).Data)
+			next := string(store["next"])
+			b.until("rotated", func() bool { return b.key().Selector == next })
+			for range 3 {
+				b.tick(time.Minute)
+			}
+			b.restore(signer, store)
+			b.zone.silent = true
+			for range 20 {
+				b.tick(15 * time.Minute)
+			}
+			b.zone.silent = false
+			b.failures = nil // while nobody else could be asked, caches were the second server's
+			for range 30 {
+				b.tick(10 * time.Minute)
+			}
+			if len(b.failures) > 0 {
+				t.Errorf("%d failures, first %s, last %s", len(b.failures), b.failures[0], b.failures[len(b.failures)-1])
+			}
+			if slices.Contains(b.revoked(), b.key().Selector) {
+				t.Errorf("the key in use is revoked: %v", b.revoked())
+			}
+		})
 	}
 }

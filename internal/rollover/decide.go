@@ -193,7 +193,7 @@ func (o *ownerRun) everPublished() bool {
 func (r *run) published(o *ownerRun) bool {
 	ours := func(records []tlsa.Record) bool {
 		return slices.ContainsFunc(r.keys, func(t tracked) bool {
-			return t.Deployed && slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return slices.Contains(records, k) })
+			return t.Deployed && t.standsAt(o.Name) && slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return slices.Contains(records, k) })
 		})
 	}
 	if o.last != nil && anyReachable(*o.last) {

@@ -158,9 +158,7 @@ func (r *run) strangers(o *ownerRun) []tlsa.Record {
 
 // stands says whether the primary shows a record of ours in a parameter set.
 func (r *run) stands(o *ownerRun, p tlsa.Parameters) bool {
-	return slices.ContainsFunc(o.primary, func(k tlsa.Record) bool {
-		return k.Parameters == p && slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(t.Records, k) })
-	})
+	return slices.ContainsFunc(o.primary, func(k tlsa.Record) bool { return k.Parameters == p && r.isOfOurKey(o, k) })
 }
 
 // remains says whether the primary shows an additional record of a parameter set already, or a foreign one
@@ -209,7 +207,8 @@ func (r *run) notReady(o *ownerRun, p tlsa.Parameters) string {
 }
 
 // unmatched says which endpoint presents a chain that senders accept by the records which stand there, and
-// that has no record of a set: a chain that is not known here, as when the status was lost.
+// that has no record of a set: a chain that is not known here, as when the status was lost. One that could not be probed may
+// present the key of any record that stands there.
 func (r *run) unmatched(o *ownerRun, p tlsa.Parameters) string {
 	if len(o.primary) == 0 || r.f.Policy.ProbeDisabled {
 		return ""
@@ -222,6 +221,11 @@ func (r *run) unmatched(o *ownerRun, p tlsa.Parameters) string {
 		if e.Port == o.facts.Port && e.Matches != nil && slices.ContainsFunc(o.primary, e.Matches) && !r.hasRecordFor(o, e, p) {
 			return fmt.Sprintf("%s port %d presents key %s, which has no record of it", e.Address, e.Port, short(e.SPKI))
 		}
+	}
+	unknown := func(k tlsa.Record) bool { return !r.isOfOurKey(o, k) && !slices.Contains(r.f.Policy.Additional, k) }
+	if !r.f.LastRound.knows(o.facts.Port) && slices.ContainsFunc(o.primary, unknown) {
+		r.needProbe = true
+		return "not every endpoint could be probed, and there are records of keys that are not known here: one of these may be presented"
 	}
 	return ""
 }

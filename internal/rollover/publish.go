@@ -58,14 +58,15 @@ func (r *run) foreign(o *ownerRun) []tlsa.Record {
 		}
 	}
 	return slices.DeleteFunc(tlsa.Normalize(served), func(k tlsa.Record) bool {
-		return slices.Contains(o.ours(), k) || slices.Contains(o.facts.Written, k) || !o.removing && r.isOfOurKey(k)
+		return slices.Contains(o.ours(), k) || slices.Contains(o.facts.Written, k) || !o.removing && r.isOfOurKey(o, k)
 	})
 }
 
-// isOfOurKey says that a record is right for a key of ours, in a parameter set of now or of before. One that
-// names an issuer may be somebody else's too; what is wanted here counts as ours all the same.
-func (r *run) isOfOurKey(k tlsa.Record) bool {
-	return slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(t.Records, k) })
+// isOfOurKey says that a record is right, at an owner, for a key of ours, in a parameter set of now or of before. One that
+// names an issuer may be somebody else's too; what is wanted here counts as ours all the same. At the owner of another named
+// key it is not: all that are revoked have the same record, and somebody may have revoked the one in use.
+func (r *run) isOfOurKey(o *ownerRun, k tlsa.Record) bool {
+	return slices.ContainsFunc(r.keys, func(t tracked) bool { return t.standsAt(o.Name) && slices.Contains(t.Records, k) })
 }
 
 // foreignMayGo says whether foreign records are to be taken out, and nothing can need them: a fresh

@@ -11,7 +11,8 @@ func (r *run) retire() {
 	kept := r.keys[:0:0]
 	for _, t := range r.keys {
 		t.HeldUntil = time.Time{}
-		if t.Role != rolePrevious {
+		// A Secret that holds a named key to be used next has come back: the signer may be given it, so that its record stays.
+		if t.Role != rolePrevious || r.f.Policy.NamedKeys && t.stage != "" {
 			t.RemovableAt = time.Time{}
 			kept = append(kept, t)
 			continue

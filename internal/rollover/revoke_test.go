@@ -144,3 +144,33 @@ func TestRevokedKeyInUseAgain(t *testing.T) {
 		t.Error("its record goes while mail may be under way")
 	}
 }
+
+// TestRevokedByAPerson: somebody revokes the key in use. That is as foreign as any other record, also where an old key has been
+// revoked by us: all revoked keys have the same record.
+func TestRevokedByAPerson(t *testing.T) {
+	for _, withOld := range []bool{false, true} {
+		f, _ := revoked(t)
+		if !withOld {
+			f.States = slices.DeleteFunc(f.States, func(s KeyState) bool { return s.ID != "n" })
+		}
+		f = stands(f, map[string]tlsa.Record{"k": revocation[0], "n": revocation[0]})
+		for i := range f.Owners {
+			if f.Owners[i].Name == ownerOf("n") {
+				f.Owners[i].Written = []tlsa.Record{recordOf("n")}
+			}
+		}
+		if o := ownerIn(Decide(f), "n"); len(o.Foreign) != 1 || o.Write {
+			t.Errorf("with an old key that is revoked (%t): foreign are %v, and it is written (%t)", withOld, o.Foreign, o.Write)
+		}
+	}
+}
+
+// TestUsedBeforeAndNext: a key that was in use before, and that a Secret which was put back holds to be used next, is not revoked.
+func TestUsedBeforeAndNext(t *testing.T) {
+	f := revokeScene()
+	f.Keys = append(f.Keys, Key{ID: "k", SPKI: "k", Owner: ownerOf("k"), Stage: StageRequested, Records: []tlsa.Record{recordOf("k")}})
+	d := Decide(f)
+	if k := stateOf(d, "k"); k == nil || !k.RevokedSince.IsZero() || !slices.Equal(ownerIn(d, "k").Records, []tlsa.Record{recordOf("k")}) {
+		t.Errorf("k is %+v, and at its owner %v", k, ownerIn(d, "k").Records)
+	}
+}

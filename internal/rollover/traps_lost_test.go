@@ -167,6 +167,42 @@ func TestSetLeavesWhileAKeyIsDeployed(t *testing.T) {
 	w.mustBeSafe(t)
 }
 
+// TestSetWaitsForWhatCannotBeProbed: the status is lost while the key before is still presented by an endpoint that cannot be
+// reached, and a parameter set is new in the spec: nobody here could make a record of that key for it, so that the set waits.
+func TestSetWaitsForWhatCannotBeProbed(t *testing.T) {
+	p := labPolicy()
+	p.TTL, p.PublishSafety, p.RetireSafety, p.Sweeps = time.Second, 0, 0, 1
+	w := newWorld(p, []time.Duration{0}, 1, false)
+	w.renew()
+	for range 30 {
+		w.sweep()
+		w.probe(false)
+		w.step(lives)
+		w.advance(5 * time.Second)
+	}
+	if w.endpoints[0] == w.secret {
+		t.Fatalf("key %s is presented already", w.secret)
+	}
+	w.policy.Parameters = []tlsa.Parameters{p311, p211}
+	w.forgetAll()
+	w.sweep()
+	w.probe(true)
+	w.step(lives)
+	w.advance(time.Second)
+	w.mustBeSafe(t)
+	w.load(0)
+	for range 30 {
+		w.sweep()
+		w.probe(false)
+		w.step(lives)
+		w.advance(5 * time.Second)
+	}
+	w.mustBeSafe(t)
+	if served := w.servers[0].serves[ownerAt(25)].records; !hasSet(served, p211) {
+		t.Errorf("once every endpoint could be probed there still is no 2 1 1 record: %v", served)
+	}
+}
+
 // TestStateOfKey: which key a state is remembered of.
 func TestStateOfKey(t *testing.T) {
 	state := KeyState{ID: "a", SPKI: "a", Serial: "1"}

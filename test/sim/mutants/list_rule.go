@@ -199,4 +199,22 @@ var ofDeployment = []mutant{
 		why:  "the signer goes on with what it has loaded",
 		test: rule("NamedKeyThatIsLost"),
 	},
+	{
+		name: "a key to be used next is revoked", file: "internal/rollover/retire.go",
+		old: `if t.Role != rolePrevious || r.f.Policy.NamedKeys && t.stage != "" {`, new: "if t.Role != rolePrevious {",
+		why:  "the signer is given it, and verifiers know it as revoked",
+		test: rule("UsedBeforeAndNext"),
+	},
+	{
+		name: "all revoked keys are one", file: "internal/rollover/publish.go",
+		old: "t.standsAt(o.Name) && slices.Contains(t.Records, k)", new: "slices.Contains(t.Records, k)",
+		why:  "what a person has revoked is published again",
+		test: rule("RevokedByAPerson"),
+	},
+	{
+		name: "what cannot be probed presents nothing", file: "internal/rollover/parameters.go",
+		old: "if !r.f.LastRound.knows(o.facts.Port) && slices", new: "if false && slices",
+		why:  "after the status was lost it may present a key that a new parameter set has no record of",
+		test: rule("SetWaits"),
+	},
 }
