@@ -22,7 +22,7 @@ help: ## List every target.
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Run the main job on this machine and watch it; DEMO_KEEP=1 leaves it running.
-	@echo "compiling the demo (a minute the first time)"
+	@echo "compiling the demo (some minutes the first time, in which nothing is shown)"
 	@go -C test build -o ../bin/demo ./demo
 	@bin/demo
 

@@ -133,8 +133,8 @@ func (k *kube) client() (client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e := config.ExecProvider; e != nil && e.InteractiveMode == clientcmdapi.AlwaysExecInteractiveMode {
-		k.progress.end() // the program asks for something in the same line
+	if e := config.ExecProvider; e != nil && e.InteractiveMode != clientcmdapi.NeverExecInteractiveMode {
+		k.progress.end() // the program may ask for something in the same line
 	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, cmapi.AddToScheme} {

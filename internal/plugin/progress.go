@@ -24,7 +24,7 @@ type progress struct {
 	what  string
 	shown bool
 	over  bool
-	// within says that what was printed last is not the end of a line, which has to come first.
+	// within says that something is being printed, or that what was is not the end of a line, which has to come first.
 	within bool
 }
 
@@ -81,15 +81,21 @@ func (p *progress) tell(what string) {
 	p.what = what
 }
 
-// makeWay takes the line away before a text is printed. It comes back when there is still something to wait for.
-func (p *progress) makeWay(text []byte) {
+// makeWay takes the line away before a text is printed. It comes back when that is done, and there is still something to wait
+// for: not while a pager, which has the same terminal, has not read the text.
+func (p *progress) makeWay(text []byte) (printed func()) {
 	if p == nil {
-		return
+		return func() {}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hide()
-	p.within = !bytes.HasSuffix(text, []byte("\n"))
+	p.within = true
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.within = !bytes.HasSuffix(text, []byte("\n"))
+	}
 }
 
 func (p *progress) hide() {

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -58,11 +59,11 @@ func TestProgressMakesWay(t *testing.T) {
 		do()
 		steps = append(steps, out.String())
 	}
-	step(func() { p.makeWay([]byte("nothing to take away\n")) })
+	step(func() { p.makeWay([]byte("nothing to take away\n"))() })
 	step(func() { p.show(1) })
-	step(func() { p.makeWay([]byte("half a ")) })
+	step(func() { p.makeWay([]byte("half a "))() })
 	step(func() { p.show(2) })
-	step(func() { p.makeWay([]byte("line\n")) })
+	step(func() { p.makeWay([]byte("line\n"))() })
 	step(func() { p.show(3) })
 	step(p.end)
 	step(p.end)
@@ -81,6 +82,37 @@ func TestProgressInAPipe(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	p.tell("looking")
-	p.makeWay(nil)
+	p.makeWay(nil)()
 	p.end()
+}
+
+// TestProgressLeavesAPagerAlone: what is printed goes to a pager that has not read it yet, at the same terminal.
+func TestProgressLeavesAPagerAlone(t *testing.T) {
+	var terminal bytes.Buffer
+	p := &progress{out: &terminal, width: 80, done: make(chan struct{}), what: "waiting"}
+	read, written := io.Pipe()
+	s := &screen{Writer: written, before: p.makeWay}
+	begun := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		close(begun)
+		fmt.Fprintln(s, "a text")
+	}()
+	<-begun
+	one := make([]byte, 1)
+	if _, err := io.ReadFull(read, one); err != nil { // it is being written
+		t.Fatal(err)
+	}
+	p.show(1)
+	if terminal.Len() > 0 {
+		t.Errorf("in the middle of it: %q", terminal.String())
+	}
+	go func() { _, _ = io.Copy(io.Discard, read) }() // it ends with the test
+	<-ended
+	p.show(2)
+	if !strings.Contains(terminal.String(), "waiting … 2s") {
+		t.Errorf("afterwards: %q", terminal.String())
+	}
+	_ = written.Close()
 }

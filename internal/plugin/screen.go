@@ -18,19 +18,19 @@ var colourChoices = []string{"auto", "always", "never"}
 type screen struct {
 	io.Writer
 	colours, bars bool
-	// before is told of all that is printed, before it is.
-	before func(text []byte)
+	// before is told of all that is printed, before it is, and what it returns when that was printed.
+	before func(text []byte) (after func())
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. A pager may take its time to read.
 func (s *screen) Write(text []byte) (int, error) {
-	s.before(text)
+	defer s.before(text)()
 	return s.Writer.Write(text)
 }
 
 // newScreen makes the screen for a writer. With auto there are colours and bars where that is a terminal which can show
 // them; the environment variable NO_COLOR (no-color.org) takes the colours away then.
-func newScreen(out io.Writer, choice string, before func([]byte)) (*screen, error) {
+func newScreen(out io.Writer, choice string, before func([]byte) func()) (*screen, error) {
 	if !slices.Contains(colourChoices, choice) {
 		return nil, fmt.Errorf("--color %s: want auto, always or never", choice)
 	}

@@ -18,7 +18,7 @@ import (
 func inColour(t *testing.T, write func(io.Writer) error) string {
 	t.Helper()
 	var out bytes.Buffer
-	s, err := newScreen(&out, "always", func([]byte) {})
+	s, err := newScreen(&out, "always", func([]byte) func() { return func() {} })
 	if err := errors.Join(err, write(s)); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestWhenThereIsColour(t *testing.T) {
 	defer pipe.Close()
 	for choice, want := range map[string]bool{"auto": false, "always": true, "never": false} {
 		t.Setenv("NO_COLOR", "")
-		s, err := newScreen(pipe, choice, func([]byte) {})
+		s, err := newScreen(pipe, choice, func([]byte) func() { return func() {} })
 		if err != nil || s.colours != want || s.bars != want {
 			t.Errorf("%s: %+v, %v", choice, s, err)
 		}

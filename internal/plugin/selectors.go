@@ -50,10 +50,29 @@ func (k *kube) knowsACluster() bool {
 	return err == nil && len(config.Contexts) > 0
 }
 
+// selectorsInCluster gives up in time, also where a program has to log in first, which heeds no context.
 func (k *kube) selectorsInCluster(ctx context.Context, domain string) ([]string, error) {
 	patience, _ := time.ParseDuration(clusterPatience)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	type answer struct {
+		selectors []string
+		err       error
+	}
+	said := make(chan answer, 1)
+	go func() {
+		selectors, err := k.listSelectors(ctx, domain)
+		said <- answer{selectors, err}
+	}()
+	select {
+	case a := <-said:
+		return a.selectors, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("it does not answer within %s: %w", clusterPatience, ctx.Err())
+	}
+}
+
+func (k *kube) listSelectors(ctx context.Context, domain string) ([]string, error) {
 	c, err := k.client()
 	if err != nil {
 		return nil, err
