@@ -77,6 +77,8 @@ func TestNamedByMX(t *testing.T) {
 		}
 		if got := namedByMX(&md, c.host, paceNow); (got != "") != c.named {
 			t.Errorf("%s: %q", c.reason, got)
+		} else if c.reason == "caches may name it" && !strings.HasSuffix(got, "until "+later.UTC().Format(time.RFC3339)) {
+			t.Errorf("%s: it does not say until when: %q", c.reason, got)
 		}
 	}
 }

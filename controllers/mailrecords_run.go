@@ -324,14 +324,17 @@ func namedByMX(md *v1alpha1.MailDomain, host string, now time.Time) string {
 	if mx == nil || wanted {
 		return ""
 	}
-	named := slices.ContainsFunc(mx.Leaving, func(l v1alpha1.LeavingHost) bool {
+	at := slices.IndexFunc(mx.Leaving, func(l v1alpha1.LeavingHost) bool {
 		return l.Hostname == host && (l.Until == nil || now.Before(l.Until.Time))
 	})
 	still := slices.ContainsFunc(mx.Own, func(d string) bool {
 		return slices.Contains(mx.Found, d) && slices.Contains(mailplan.Hosts([]string{d}), host)
 	})
-	if !named && !still {
+	switch {
+	case !still && at < 0:
 		return ""
+	case !still && mx.Leaving[at].Until != nil:
+		return "caches may hold MX records of " + md.Spec.Domain + " that name the host until " + mx.Leaving[at].Until.UTC().Format(time.RFC3339)
 	}
 	return "MX records of " + md.Spec.Domain + " name the host, or caches may hold some that do"
 }
