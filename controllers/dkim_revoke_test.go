@@ -104,17 +104,7 @@ func TestRevokedRecordGoes(t *testing.T) {
 	t.Run("with the MailDomain", func(t *testing.T) {
 		b := newDKIMBed(t, revoking)
 		b.untilRevoked()
-		if err := b.api.Delete(t.Context(), b.get()); err != nil {
-			t.Fatal(err)
-		}
-		for range 30 {
-			if b.get() == nil {
-				break
-			}
-			b.clock.Step(time.Minute)
-			b.reconcile()
-			b.reconcile()
-		}
+		b.delete()
 		if b.get() != nil || len(b.selectors()) > 0 {
 			t.Errorf("it stays, or its records do: %v", b.selectors())
 		}
@@ -152,6 +142,22 @@ func TestRevokedKeyComesBack(t *testing.T) {
 	}
 	if slices.Contains(b.revoked(), old) || !slices.Contains(b.selectors(), old) || !slices.Contains(b.selectors(), newer) {
 		t.Errorf("there stand %v, revoked %v", b.selectors(), b.revoked())
+	}
+}
+
+// delete deletes the MailDomain, and waits until it has gone, for half an hour.
+func (b *dkimBed) delete() {
+	b.Helper()
+	if err := b.api.Delete(b.Context(), b.get()); err != nil {
+		b.Fatal(err)
+	}
+	for range 30 {
+		if b.get() == nil {
+			return
+		}
+		b.clock.Step(time.Minute)
+		b.reconcile()
+		b.reconcile()
 	}
 }
 

@@ -349,17 +349,7 @@ func TestKeyLeaves(t *testing.T) {
 
 	b = newDKIMBed(t, unchanged)
 	b.inUse()
-	if err := b.api.Delete(t.Context(), b.get()); err != nil {
-		t.Fatal(err)
-	}
-	for range 30 {
-		if b.get() == nil {
-			break
-		}
-		b.clock.Step(time.Minute)
-		b.reconcile()
-		b.reconcile()
-	}
+	b.delete()
 	if b.get() != nil || len(b.selectors()) > 0 {
 		t.Errorf("it stays, or its records do: %v, %+v", b.selectors(), b.get().Status)
 	}

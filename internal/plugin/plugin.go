@@ -94,7 +94,7 @@ func interruptible(cmd *cobra.Command, args []string, run runner) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(lastWords):
+	case <-clock.RealClock{}.After(lastWords):
 		return errors.New("interrupted")
 	}
 }
