@@ -52,10 +52,13 @@ func AtPort53(addr netip.Addr) netip.AddrPort { return netip.AddrPortFrom(addr, 
 // they are, and come back so. named by itself listens only on addresses that an interface has.
 func StartPublic(t testing.TB, addr netip.Addr, server netip.AddrPort) *wire.DNS {
 	t.Helper()
-	p, err := wire.StartDNS(server.String(), AtPort53(addr))
-	if err != nil {
-		t.Fatal(fmt.Errorf("give %s a public address: %w", server, err))
-	}
+	var p *wire.DNS
+	Eventually(t, "the address is free", func() (err error) { // what stood there may just have been stopped
+		if p, err = wire.StartDNS(server.String(), AtPort53(addr)); err != nil {
+			return fmt.Errorf("give %s a public address: %w", server, err)
+		}
+		return nil
+	})
 	t.Cleanup(p.Stop)
 	return p
 }
