@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,32 +49,23 @@ func TestPortThatIsBlocked(t *testing.T) {
 	if have := s.tlsa(s.owner(mx)); len(have) > 0 {
 		t.Errorf("records were published for a server that nobody has seen: %v", have)
 	}
-	open()
-	server, err := mail.Start(addr, func() ([]byte, []byte) { return s.lab.TLSSecret(context.Background(), "mx1-tls") }, 0)
-	s.must(err)
+	server := mail.Serve(open(), func() ([]byte, []byte) { return s.lab.TLSSecret(context.Background(), "mx1-tls") }, 0)
 	t.Cleanup(server.Stop)
 	s.wait("example", settled)
 }
 
-// blocked is an address whose queue of connections is full: the kernel lets a SYN go unanswered, as a firewall does that blocks the
-// port. open frees it.
-func blocked(t *testing.T) (addr string, open func()) {
+// blocked is an address whose queue of connections is full: the kernel lets a SYN go unanswered, as a firewall does that
+// blocks the port. open is the same socket with room in its queue: it is never closed, so nobody else can take its port.
+func blocked(t *testing.T) (addr string, open func() net.Listener) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	closers := []func(){func() { _ = syscall.Close(fd) }}
-	open = func() {
-		for _, c := range closers {
-			c()
-		}
-		closers = nil
-	}
-	t.Cleanup(func() { open() })
+	socket := os.NewFile(uintptr(fd), "blocked")
+	t.Cleanup(func() { _ = socket.Close() })
 	at := &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
-	err = errors.Join(syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), syscall.Bind(fd, at), syscall.Listen(fd, 0))
-	if err != nil {
+	if err := errors.Join(syscall.Bind(fd, at), syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	name, err := syscall.Getsockname(fd)
@@ -81,16 +73,31 @@ func blocked(t *testing.T) (addr string, open func()) {
 		t.Fatal(err)
 	}
 	addr = (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: name.(*syscall.SockaddrInet4).Port}).String()
+	waiting := full(t, addr)
+	return addr, func() net.Listener {
+		for _, c := range waiting {
+			_ = c.Close()
+		}
+		l, err := net.FileListener(socket)
+		if err := errors.Join(err, syscall.Listen(fd, syscall.SOMAXCONN)); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+}
+
+// full are the connections that fill the queue of a socket.
+func full(t *testing.T, addr string) []net.Conn {
+	t.Helper()
+	var waiting []net.Conn
 	for range 16 {
 		c, err := net.DialTimeout("tcp", addr, 200*time.Millisecond)
 		if err != nil {
-			return addr, open
+			return waiting
 		}
-		closers = append(closers, func() {
-			_ = c.(*net.TCPConn).SetLinger(0) // no TIME_WAIT: the port is listened on again
-			_ = c.Close()
-		})
+		t.Cleanup(func() { _ = c.Close() })
+		waiting = append(waiting, c)
 	}
 	t.Fatal("the queue of the socket does not fill")
-	return "", nil
+	return nil
 }

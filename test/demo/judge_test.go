@@ -10,7 +10,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"io"
 	"math/big"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +98,51 @@ func TestJudgeRemembers(t *testing.T) {
 	if _, _, found := j.state(); total(found).checks != 3 || total(found).mismatches != 1 {
 		t.Errorf("once the old answer has run out: %+v, want one check more and no mismatch more", total(found))
 	}
+}
+
+// TestJudgeIsFair: an answer that ran out while the connection was being made is held against nobody: the server may
+// have waited for just that.
+func TestJudgeIsFair(t *testing.T) {
+	certificate, key, _ := selfSigned(t)
+	server, err := mail.Start("127.0.0.1:0", func() ([]byte, []byte) { return certificate, key }, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	waitPresented(t, server.Addr)
+	j := newJudge(testOwner, host, "", nil, t.Logf)
+	until := time.Now().Add(500 * time.Millisecond)
+	j.cached["3 1 1 "+otherKey] = until
+	j.mailServer = slowWay(t, server.Addr, until)
+	j.check()
+	if _, _, found := j.state(); total(found).mismatches != 0 {
+		t.Errorf("an answer ran out before the key was presented: %+v, want no mismatch", total(found))
+	}
+}
+
+// slowWay leads to an address, and lets nothing through before an instant.
+func slowWay(t *testing.T, to string, from time.Time) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		time.Sleep(time.Until(from) + time.Millisecond)
+		out, err := net.Dial("tcp", to)
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		_, _ = io.Copy(in, out)
+		_ = in.Close()
+	}()
+	return l.Addr().String()
 }
 
 // nameServer serves TLSA records of testOwner.

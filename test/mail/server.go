@@ -40,6 +40,11 @@ func Start(addr string, source Source, reloadDelay time.Duration) (*Server, erro
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
 	}
+	return Serve(listener, source, reloadDelay), nil
+}
+
+// Serve does as Start does, with a listener that is there; Stop closes it.
+func Serve(listener net.Listener, source Source, reloadDelay time.Duration) *Server {
 	s := &Server{Addr: listener.Addr().String(), stop: make(chan struct{})}
 	s.server = smtp.NewServer(Refusing)
 	s.server.Domain = "mail.test"
@@ -48,7 +53,7 @@ func Start(addr string, source Source, reloadDelay time.Duration) (*Server, erro
 	s.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}
 	go func() { _ = s.server.Serve(listener) }()
 	go s.reload(source, reloadDelay)
-	return s, nil
+	return s
 }
 
 // Stop ends the server.

@@ -259,7 +259,8 @@ func (w *world) picture(as string) {
 	}
 }
 
-// keyboard goes through pages by the tab key: it reaches everything that can be used, and shows where it is.
+// keyboard goes through pages by the tab key: it reaches everything that can be used, shows where it is, and is still there
+// when the page has been brought up to date.
 func (w *world) keyboard() {
 	w.Helper()
 	w.as(1280, 900, "light")
@@ -276,6 +277,11 @@ func (w *world) keyboard() {
 				continue // the browser's own
 			}
 			reached[at] = true
+			ask[bool](w, `(document.querySelector("main").old = true, document.dispatchEvent(new Event("visibilitychange")))`)
+			w.until(`!document.querySelector("main").old`)
+			if now := ask[int](w, usable+`.indexOf(document.activeElement)`); now != at {
+				w.Fatalf("%s: the page was brought up to date, and the focus went from element %d to %d", name, at, now)
+			}
 			if !ask[bool](w, `getComputedStyle(document.activeElement).outlineStyle !== "none" && document.activeElement.matches(":focus-visible")`) {
 				w.Errorf("%s: nobody sees that %s has the focus", name, ask[string](w, `document.activeElement.outerHTML`))
 			}

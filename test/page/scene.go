@@ -102,7 +102,7 @@ func (s scene) bypassed() *v1alpha1.MailDomain {
 	md := s.rest("shop", "shop", "mx.shop.example")
 	const why = "a certificate request was approved past the gate: senders whose cached TLSA records lack the new key fail (key 9c079c079c079c07)"
 	since := s.at(-12 * time.Minute)
-	until := s.at(51 * time.Minute)
+	until := s.at(59 * time.Minute)
 	message := "mx.shop.example: " + why
 	md.Status.Conditions[0] = condition(v1alpha1.ConditionReady, no, v1alpha1.ReasonGateBypassed, message, since)
 	md.Status.Conditions[4] = condition(v1alpha1.ConditionRolloverSafe, no, v1alpha1.ReasonGateBypassed, message+" (until "+until.UTC().Format(time.RFC3339)+")", since)

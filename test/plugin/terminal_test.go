@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/kube"
+	"github.com/dane-operator/dane-operator/test/servers"
 )
 
 // program is kubectl-dane as make build makes it.
@@ -161,12 +163,15 @@ func TestColoursAndBarsAtATerminal(t *testing.T) {
 	}
 }
 
-// nobody is an API server that takes connections and never answers.
+// nobody is an address that takes connections and datagrams and never answers.
 func nobody(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), servers.FreePort(t, "127.0.0.1")).String()
+	l, err := net.Listen("tcp", addr)
 	must(t, err)
-	t.Cleanup(func() { _ = l.Close() })
+	silent, err := net.ListenPacket("udp", addr)
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close(); _ = silent.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -176,31 +181,29 @@ func nobody(t *testing.T) string {
 			t.Cleanup(func() { _ = c.Close() })
 		}
 	}()
-	return "http://" + l.Addr().String()
+	return addr
 }
 
 // TestProgressAtATerminal: each command that may have to wait says for what when a second is over, and takes that away at
 // its end; in a pipe none of them does.
 func TestProgressAtATerminal(t *testing.T) {
-	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
-	must(t, err)
-	defer silent.Close()
+	silent := nobody(t)
 	file := filepath.Join(t.TempDir(), "md.yaml")
 	must(t, os.WriteFile(file, fmt.Appendf(nil, mailDomain, "default"), 0o600))
-	server := []string{"--server", nobody(t), "--kubeconfig", os.DevNull, "--namespace", "default"}
-	const api = "waiting for the API server"
+	server := []string{"--server", "http://" + silent, "--kubeconfig", os.DevNull, "--namespace", "default"}
+	const waiting = "waiting for the API server"
 	for _, c := range []struct {
 		says string
 		args []string
 	}{
-		{"looking whether example.com can be validated from here", []string{"check", "example.com", "--resolvers", silent.LocalAddr().String()}},
+		{"looking whether example.com can be validated from here", []string{"check", "example.com", "--resolvers", silent}},
 		{"looking, 1 of ", append([]string{"doctor"}, server...)},
-		{api, append([]string{"plan", "-f", file}, server...)},
-		{api, append([]string{"zone", "example.com"}, server...)},
-		{api, append([]string{"rollover", "mx1.example.com"}, server...)},
-		{api, append([]string{"status"}, server...)},
-		{api, append([]string{"records", "example.com"}, server...)},
-		{api, append([]string{"reports", "example.com"}, server...)},
+		{waiting, append([]string{"plan", "-f", file}, server...)},
+		{waiting, append([]string{"zone", "example.com"}, server...)},
+		{waiting, append([]string{"rollover", "mx1.example.com"}, server...)},
+		{waiting, append([]string{"status"}, server...)},
+		{waiting, append([]string{"records", "example.com"}, server...)},
+		{waiting, append([]string{"reports", "example.com"}, server...)},
 	} {
 		t.Run(c.args[0], func(t *testing.T) {
 			var out bytes.Buffer

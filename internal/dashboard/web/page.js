@@ -51,11 +51,18 @@
     live.hidden = true;
   }
 
+  // what stands for an element: itself by its id, the links to its address, or the summary of what it unfolds
+  function alike(main, element) {
+    return [...main.querySelectorAll(element.tagName)].filter((e) => e.id === element.id &&
+      e.getAttribute("href") === element.getAttribute("href") && e.parentElement.id === element.parentElement.id);
+  }
+
   // What somebody does meanwhile stays: what he has opened, where he is, what he types.
   function replace(next) {
     const old = document.querySelector("main");
     const opened = [...old.querySelectorAll("details[open]")].map((d) => d.id);
-    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    const which = focused ? alike(old, focused).indexOf(focused) : 0;
     const typed = document.getElementById("q");
     const value = typed && { text: typed.value, from: typed.selectionStart, to: typed.selectionEnd };
     const said = old.dataset.summary, say = next.dataset.summary;
@@ -66,7 +73,8 @@
     }
     const q = document.getElementById("q");
     if (q && value) q.value = value.text;
-    const back = focused && document.getElementById(focused);
+    const places = focused ? alike(next, focused) : [];
+    const back = places[Math.min(which, places.length - 1)];
     if (back) back.focus({ preventScroll: true });
     if (back && back === q) q.setSelectionRange(value.from, value.to);
     if (say && say !== said) announce.textContent = say;
