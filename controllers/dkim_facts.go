@@ -70,7 +70,7 @@ func textOf(data string) string {
 // dkimFacts gathers what the decision for a key rests on.
 func (r *MailDomainReconciler) dkimFacts(run *domainRun, row *dkimRow) rollover.Facts {
 	f := rollover.Facts{
-		Now: run.now, Host: row.name(), Policy: r.dkimPolicy(run, row), KeysComplete: row.conflict == "", DNSSEC: dnssecFacts(run.dkim.entry),
+		Now: run.now, EvenSince: run.evenSince, Host: row.name(), Policy: r.dkimPolicy(run, row), KeysComplete: row.conflict == "", DNSSEC: dnssecFacts(run.dkim.entry),
 	}
 	for _, k := range []struct {
 		key   *dkimkey.Key

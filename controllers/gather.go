@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
@@ -16,6 +18,8 @@ import (
 type domainRun struct {
 	md  *v1alpha1.MailDomain
 	now time.Time
+	// evenSince is since when the clock has run without being set forward; zero when this process never saw that.
+	evenSince time.Time
 	// hosts in the order of the spec, then those that left it and still have records.
 	hosts []*hostRun
 	// invalid says what is wrong with the spec although the schema let it pass.
@@ -41,7 +45,8 @@ func (run *domainRun) key() types.NamespacedName {
 
 // gather reads everything that the decisions for a MailDomain rest on, and decides. It writes nothing.
 func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDomain) (*domainRun, error) {
-	run := &domainRun{md: md, now: r.Clock.Now(), refused: r.refusals.of(md)}
+	at := r.readClock(ctx)
+	run := &domainRun{md: md, now: at.Now, evenSince: at.EvenSince, refused: r.refusals.of(md)}
 	r.addHosts(run)
 	w, err := readWorld(ctx, r.Client, md, run.writtenNames())
 	if err != nil {
@@ -65,6 +70,15 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 		return nil, err
 	}
 	return run, nil
+}
+
+// readClock reads the clock, and tells once when it was set forward.
+func (r *MailDomainReconciler) readClock(ctx context.Context) clockwatch.Reading {
+	at := r.watch.Read()
+	if at.Leap > 0 {
+		logf.FromContext(ctx).Info("the clock of this machine was set forward: waits that had begun begin again", "leap", at.Leap.Round(time.Second).String())
+	}
+	return at
 }
 
 // addHosts adds the hosts of the spec to a run, and those that have left it and still have records.
@@ -166,7 +180,7 @@ func (h *hostRun) place(md *v1alpha1.MailDomain, w *world) {
 // decide asks the rule. A spec that cannot be understood stands in the conditions: trying again would
 // not mend it.
 func (r *MailDomainReconciler) decide(run *domainRun, h *hostRun) error {
-	facts, err := factsOf(run.md, h, r.settings, run.now)
+	facts, err := factsOf(run, h, r.settings)
 	if err != nil {
 		run.invalid = err.Error()
 		return nil //nolint:nilerr // see above

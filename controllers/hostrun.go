@@ -161,7 +161,8 @@ func compromisedOf(md *v1alpha1.MailDomain) map[string]bool {
 }
 
 // factsOf gathers what the decision for a host rests on.
-func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (rollover.Facts, error) {
+func factsOf(run *domainRun, h *hostRun, s settings) (rollover.Facts, error) {
+	md, now := run.md, run.now
 	policy, err := policyOf(md, h.zone, h, s)
 	if err != nil {
 		return rollover.Facts{}, err
@@ -175,7 +176,7 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 		policy.Suspended, policy.RemoveForeign, policy.Additional = true, false, nil
 	}
 	f := rollover.Facts{
-		Now: now, Host: h.server.Hostname, Policy: policy, KeysComplete: true,
+		Now: now, EvenSince: run.evenSince, Host: h.server.Hostname, Policy: policy, KeysComplete: true,
 		Rounds: h.view.rounds, LastRound: h.view.last, DNSSEC: h.dnssecFacts(),
 		FailureReported: failureReported(md, h.server.Hostname),
 	}

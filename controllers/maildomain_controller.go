@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 )
@@ -25,6 +26,7 @@ type MailDomainReconciler struct {
 	// live reads past the cache, for Secrets and before every effect.
 	live      client.Reader
 	Clock     clock.PassiveClock
+	watch     *clockwatch.Watch
 	events    events.EventRecorder
 	counts    *metrics.Events
 	settings  settings

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/mailplan"
@@ -129,7 +130,7 @@ func (b *recordBed) restart() {
 		return b.policy, nil
 	}
 	b.r = &MailDomainReconciler{
-		Client: b.api, live: b.api, Clock: b.clock, events: events.NewFakeRecorder(1000), zones: newZoneRegistry(),
+		Client: b.api, live: b.api, Clock: b.clock, watch: clockwatch.New(b.clock, nil), events: events.NewFakeRecorder(1000), zones: newZoneRegistry(),
 		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), senders: senders,
 		records: book, looks: &recordLooks{book: book, senders: senders, fetch: fetch},
 	}

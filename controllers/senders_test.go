@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 )
@@ -160,7 +161,7 @@ func (b *senderBed) restart() {
 	}
 	obs := newObserver(func(types.NamespacedName) {})
 	b.r = &MailDomainReconciler{
-		Client: b.api, live: b.api, Clock: b.clock, events: b.told, zones: newZoneRegistry(),
+		Client: b.api, live: b.api, Clock: b.clock, watch: clockwatch.New(b.clock, nil), events: b.told, zones: newZoneRegistry(),
 		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), records: newRecordBook(func(types.NamespacedName) {}),
 		senders: newSenderWatch(Options{Clock: b.clock, NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.resolver }}, obs,
 			func(types.NamespacedName) { b.mu.Lock(); b.woken++; b.mu.Unlock() }),

@@ -37,6 +37,8 @@ import (
 // Options say how the controllers run.
 type Options struct {
 	Clock clock.WithTicker
+	// Uptime says how long the process has run, by a clock that nobody sets; nil is for a Clock that measures by one.
+	Uptime func() time.Duration
 	// Trust are the DNSSEC trust anchors of zones that name none; nil for none.
 	Trust *Trust
 	// Resolvers are the recursive servers (host:port) that delegations are found with.

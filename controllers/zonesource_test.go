@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 )
 
 // zoneList is all DNSZones there are.
@@ -107,7 +108,7 @@ func TestZonesThatCannotBeRead(t *testing.T) {
 		WithIndex(&cmapi.CertificateRequest{}, requestIndex, byAnnotation(requestNameAnnotation)).
 		Build() // none for DNSZones: the fake refuses to list them so
 	r := &MailDomainReconciler{
-		Client: api, Clock: clock.RealClock{}, keys: keyReader{cached: api, live: api}, zones: newZoneRegistry(),
+		Client: api, Clock: clock.RealClock{}, watch: clockwatch.New(clock.RealClock{}, nil), keys: keyReader{cached: api, live: api}, zones: newZoneRegistry(),
 		observer: newObserver(func(types.NamespacedName) {}),
 	}
 	if run, err := r.gather(t.Context(), &mine); err == nil || !strings.Contains(err.Error(), "list DNSZones") {

@@ -12,6 +12,7 @@ import (
 func Decide(f Facts) Decision {
 	r := &run{f: f, now: f.Now}
 	r.heedClock()
+	r.heedLeap()
 	for _, o := range r.f.Owners {
 		r.owners = append(r.owners, r.openOwner(o))
 	}
@@ -69,7 +70,7 @@ func (r *run) openOwner(o Owner) ownerRun {
 	}
 	out.Name = o.Name
 	out.removing = r.f.Policy.Removing || o.Removing
-	out.Versions = prune(fold(o, r.proof(out.removing)), r.f.Policy, r.now)
+	out.Versions = prune(r.afterLeap(fold(o, r.proof(out.removing))), r.f.Policy, r.now)
 	out.primary, out.primaryTTL, out.primaryKnown = primaryAnswer(out.last)
 	if out.ends = out.last.Ends(); len(out.ends) == 1 {
 		out.End = out.ends[0]
@@ -145,31 +146,6 @@ func (r *run) conclude() Decision {
 	d.UntrustAt, d.Untrusted = r.untrust()
 	r.settle(&d)
 	return d
-}
-
-// heedClock looks for an instant that was noted earlier and lies in the future: the clock has been set
-// back. What is seen meanwhile would be noted too early, so that nothing seen counts until the clock
-// has caught up (trap 20). Status keeps whole seconds, rounded up.
-func (r *run) heedClock() {
-	const rounding = 2 * time.Second
-	var noted time.Time
-	for _, o := range r.f.Owners {
-		for _, v := range o.Versions {
-			noted = later(later(noted, v.FirstSeen), v.AbsentSince)
-		}
-	}
-	for _, k := range r.f.States {
-		noted = later(later(noted, k.Since), k.GoneSince)
-	}
-	if !noted.After(r.now.Add(rounding)) {
-		return
-	}
-	r.f.Owners = slices.Clone(r.f.Owners)
-	for i := range r.f.Owners {
-		r.f.Owners[i].Sweeps, r.f.Owners[i].Last = nil, nil
-	}
-	r.f.Rounds, r.f.LastRound = nil, nil
-	r.wait(WaitClock, r.f.Host, "the clock stands before an instant that was noted earlier, and nothing is written or deployed until it has caught up: correct the clock; if it was wrong when that was noted, remove status.mailServers", noted)
 }
 
 // publishedPorts are the ports whose owners some cache may hold records of: what endpoints present

@@ -305,9 +305,12 @@ type DNSSEC struct {
 
 // Facts is everything that a decision rests on.
 type Facts struct {
-	Now    time.Time
-	Host   string
-	Policy Policy
+	Now time.Time
+	// EvenSince is since when the clock has run without being set forward; zero when nothing is known of that. What was
+	// noted before may have been a moment before.
+	EvenSince time.Time
+	Host      string
+	Policy    Policy
 	// Keys that the cluster's objects hold now. KeysComplete says that every object could be read;
 	// while it is false nothing is removed.
 	Keys         []Key

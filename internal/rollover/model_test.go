@@ -63,7 +63,12 @@ type seenOwner struct {
 }
 
 type world struct {
-	now     time.Time
+	now time.Time
+	// ahead is how far the operator's clock is ahead, even since when it has not been set, by its own reading; zero for a
+	// process that never saw it being set. noted says that what a look at the objects found since then is stored.
+	ahead   time.Duration
+	even    time.Time
+	noted   bool
 	policy  Policy
 	servers []*nameServer // the first is the primary
 	cached  map[string]cachedAnswer
@@ -113,6 +118,15 @@ func (w *world) newKey() string {
 	return fmt.Sprintf("%064x", w.keys)
 }
 
+// clock is what the operator's clock shows.
+func (w *world) clock() time.Time { return w.now.Add(w.ahead) }
+
+// leap sets it forward.
+func (w *world) leap(by time.Duration) {
+	w.ahead += by
+	w.even, w.noted = w.clock(), false
+}
+
 // advance lets time pass, one second after the other.
 func (w *world) advance(d time.Duration) {
 	for range int(d / time.Second) {
@@ -160,16 +174,16 @@ func (w *world) seenOf(owner string) *seenOwner {
 }
 
 func (w *world) sweep() {
-	start := w.now
+	start := w.clock()
 	w.advance(time.Second)
 	for _, o := range w.owners() {
-		s := Sweep{Start: start, End: w.now}
+		s := Sweep{Start: start, End: w.clock()}
 		for i, server := range w.servers {
 			a := Answer{Name: server.name, Address: server.name, Reachable: !server.down, Signed: !server.down, Primary: i == 0}
 			if !server.down {
 				serves := server.serves[o.Name]
 				a.Records, a.TTL, a.CacheTTL = serves.records, serves.ttl, serves.ttl
-				a.SignatureExpires, a.SignatureValidity = w.now.Add(10*24*time.Hour), 14*24*time.Hour
+				a.SignatureExpires, a.SignatureValidity = w.clock().Add(10*24*time.Hour), 14*24*time.Hour
 			}
 			s.Answers = append(s.Answers, a)
 		}
@@ -179,7 +193,7 @@ func (w *world) sweep() {
 }
 
 func (w *world) probe(unreachable bool) {
-	r := ProbeRound{Start: w.now, Complete: !unreachable}
+	r := ProbeRound{Start: w.clock(), Complete: !unreachable}
 	for i, key := range w.endpoints {
 		for _, port := range []int32{25, 465} {
 			if unreachable && i == 0 {
@@ -190,7 +204,7 @@ func (w *world) probe(unreachable bool) {
 		}
 	}
 	w.advance(time.Second)
-	r.End = w.now
+	r.End = w.clock()
 	w.rounds = append(w.rounds, r)
 	w.round = &r
 }
@@ -198,7 +212,7 @@ func (w *world) probe(unreachable bool) {
 // facts are what the controllers would gather.
 func (w *world) facts() Facts {
 	f := Facts{
-		Now: w.now, Host: "mx1.example.com", Policy: w.policy, KeysComplete: true, States: w.memory.states, Owners: w.owners(),
+		Now: w.clock(), EvenSince: w.even, Host: "mx1.example.com", Policy: w.policy, KeysComplete: true, States: w.memory.states, Owners: w.owners(),
 		Rounds: w.rounds, LastRound: w.round, DNSSEC: DNSSEC{State: dnssec.Secure}, Unsafe: w.memory.unsafe,
 		FailureReported: w.reported,
 	}
@@ -209,7 +223,7 @@ func (w *world) facts() Facts {
 				k.Serial = serialOfKey(key)
 			}
 			if stage == StageDeployed {
-				k.NotAfter = w.now // a deadline is reached as soon as it counts
+				k.NotAfter = w.clock() // a deadline is reached as soon as it counts
 			}
 			f.Keys = append(f.Keys, k)
 		}
@@ -259,8 +273,14 @@ func (w *world) step(die crash) Decision {
 	return d
 }
 
-// forgetProcess loses what only the process knew; forgetAll the status too.
-func (w *world) forgetProcess() { w.seen, w.rounds, w.round = map[string]*seenOwner{}, nil, nil }
+// forgetProcess loses what only the process knew; forgetAll the status too. That the clock was set is known to the process
+// alone, until it has been noted in the status.
+func (w *world) forgetProcess() {
+	w.seen, w.rounds, w.round = map[string]*seenOwner{}, nil, nil
+	if w.noted {
+		w.even = time.Time{}
+	}
+}
 
 func (w *world) forgetAll() {
 	for _, s := range w.servers {
@@ -282,7 +302,7 @@ func (w *world) forget(a answerSet) {
 }
 
 func (w *world) store(d Decision) {
-	w.memory.states, w.memory.unsafe = d.Keys, d.Unsafe
+	w.memory.states, w.memory.unsafe, w.noted = d.Keys, d.Unsafe, true
 	for _, o := range d.Owners {
 		before := w.memory.owners[o.Name].written
 		written := slices.Clone(o.Own)

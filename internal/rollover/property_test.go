@@ -106,7 +106,8 @@ func (w *world) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"foreign": func(t *rapid.T) { w.meddle(t) },
-		"report":  func(*rapid.T) { w.reported = w.now },
+		"report":  func(*rapid.T) { w.reported = w.clock() },
+		"leap":    func(t *rapid.T) { w.leap(time.Duration(rapid.IntRange(10, 3600).Draw(t, "leap")) * time.Second) },
 	}
 }
 
@@ -152,6 +153,9 @@ func TestRolloverFinishesOnceFaultsStop(t *testing.T) {
 			w.step(crash(rapid.IntRange(0, 3).Draw(t, "crash")))
 			if rapid.IntRange(0, 5).Draw(t, "renew") == 0 {
 				w.renew()
+			}
+			if rapid.IntRange(0, 7).Draw(t, "leap") == 0 {
+				w.leap(time.Duration(rapid.IntRange(10, 3600).Draw(t, "by")) * time.Second)
 			}
 			if rapid.IntRange(0, 7).Draw(t, "edit") == 0 {
 				w.policy.Parameters = rapid.SampledFrom([][]tlsa.Parameters{{p311}, {p312}, {p311, p312}}).Draw(t, "sets")

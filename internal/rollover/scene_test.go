@@ -30,6 +30,7 @@ type scene struct {
 	unread    bool
 	lost      bool
 	reported  time.Time
+	even      time.Time
 	// through changes what a sweep of the servers says, as an alias on the way to them does.
 	through func(Sweep) Sweep
 }
@@ -244,7 +245,7 @@ func (s *scene) look() {
 // decide asks the rule, stores what it says, and carries it out.
 func (s *scene) decide() Decision {
 	f := Facts{
-		Now: s.now, Host: "mx1.example.com", Policy: s.policy, Keys: s.keys, KeysComplete: !s.unread, States: s.states,
+		Now: s.now, EvenSince: s.even, Host: "mx1.example.com", Policy: s.policy, Keys: s.keys, KeysComplete: !s.unread, States: s.states,
 		Rounds: s.rounds, LastRound: s.round, DNSSEC: s.dnssec, Unsafe: s.unsafe, FailureReported: s.reported,
 	}
 	for _, o := range s.owners {
@@ -282,6 +283,12 @@ func (s *scene) write(owner string, set answerSet) {
 			n.shows[owner] = set
 		}
 	}
+}
+
+// leap sets the clock forward.
+func (s *scene) leap(by time.Duration) {
+	s.now = s.now.Add(by)
+	s.even = s.now
 }
 
 // work looks and decides.

@@ -107,11 +107,14 @@ type operatorClock struct {
 }
 
 // Now implements clock.PassiveClock.
-func (c *operatorClock) Now() time.Time {
+func (c *operatorClock) Now() time.Time { return c.trueTime().Add(c.ahead) }
+
+// trueTime is what the clock would show if nobody had set it.
+func (c *operatorClock) trueTime() time.Time {
 	if c.WithTicker != nil {
-		return bubbleNow().Add(c.ahead)
+		return bubbleNow()
 	}
-	return c.of.now.Add(c.ahead)
+	return c.of.now
 }
 
 // Since implements clock.PassiveClock.

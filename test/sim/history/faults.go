@@ -220,6 +220,7 @@ var operatorFaults = []fault{
 	{"older-version", "operator", 3, func(h *History, f Fault) { h.olderVersion(f) }},
 	{"second-leader", "operator", 7, func(h *History, f Fault) { h.secondLeader(f) }},
 	{"clock-back", "operator", 1, func(h *History, f Fault) { h.setClocks(h.clockAhead - f.lasts(time.Hour)) }},
+	{"clock-forward", "operator", 4, func(h *History, f Fault) { h.setClocks(h.clockAhead + f.lasts(time.Hour)) }},
 	{"abandoned", "operator", 1, func(h *History, f Fault) {
 		if f.B%4 == 0 {
 			h.abandon()
@@ -249,15 +250,28 @@ func (h *History) secondLeader(f Fault) {
 	})
 }
 
-// setClocks sets the clocks of all operators. One that jumps forward ends waits early, and nothing in the product
-// keeps that off or can tell of it: what fails within the longest wait from then on is not counted against it.
+// setClocks sets the clocks of all operators. That one was set forward is known to a process that ran then.
 func (h *History) setClocks(ahead time.Duration) {
 	if ahead > h.clockAhead {
-		h.leapt = h.now.Add(unknownHistory)
+		h.say("world", "clocks are set forward by %s", ahead-h.clockAhead)
+		h.count("clock set forward")
+		h.setForward = h.now
+		if !h.running() {
+			h.startsUnaware()
+		}
 	}
 	h.clockAhead = ahead
 	for _, op := range h.operators {
 		op.clock.ahead = ahead
+	}
+}
+
+// startsUnaware is for a process that was started after the clock was set forward, maybe before another one has noted that in
+// every status: waits end early, and nothing in the product keeps that off or can tell of it. What fails within the longest
+// wait from then on is not counted against it.
+func (h *History) startsUnaware() {
+	if !h.setForward.IsZero() && h.now.Before(h.setForward.Add(longestBetweenLooks)) {
+		h.unaware = h.now.Add(unknownHistory)
 	}
 }
 

@@ -11,6 +11,8 @@ const (
 	// unknownHistory is how long what stood in DNS before a first look is believed cached: more than two of
 	// the longest TTLs here.
 	unknownHistory = time.Hour
+	// longestBetweenLooks is within what every object is looked at that something can be noted in.
+	longestBetweenLooks = 15 * time.Minute
 )
 
 // History is one history of the whole system.
@@ -37,8 +39,9 @@ type History struct {
 	losingUpdates, losingReplies int
 	// staleStart is how old the cache of the next process is when it starts.
 	staleStart time.Duration
-	// leapt is until when what fails is the fault of a clock that jumped forward.
-	leapt time.Time
+	// setForward is when clocks were set forward last, and unaware until when what fails may be the fault of a process that
+	// does not know of it.
+	setForward, unaware time.Time
 	// clockAhead is how far the clocks of operators are ahead.
 	clockAhead time.Duration
 	// abandoned says that no operator is ever started again.

@@ -94,6 +94,8 @@ type crash struct{}
 // start starts a process whose cache is filled by an API server that is behind.
 func (h *History) start(behind time.Duration) *operator {
 	h.processes++
+	h.startsUnaware()
+	began := h.now
 	op := &operator{
 		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{}, darkened: map[string]bool{}, unreached: map[string]bool{}, old: h.older, asked: map[string]blindness{},
 		view: newView(h.store, behind), clock: &operatorClock{of: &h.timeline, ahead: h.clockAhead}, lag: h.between(0, 500*time.Millisecond),
@@ -107,7 +109,7 @@ func (h *History) start(behind time.Duration) *operator {
 		WakeZone:    func(n types.NamespacedName) { op.wake(task{zones, n}) },
 		WakeRequest: func(n types.NamespacedName) { op.wake(task{requests, n}) },
 	}, controllers.Options{
-		Clock: op.clock, Prober: &prober{op}, UnknownHistory: unknownHistory, ReportQuiet: reportQuiet, MaxReportHold: maxReportHold, Workers: 1, ParallelProbes: 4,
+		Clock: op.clock, Uptime: func() time.Duration { return op.clock.trueTime().Sub(began) }, Prober: &prober{op}, UnknownHistory: unknownHistory, ReportQuiet: reportQuiet, MaxReportHold: maxReportHold, Workers: 1, ParallelProbes: 4,
 		NewZoneClient: op.newZoneClient,
 		Random:        &keyReader{next: h.newKey},
 		Beside:        op.beside,

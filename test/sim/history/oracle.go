@@ -60,7 +60,7 @@ func (h *History) check(of *host, r *replica, v *held) {
 	if problem == "" {
 		return
 	}
-	if h.now.Before(h.leapt) {
+	if h.now.Before(h.unaware) {
 		h.risked++
 		return
 	}

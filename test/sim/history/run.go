@@ -52,7 +52,9 @@ func run(p Plan, record bool) Result {
 		h.after(f.At, func() { h.befall(f) })
 	}
 	h.until(begin.Add(p.Length))
+	ahead := h.clockAhead
 	h.calmDown()
+	h.until(h.now.Add(max(ahead, 0))) // clocks that are set back have to catch up first
 	h.settleDown()
 	if h.violation == nil && !h.abandoned {
 		h.mustBeQuiet()

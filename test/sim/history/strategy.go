@@ -20,7 +20,7 @@ const step = 2 * time.Minute
 func (h *History) changeStrategy(f Fault) {
 	d := h.target(f)
 	md := h.object(d)
-	if md == nil || d.disturbed() {
+	if md == nil || d.disturbed() || h.abandoned { // nobody would see to it that the new strategy is kept to
 		return
 	}
 	strategies := slices.DeleteFunc([]v1alpha1.Strategy{v1alpha1.StrategyGate, v1alpha1.StrategyStage, v1alpha1.StrategyFollow}, func(s v1alpha1.Strategy) bool { return s == md.Spec.Rollover.Strategy })

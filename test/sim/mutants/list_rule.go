@@ -39,6 +39,36 @@ var ofVersions = []mutant{
 		test: rule("WhileAtRest"),
 	},
 	{
+		name: "a clock that leaps ends waits", file: "internal/rollover/clock.go",
+		old: "v.LastSeen = later(v.LastSeen, r.f.EvenSince.Add(r.f.Policy.Delay))", new: "_ = v",
+		why:  "waits are counted between instants that are noted, and a clock was set forward between two of them",
+		test: rule("Leap"),
+	},
+	{
+		name: "a leap between two sweeps is forgotten", file: "internal/rollover/clock.go",
+		old: "if !v.AbsentSince.IsZero() {", new: "if false {",
+		why:  "the next process counts from the first sweep without an answer, which was before the leap",
+		test: rule("Leap"),
+	},
+	{
+		name: "a leap ends the wait of a key that is gone", file: "internal/rollover/clock.go",
+		old: "*at = later(*at, r.f.EvenSince)", new: "_ = at",
+		why:  "the records of a key stay for a while after nothing presents it",
+		test: rule("Leap"),
+	},
+	{
+		name: "nobody tells the rule of a leap", file: "controllers/hostrun.go",
+		old: "EvenSince: run.evenSince, ", new: "",
+		why:  "the rule knows of the clock what it is told",
+		test: control("Leap"),
+	},
+	{
+		name: "nobody tells the rule of a leap while signing keys rotate", file: "controllers/dkim_facts.go",
+		old: "EvenSince: run.evenSince, ", new: "",
+		why:  "the rule knows of the clock what it is told",
+		test: control("Leap"),
+	},
+	{
 		name: "what was planned never was", file: "internal/rollover/versions.go",
 		old: "if o.Refused {", new: "if true {",
 		why:  "an update that was sent, and not answered, may stand",

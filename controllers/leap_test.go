@@ -1,0 +1,41 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
+)
+
+// TestLeapIsKnownToEveryDecision: the rule is told since when the clock runs evenly, of hosts and of signing keys.
+func TestLeapIsKnownToEveryDecision(t *testing.T) {
+	b := newDKIMBed(t, func(*v1alpha1.MailDomainSpec) {})
+	b.inUse()
+	stood := time.Duration(0) // the process does not run on while the clock does
+	b.r.watch = clockwatch.New(b.clock, func() time.Duration { return stood })
+	for _, leap := range []time.Duration{0, time.Hour} {
+		b.clock.Step(leap)
+		var want time.Time
+		if leap > 0 {
+			want = b.clock.Now()
+		}
+		run, err := b.r.gather(b.Context(), b.get())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(run.hosts) == 0 || len(run.dkim.rows) == 0 {
+			t.Fatal("nothing is decided on")
+		}
+		for _, h := range run.hosts {
+			if !h.facts.EvenSince.Equal(want) {
+				t.Errorf("after a leap of %s, %s: even since %s, want %s", leap, h.server.Hostname, h.facts.EvenSince, want)
+			}
+		}
+		for _, row := range run.dkim.rows {
+			if got := b.r.dkimFacts(run, row).EvenSince; !got.Equal(want) {
+				t.Errorf("after a leap of %s, key %s: even since %s, want %s", leap, row.name(), got, want)
+			}
+		}
+	}
+}
