@@ -106,9 +106,12 @@ func runOnce(ctx context.Context, f flags) (err error) {
 	if f.held < 0 {
 		f.held = f.domains / 10
 	}
-	if f.dir != "" {
-		if err := os.MkdirAll(f.dir, 0o700); err != nil {
-			return fmt.Errorf("make the folder for logs: %w", err)
+	for _, folder := range []string{f.dir, f.profiles} {
+		if folder == "" {
+			continue
+		}
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return fmt.Errorf("make the folder for logs or profiles: %w", err)
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
