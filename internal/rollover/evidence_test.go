@@ -1,6 +1,8 @@
 package rollover
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -108,4 +110,32 @@ func TestNoEvidence(t *testing.T) {
 			t.Errorf("%d rounds without it: %t", rounds, got)
 		}
 	}
+}
+
+// TestRecordsGoByFreshEvidence: a key whose records were due to go while the primary was away is looked for once more before
+// they do. The simulator found that they went when it was back, an hour later, though no endpoint could be reached by then.
+func TestRecordsGoByFreshEvidence(t *testing.T) {
+	s := published(t)
+	s.hold("b", StageStandby)
+	s.settle()
+	s.now = s.now.Add(72 * time.Hour)
+	s.settle()
+	s.deploys("b", "a")
+	s.settle()
+	primary, endpoint := s.servers[0], s.endpoints[0]
+	primary.down = true
+	d := s.at(s.now.Add(s.policy.RetireSafety))
+	if !slices.ContainsFunc(d.Waits, func(w Wait) bool {
+		return w.Code == WaitSweep && strings.Contains(w.Message, "stay until the primary has answered")
+	}) {
+		t.Errorf("nothing says that the records stay: %+v", d.Waits)
+	}
+	endpoint.down = "refused"
+	s.settle()
+	primary.down = false
+	s.settle()
+	s.shows(firstOwner, "a", "b")
+	endpoint.down = ""
+	s.settle()
+	s.shows(firstOwner, "b")
 }

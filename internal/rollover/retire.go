@@ -68,11 +68,28 @@ func (r *run) removalAllowed(t *tracked) bool {
 	case !slices.ContainsFunc(r.keys, func(o tracked) bool { return o.Role == roleCurrent && !o.compromised(p) }):
 		r.wait(WaitCertificate, t.ID, "no other key is deployed: the records of key "+short(t.SPKI)+" stay", time.Time{})
 		return false
+	case !r.canBeTakenOut(t):
+		r.needSweep = true
+		return false
 	case p.ProbeDisabled:
 		return true
 	case r.f.LastRound == nil || !r.allKnown(*r.f.LastRound):
 		r.needProbe = true
 		r.waitForEndpoints(t)
+		return false
+	}
+	return true
+}
+
+// canBeTakenOut says whether the records of a key can go in this very decision. While the primary is away they cannot, and when it
+// is back the evidence by which the key was taken for gone is as old as that.
+func (r *run) canBeTakenOut(t *tracked) bool {
+	for i := range r.owners {
+		o := &r.owners[i]
+		if !t.standsAt(o.Name) || o.facts.HandedOver || o.primaryKnown && r.fresh(o) {
+			continue
+		}
+		r.wait(WaitSweep, t.ID, "the records of key "+short(t.SPKI)+" stay until the primary has answered for "+o.Name, time.Time{})
 		return false
 	}
 	return true

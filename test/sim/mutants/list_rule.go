@@ -69,6 +69,12 @@ var ofVersions = []mutant{
 		test: control("Leap"),
 	},
 	{
+		name: "records go by old evidence", file: "internal/rollover/retire.go",
+		old: "case !r.canBeTakenOut(t):", new: "case false:",
+		why:  "what was known of endpoints when the primary went away need not hold when it is back",
+		test: rule("FreshEvidence"),
+	},
+	{
 		name: "what was planned never was", file: "internal/rollover/versions.go",
 		old: "if o.Refused {", new: "if true {",
 		why:  "an update that was sent, and not answered, may stand",
