@@ -20,6 +20,8 @@ const (
 	// certificateLabelIndex finds MailDomains by the name of a Certificate as it stands in a label, where
 	// that is shorter than the name.
 	certificateLabelIndex = "spec.mailServers.certificates.name/label"
+	// nameLabelIndex finds MailDomains by their own name as it stands in a label.
+	nameLabelIndex = "metadata.name/label"
 	// serviceIndex finds MailDomains by the Service that their endpoints come from.
 	serviceIndex = "spec.mailServers.probe.serviceRef.name"
 	// zoneSecretIndex finds DNSZones by the Secrets that they name.
@@ -29,7 +31,7 @@ const (
 // addEventIndexes registers the indexes above.
 func addEventIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	for field, keys := range map[string]func(*v1alpha1.MailDomain) []string{
-		zoneIndex: concernedZones, certificateLabelIndex: certificateLabels, serviceIndex: serviceNames,
+		zoneIndex: concernedZones, certificateLabelIndex: certificateLabels, serviceIndex: serviceNames, nameLabelIndex: nameLabel,
 	} {
 		of := func(o client.Object) []string { return keys(o.(*v1alpha1.MailDomain)) }
 		if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, field, of); err != nil {
@@ -44,6 +46,8 @@ func addEventIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}
 	return nil
 }
+
+func nameLabel(md *v1alpha1.MailDomain) []string { return []string{labelValue(md.Name)} }
 
 // concernedZones are the names of all zones that could hold a host of md or the end of one of its
 // aliases, and NAMESPACE/NAME of the DNSZones that md names or was written to.
