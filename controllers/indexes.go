@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -24,6 +25,8 @@ const (
 	nameLabelIndex = "metadata.name/label"
 	// serviceIndex finds MailDomains by the Service that their endpoints come from.
 	serviceIndex = "spec.mailServers.probe.serviceRef.name"
+	// sliceIndex finds EndpointSlices by their Service: a label that is asked for is looked for in each object of a namespace.
+	sliceIndex = "metadata.labels.service-name"
 	// zoneSecretIndex finds DNSZones by the Secrets that they name.
 	zoneSecretIndex = "spec.update.secrets"
 )
@@ -43,6 +46,16 @@ func addEventIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		if err := indexer.IndexField(ctx, &v1alpha1.DNSZone{}, field, of); err != nil {
 			return fmt.Errorf("index DNSZones by %s: %w", field, err)
 		}
+	}
+	if err := indexer.IndexField(ctx, &discoveryv1.EndpointSlice{}, sliceIndex, serviceOfSlice); err != nil {
+		return fmt.Errorf("index EndpointSlices by Service: %w", err)
+	}
+	return nil
+}
+
+func serviceOfSlice(o client.Object) []string {
+	if service := o.GetLabels()[discoveryv1.LabelServiceName]; service != "" {
+		return []string{service}
 	}
 	return nil
 }
