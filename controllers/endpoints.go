@@ -95,7 +95,7 @@ func (p *proberPool) serviceEndpoints(job probeJob, service string) endpointList
 		return endpointList{gaps: []gap{{message: fmt.Sprintf("Service %s/%s cannot be read: %v", namespace, service, err)}}}
 	}
 	var slices discoveryv1.EndpointSliceList
-	if err := p.reader.List(p.ctx, &slices, client.InNamespace(namespace), client.MatchingLabels{discoveryv1.LabelServiceName: service}); err != nil {
+	if err := p.reader.List(p.ctx, &slices, client.InNamespace(namespace), client.MatchingFields{sliceIndex: service}); err != nil {
 		return endpointList{gaps: []gap{{message: fmt.Sprintf("the EndpointSlices of Service %s/%s cannot be listed: %v", namespace, service, err)}}}
 	}
 	list := endpointList{trusted: true}

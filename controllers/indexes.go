@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -20,8 +21,12 @@ const (
 	// certificateLabelIndex finds MailDomains by the name of a Certificate as it stands in a label, where
 	// that is shorter than the name.
 	certificateLabelIndex = "spec.mailServers.certificates.name/label"
+	// nameLabelIndex finds MailDomains by their own name as it stands in a label.
+	nameLabelIndex = "metadata.name/label"
 	// serviceIndex finds MailDomains by the Service that their endpoints come from.
 	serviceIndex = "spec.mailServers.probe.serviceRef.name"
+	// sliceIndex finds EndpointSlices by their Service: a label that is asked for is looked for in each object of a namespace.
+	sliceIndex = "metadata.labels.service-name"
 	// zoneSecretIndex finds DNSZones by the Secrets that they name.
 	zoneSecretIndex = "spec.update.secrets"
 )
@@ -29,7 +34,7 @@ const (
 // addEventIndexes registers the indexes above.
 func addEventIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	for field, keys := range map[string]func(*v1alpha1.MailDomain) []string{
-		zoneIndex: concernedZones, certificateLabelIndex: certificateLabels, serviceIndex: serviceNames,
+		zoneIndex: concernedZones, certificateLabelIndex: certificateLabels, serviceIndex: serviceNames, nameLabelIndex: nameLabel,
 	} {
 		of := func(o client.Object) []string { return keys(o.(*v1alpha1.MailDomain)) }
 		if err := indexer.IndexField(ctx, &v1alpha1.MailDomain{}, field, of); err != nil {
@@ -42,8 +47,20 @@ func addEventIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 			return fmt.Errorf("index DNSZones by %s: %w", field, err)
 		}
 	}
+	if err := indexer.IndexField(ctx, &discoveryv1.EndpointSlice{}, sliceIndex, serviceOfSlice); err != nil {
+		return fmt.Errorf("index EndpointSlices by Service: %w", err)
+	}
 	return nil
 }
+
+func serviceOfSlice(o client.Object) []string {
+	if service := o.GetLabels()[discoveryv1.LabelServiceName]; service != "" {
+		return []string{service}
+	}
+	return nil
+}
+
+func nameLabel(md *v1alpha1.MailDomain) []string { return []string{labelValue(md.Name)} }
 
 // concernedZones are the names of all zones that could hold a host of md or the end of one of its
 // aliases, and NAMESPACE/NAME of the DNSZones that md names or was written to.

@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/probe"
@@ -112,11 +111,7 @@ func (c alwaysPresents) Probe(_ context.Context, target probe.Target) probe.Resu
 
 func testPool(t *testing.T, objects ...client.Object) *proberPool {
 	t.Helper()
-	b := fake.NewClientBuilder().WithScheme(testScheme(t))
-	for _, o := range objects {
-		b = b.WithObjects(o)
-	}
-	p := newProberPool(b.Build(), alwaysPresents(chainOf(t, 1)), testclock.NewFakePassiveClock(time.Unix(1e9, 0)), newObserver(func(types.NamespacedName) {}), 1)
+	p := newProberPool(byIndexAlone(t, objects...), alwaysPresents(chainOf(t, 1)), testclock.NewFakePassiveClock(time.Unix(1e9, 0)), newObserver(func(types.NamespacedName) {}), 1)
 	t.Cleanup(p.stop)
 	return p
 }

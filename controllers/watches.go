@@ -88,11 +88,12 @@ func domainsOfService(reader client.Reader, o *observer) handler.MapFunc {
 }
 
 // domainsOfSecret are those that a Secret serves: the Secret of a Certificate carries the
-// Certificate's name in an annotation, ours carry it, shortened, in a label.
+// Certificate's name in an annotation, ours carry it, shortened, in a label, and those with DKIM keys the
+// MailDomain's.
 func domainsOfSecret(reader client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		if domain := o.GetLabels()[v1alpha1.DKIMDomainLabel]; domain != "" {
-			return requestsFor(reader, ctx, func(md *v1alpha1.MailDomain) bool { return labelValue(md.Name) == domain }, client.InNamespace(o.GetNamespace()))
+			return requestsFor(reader, ctx, nil, client.InNamespace(o.GetNamespace()), client.MatchingFields{nameLabelIndex: domain})
 		}
 		name := o.GetAnnotations()[cmapi.CertificateNameKey]
 		if label := o.GetLabels()[v1alpha1.CertificateLabel]; label != "" {

@@ -20,6 +20,9 @@ func (w *writer) batches(members []*member) [][]*member {
 	if w.session.endpoint.protocol == UDP {
 		budget, limit = maxUDP, maxPacket
 	}
+	if w.together(members, budget) {
+		return [][]*member{members}
+	}
 	var out [][]*member
 	var batch []*member
 	empty, _ := w.size()
@@ -44,6 +47,20 @@ func (w *writer) batches(members []*member) [][]*member {
 		out = append(out, batch)
 	}
 	return out
+}
+
+// together says whether one message holds all members. Nearly always it does, and then it need be packed once to say so, and not
+// each member by itself: the server has nothing to do meanwhile.
+func (w *writer) together(members []*member, budget int) bool {
+	if len(members) < 2 {
+		return false
+	}
+	steps := make([]step, len(members))
+	for i, m := range members {
+		steps[i] = m.step()
+	}
+	size, err := w.size(steps...)
+	return err == nil && size <= budget
 }
 
 // size is what a message of these steps takes, signed.

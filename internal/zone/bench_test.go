@@ -77,3 +77,20 @@ func BenchmarkAtRest(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkBatches cuts fifty small changes into messages, as is done before each full one.
+func BenchmarkBatches(b *testing.B) {
+	cfg := testConfig(newFakeServer(b).startTCP())
+	w := newWriter(Options{}.withDefaults(), cfg, &packetPath{})
+	defer w.close()
+	members := make([]*member, BatchSize)
+	for i := range members {
+		members[i] = &member{change: first(i)}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := len(w.batches(members)); n != 1 {
+			b.Fatalf("%d messages", n)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package cases
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/lab"
-	"github.com/dane-operator/dane-operator/test/mail"
 	"github.com/dane-operator/dane-operator/test/protocols"
 )
 
@@ -68,7 +66,8 @@ func (s *site) chain(secret string) protocols.Chain {
 }
 
 // TestEveryProtocolOfAService publishes records for each port of two hosts, whose Services have two pods
-// each: SMTP of the test kit, and Dovecot for the rest. The second host's pods want a PROXY header.
+// each: Postfix for SMTP and submission, with TLS from the start and by STARTTLS, and Dovecot for the rest. The
+// second host's pods want a PROXY header.
 func TestEveryProtocolOfAService(t *testing.T) {
 	t.Parallel()
 	const store = "store.example.test"
@@ -79,47 +78,85 @@ func TestEveryProtocolOfAService(t *testing.T) {
 	s.port = 25
 	s.domain("example", mx, func(md *v1alpha1.MailDomain) {
 		first := &md.Spec.MailServers[0]
-		first.Ports = []v1alpha1.MailServerPort{{Port: 25}, {Port: 143}, {Port: 993}, {Port: 110}, {Port: 995}, {Port: 4190}}
+		first.Ports = portsOf(25, 587, 465, 143, 993, 110, 995, 4190)
 		first.Probe.ServiceRef = &v1alpha1.ServiceReference{Name: "mail"}
 		md.Spec.MailServers = append(md.Spec.MailServers, v1alpha1.MailServer{
-			Hostname: store, Certificates: []v1alpha1.CertificateReference{{Name: "store"}},
-			Ports: []v1alpha1.MailServerPort{{Port: 143}, {Port: 993}, {Port: 110}, {Port: 4190}},
+			Hostname: store, Certificates: []v1alpha1.CertificateReference{{Name: "store"}}, Ports: portsOf(587, 465, 143, 993, 110, 995, 4190),
 			Probe: v1alpha1.ProbeSpec{ServiceRef: &v1alpha1.ServiceReference{Name: "store"}, ProxyProtocol: v1alpha1.ProxyProtocolV2},
 		})
 	}, "mx1")
-	own := ownAddress(t)
-	dovecot := protocols.DovecotOptions{
-		Address: own, Chains: []protocols.Chain{s.chain("mx1-tls")}, Names: map[string]protocols.Chain{store: s.chain("store-tls")},
-	}
-	one, two := protocols.StartDovecot(t, dovecot), protocols.StartDovecot(t, dovecot)
-	both := func(port string) [2]netip.AddrPort { return [2]netip.AddrPort{one.At(port), two.At(port)} }
-	plain := mailPorts{
-		143: both(protocols.IMAP), 993: both(protocols.IMAPS), 110: both(protocols.POP3), 995: both(protocols.POP3S), 4190: both(protocols.Sieve),
-	}
-	var smtp [2]netip.AddrPort
-	for i := range smtp {
-		server, err := mail.Start(own+":0", func() ([]byte, []byte) { return s.lab.TLSSecret(context.Background(), "mx1-tls") }, 0)
-		s.must(err)
-		t.Cleanup(server.Stop)
-		smtp[i] = netip.MustParseAddrPort(server.Addr)
-	}
-	plain[25] = smtp
+	plain, proxied := s.mailPods(ownAddress(t), []protocols.Chain{s.chain("mx1-tls")}, map[string]protocols.Chain{store: s.chain("store-tls")})
 	s.putMailService("mail", plain)
-	s.putMailService("store", mailPorts{
-		143: both(protocols.IMAPProxy), 993: both(protocols.IMAPSProxy), 110: both(protocols.POP3Proxy), 4190: both(protocols.SieveProxy),
-	})
+	s.putMailService("store", proxied)
 	md := s.wait("example", func(md *v1alpha1.MailDomain) string {
 		if missing := lab.Condition(md, v1alpha1.ConditionServersVerified, metav1.ConditionTrue); missing != "" {
 			return missing
 		}
-		for i, want := range []int{12, 8} { // the second pod may be seen a round later than the first
-			if n := len(md.Status.MailServers[i].Endpoints); n != want {
-				return fmt.Sprintf("%s: %d endpoints in status, want %d: %+v", md.Status.MailServers[i].Hostname, n, want, md.Status.MailServers[i].Endpoints)
+		for i, ports := range []mailPorts{plain, proxied} { // the second pod may be seen a round later than the first
+			if missing := seen(md.Status.MailServers[i], ports); missing != "" {
+				return missing
 			}
 		}
 		return lab.Condition(md, v1alpha1.ConditionRecordsPublished, metav1.ConditionTrue)
 	})
 	s.requireRecords(md)
+}
+
+// mailPods are two pods with a Postfix and a Dovecot each, by the ports that want no PROXY header and those that do.
+func (s *site) mailPods(address string, chains []protocols.Chain, names map[string]protocols.Chain) (plain, proxied mailPorts) {
+	s.Helper()
+	plain, proxied = mailPorts{}, mailPorts{}
+	for i := range 2 {
+		postfix := protocols.StartPostfix(s, protocols.PostfixOptions{Address: address, Chains: chains, Names: names})
+		dovecot := protocols.StartDovecot(s, protocols.DovecotOptions{Address: address, Chains: chains, Names: names})
+		for ports, at := range map[*mailPorts]map[int32]netip.AddrPort{
+			&plain: {
+				25: postfix.At(protocols.SMTP), 587: postfix.At(protocols.Submission), 465: postfix.At(protocols.SMTPS),
+				143: dovecot.At(protocols.IMAP), 993: dovecot.At(protocols.IMAPS), 110: dovecot.At(protocols.POP3),
+				995: dovecot.At(protocols.POP3S), 4190: dovecot.At(protocols.Sieve),
+			},
+			&proxied: {
+				587: postfix.At(protocols.SMTPProxy), 465: postfix.At(protocols.SMTPSProxy),
+				143: dovecot.At(protocols.IMAPProxy), 993: dovecot.At(protocols.IMAPSProxy), 110: dovecot.At(protocols.POP3Proxy),
+				995: dovecot.At(protocols.POP3SProxy), 4190: dovecot.At(protocols.SieveProxy),
+			},
+		} {
+			for port, listens := range at {
+				pods := (*ports)[port]
+				pods[i] = listens
+				(*ports)[port] = pods
+			}
+		}
+	}
+	return plain, proxied
+}
+
+func portsOf(numbers ...int32) []v1alpha1.MailServerPort {
+	var out []v1alpha1.MailServerPort
+	for _, n := range numbers {
+		out = append(out, v1alpha1.MailServerPort{Port: n})
+	}
+	return out
+}
+
+// seen returns what is missing for status to say of a host that each port presents, at both pods, a key that its records
+// match, and to say nothing else.
+func seen(server v1alpha1.MailServerStatus, ports mailPorts) string {
+	verified := map[int32]int{}
+	for _, e := range server.Endpoints {
+		if e.Verified {
+			verified[e.Port]++
+		}
+	}
+	for port := range ports {
+		if verified[port] != 2 {
+			return fmt.Sprintf("%s: port %d to be verified at two pods: %+v", server.Hostname, port, server.Endpoints)
+		}
+	}
+	if len(server.Endpoints) != 2*len(ports) {
+		return fmt.Sprintf("%s: %d endpoints in status, want %d: %+v", server.Hostname, len(server.Endpoints), 2*len(ports), server.Endpoints)
+	}
+	return ""
 }
 
 // requireRecords checks that every port of every host has its keys' records.

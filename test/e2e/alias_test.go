@@ -9,6 +9,11 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/judge"
@@ -93,9 +98,44 @@ func (a *aliased) changesAtEnd(host string, before []string) time.Time {
 	return last
 }
 
-// The owner is an alias into a zone that the operator may not write: nothing is written, and the condition
-// says so. When there is a DNSZone for it, the records are published there; a rollover waits for caches that
-// keep the alias; and a change of the alias in the middle of one harms nobody.
+// zoneOfTheEnd makes the DNSZone of the end in a namespace of its own, which grants it to nobody else, and waits until the
+// operator may write it.
+func (a *aliased) zoneOfTheEnd() types.NamespacedName {
+	a.Helper()
+	where := *a.lab
+	where.Namespace = where.Cluster.Namespace(a.Context(), a)
+	where.AbandonAfter(a, where.Namespace)
+	z, err := where.CreateZone(a.Context(), "other", lab.Zone{
+		Name: endZone, Primary: a.ends.Addr.String(), Servers: []string{a.ends.Addr.String(), a.secondary.Addr.String()},
+		DS: a.ends.DS, TSIGName: a.ends.TSIGName, TSIGSecret: a.ends.TSIGSecret,
+	}, lab.Fast)
+	a.must(err)
+	key := client.ObjectKeyFromObject(z)
+	servers.Eventually(a, "the operator may write the zone of the end", func() error {
+		if err := a.lab.Client.Get(a.Context(), key, z); err != nil {
+			return err
+		}
+		return unless(meta.IsStatusConditionTrue(z.Status.Conditions, v1alpha1.ConditionReady), "it is not Ready")
+	})
+	return key
+}
+
+// refusedAt wants nothing to be written at an end, and the MailDomain to say which alias leads there and what would let the
+// operator write.
+func (a *aliased) refusedAt(host string) {
+	a.Helper()
+	a.wait(stalledFor(v1alpha1.ReasonOwnerIsAlias))
+	a.says(v1alpha1.ConditionStalled, a.owner(), a.end(host), "grant "+host+"."+endZone+" to the namespace", a.lab.Namespace)
+	for until := time.Now().Add(caches); time.Now().Before(until); time.Sleep(tick) {
+		if have := a.recordsAtEnd(host); len(have) > 0 {
+			a.Fatalf("written at the end of the alias, where the operator may not: %v", have)
+		}
+	}
+}
+
+// The owner is an alias into a zone that the operator may not write, at first for want of a DNSZone and then of a
+// grant of it: nothing is written, and the condition says so. When it is granted, the records are published there; a
+// rollover waits for caches that keep the alias; and a change of the alias in the middle of one harms nobody.
 func TestAliasIntoAnotherZone(t *testing.T) { on(t, knot, aliasIntoAnotherZone) }
 
 func aliasIntoAnotherZone(t *testing.T, m servers.Make) {
@@ -103,15 +143,15 @@ func aliasIntoAnotherZone(t *testing.T, m servers.Make) {
 	a.createZone()
 	a.certificate("selfsigned", nil)
 	a.domain(withoutStandby)
-	a.wait(stalledFor(v1alpha1.ReasonOwnerIsAlias))
-	if have := a.recordsAtEnd("mx"); len(have) > 0 {
-		t.Errorf("without a DNSZone for it, written: %v", have)
-	}
-	_, err := a.lab.CreateZone(t.Context(), "other", lab.Zone{
-		Name: endZone, Primary: a.ends.Addr.String(), Servers: []string{a.ends.Addr.String(), a.secondary.Addr.String()},
-		DS: a.ends.DS, TSIGName: a.ends.TSIGName, TSIGSecret: a.ends.TSIGSecret,
-	}, lab.Fast)
-	a.must(err)
+	a.refusedAt("mx")
+	zone := a.zoneOfTheEnd()
+	a.refusedAt("mx")
+	// To this namespace alone: other tests have zones of the same name.
+	own := &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: a.lab.Namespace}}
+	a.grant(zone, v1alpha1.ZoneGrant{
+		Namespaces: v1alpha1.GrantNamespaces{From: v1alpha1.GrantSelector, Selector: own},
+		Hostnames:  []v1alpha1.GrantHostname{"mx." + endZone, "new." + endZone},
+	})
 	md := a.settle(false)
 	if have, want := a.recordsAtEnd("mx"), []string{lab.CurrentKey(md, mx)}; !slices.Equal(have, want) {
 		t.Fatalf("at the end of the alias stands %v instead of %v", have, want)

@@ -35,6 +35,8 @@ var postfixPorts = []struct{ name, program, settings string }{
 
 // PostfixOptions say what a Postfix serves.
 type PostfixOptions struct {
+	// Address to listen on; default 127.0.0.1.
+	Address string
 	// Chains that are presented: one, or two with keys of different types.
 	Chains []Chain
 	// Names have a chain of their own, by SNI.
@@ -48,7 +50,7 @@ func StartPostfix(t testing.TB, o PostfixOptions) *Daemon {
 	for _, p := range postfixPorts {
 		names = append(names, p.name)
 	}
-	d := newDaemon(t, "postfix", "", names...)
+	d := newDaemon(t, "postfix", o.Address, names...)
 	for _, dir := range []string{"etc", "spool", "data"} {
 		if err := os.Mkdir(d.file(dir), 0o755); err != nil { //nolint:gosec // Postfix runs under several users
 			t.Fatal(err)
@@ -88,7 +90,7 @@ func (d *Daemon) postfixConf(o PostfixOptions) string {
 	return fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/spool
 data_directory = %[1]s/data
-inet_interfaces = 127.0.0.1
+inet_interfaces = %[2]s
 inet_protocols = ipv4
 myhostname = mx1.example.com
 mydestination =
@@ -106,7 +108,7 @@ postscreen_cache_map =
 postscreen_greet_wait = 1s
 maillog_file_prefixes = %[1]s
 maillog_file = %[1]s/log
-`, d.dir)
+`, d.dir, d.At(SMTP).Addr())
 }
 
 func (d *Daemon) postfixServices() string {

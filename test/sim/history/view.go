@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,8 +43,11 @@ func newView(s *store, behind time.Duration) *view {
 	return v
 }
 
-// IndexField implements client.FieldIndexer.
+// IndexField implements client.FieldIndexer. There are no Services here.
 func (v *view) IndexField(_ context.Context, o client.Object, field string, of client.IndexerFunc) error {
+	if _, endpoints := o.(*discoveryv1.EndpointSlice); endpoints {
+		return nil
+	}
 	v.indexes[kindOf(o).String()+"/"+field] = of
 	return nil
 }
