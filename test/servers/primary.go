@@ -59,7 +59,7 @@ type Options struct {
 	// not see a change of them at once.
 	Caches bool
 
-	// Rolling makes BIND or Knot roll its key signing key over and over.
+	// Rolling makes BIND or Knot roll its key signing key over and over. PowerDNS does so when it is told (AddKSK).
 	Rolling *Rolling
 
 	// What follows is for BIND alone.
