@@ -82,12 +82,11 @@ func (c *cluster) tellsOfOldSignatures(t *testing.T, o *oldCopy, scrape string) 
 	})
 	servers.Eventually(t, "status tells of the old signatures", func() error {
 		z := c.named(t, "old")
-		found, critical := map[string]v1alpha1.ZoneFinding{}, 0
+		found, count := map[string]v1alpha1.ZoneFinding{}, map[string]int64{}
 		for _, f := range z.Status.DNSSEC.Findings {
 			found[f.Code+"@"+f.Server] = f
-			if f.Severity == v1alpha1.FindingCritical {
-				critical++
-			}
+			count[f.Code]++
+			count[string(f.Severity)]++
 		}
 		f, ok := found["SignatureExpired@"+o.old.String()]
 		if _, both := found["SignatureExpired@"+o.good.String()]; !ok || both || f.Severity != v1alpha1.FindingCritical || f.Message == "" {
@@ -100,12 +99,12 @@ func (c *cluster) tellsOfOldSignatures(t *testing.T, o *oldCopy, scrape string) 
 		if at := z.Status.DNSSEC.SignaturesExpire; at == nil || !at.Time.Equal(o.expired) {
 			return fmt.Errorf("the signatures ran out at %s, and status says %v", o.expired, at)
 		}
-		return o.scraped(scrape, critical)
+		return o.scraped(scrape, count)
 	})
 }
 
-// scraped returns an error unless the metrics tell of the zone as status does.
-func (o *oldCopy) scraped(at string, critical int) error {
+// scraped returns an error unless the metrics tell of the zone as status does, which has so many findings of each code and severity.
+func (o *oldCopy) scraped(at string, count map[string]int64) error {
 	response, err := (&http.Client{Timeout: 20 * time.Second}).Get("http://" + at + "/metrics")
 	if err != nil {
 		return err
@@ -129,8 +128,8 @@ func (o *oldCopy) scraped(at string, critical int) error {
 	}
 	return errors.Join(
 		of("dane_operator_zone_signatures_expire_timestamp_seconds", "", o.expired.Unix()),
-		of("dane_operator_zone_finding", `code="SignatureExpired"`, 1),
-		of("dane_operator_zone_findings", `severity="Critical"`, int64(critical)),
+		of("dane_operator_zone_finding", `code="SignatureExpired"`, count["SignatureExpired"]),
+		of("dane_operator_zone_findings", `severity="Critical"`, count["Critical"]),
 	)
 }
 

@@ -62,6 +62,9 @@ type Options struct {
 	// Rolling makes BIND or Knot roll its key signing key over and over. PowerDNS does so when it is told (AddKSK).
 	Rolling *Rolling
 
+	// KeyTTL is the TTL of DNSKEY records in seconds, for Knot alone; default that of the SOA record.
+	KeyTTL int
+
 	// What follows is for BIND alone.
 
 	// MaxZoneTTL limits the TTLs of an unsigned zone, in seconds.
