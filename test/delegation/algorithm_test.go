@@ -20,7 +20,7 @@ import (
 // Secure and nothing critical (RFC 6781 section 4.1.4).
 func TestAlgorithmRollover(t *testing.T) {
 	t.Parallel()
-	r := newRigOf(t, servers.BIND, servers.Knot, servers.Rolling{Algorithm: "rsasha256"})
+	r := newRigOf(t, servers.BIND, servers.Knot, servers.Options{Rolling: &servers.Rolling{Algorithm: "rsasha256"}})
 	r.begin()
 	counted, stop := r.watch()
 	counted.mustBeSecure()

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/kube"
@@ -37,7 +39,9 @@ type found struct {
 	*testing.T
 	lab  *lab.Lab
 	zone *servers.Primary
-	root *servers.Presigned
+	// parent is test., which has no DS record of the zone at first.
+	parent *servers.Primary
+	root   *servers.Presigned
 	// at are the addresses of the zone's servers; the parent knows but the first two.
 	at       []netip.AddrPort
 	resolver *servers.Resolver
@@ -60,19 +64,19 @@ func (f *found) plant() {
 		return servers.StartPublic(f, netip.MustParseAddr(at), to).Addr
 	}
 	root, top, ns := address(), address(), []string{address(), address(), address()}
-	f.zone = servers.StartPrimary(f, servers.BIND, servers.Options{
-		Zone: defaultApex, Nameservers: map[string]string{"ns1": ns[0], "ns2": ns[1], "ns3": ns[2]},
+	f.zone = servers.StartPrimary(f, servers.Knot, servers.Options{
+		Zone: defaultApex, KeyTTL: 3600, Nameservers: map[string]string{"ns1": ns[0], "ns2": ns[1], "ns3": ns[2]},
 		Records: []string{"@ 60 MX 10 mx1", "mx1 60 A 127.0.0.1"},
 	})
-	knot, nsd := servers.StartKnotSecondary(f, f.zone, ""), servers.StartNSDSecondary(f, f.zone, "")
-	for i, to := range []netip.AddrPort{f.zone.Addr, knot.Addr, nsd.Addr} {
+	bind, nsd := servers.StartBINDSecondary(f, f.zone, ""), servers.StartNSDSecondary(f, f.zone, "")
+	for i, to := range []netip.AddrPort{f.zone.Addr, bind.Addr, nsd.Addr} {
 		f.at = append(f.at, public(ns[i], to))
 	}
-	parent := servers.StartPrimary(f, servers.Knot, servers.Options{Zone: "test.", Nameservers: map[string]string{"ns1": top}, Records: []string{
-		"example NS ns1.example", "example NS ns2.example", "ns1.example A " + ns[0], "ns2.example A " + ns[1], "example DS " + f.zone.DS,
+	f.parent = servers.StartPrimary(f, servers.BIND, servers.Options{Zone: "test.", Nameservers: map[string]string{"ns1": top}, Records: []string{
+		"example NS ns1.example", "example NS ns2.example", "ns1.example A " + ns[0], "ns2.example A " + ns[1],
 	}})
-	public(top, parent.Addr)
-	f.root = servers.StartPresigned(f, ".", []string{"test NS ns1.test", "ns1.test A " + top, "test DS " + parent.DS})
+	public(top, f.parent.Addr)
+	f.root = servers.StartPresigned(f, ".", []string{"test NS ns1.test", "ns1.test A " + top, "test DS " + f.parent.DS})
 	f.resolver = servers.StartUnbound(f, servers.ResolverOptions{
 		Stubs: []servers.Stub{{Zone: ".", Servers: []netip.AddrPort{public(root, f.root.Addr)}, DS: f.root.DS}},
 		Extra: append(slices.Clone(forgetful), `local-zone: "test." nodefault`),
@@ -228,16 +232,43 @@ func (f *found) asked() {
 	})
 }
 
+// waitsForDS wants nothing to be published while the parent has no DS record of the zone, and enters it then.
+func (f *found) waitsForDS() {
+	f.Helper()
+	_, err := f.lab.WaitDomain(f.Context(), "example", 4*time.Minute, func(md *v1alpha1.MailDomain) string {
+		c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRecordsPublished)
+		if c == nil || c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.ReasonWaitingForDNSSEC {
+			return fmt.Sprintf("RecordsPublished to wait for DNSSEC; it is %+v", c)
+		}
+		return ""
+	})
+	f.must(err)
+	for _, at := range f.at {
+		if digests, _, err := f.tlsa(at, false); err != nil || len(digests) > 0 {
+			f.Errorf("%s shows the TLSA records %v (%v) in a zone that its parent has no DS record of", at, digests, err)
+		}
+	}
+	f.parent.Admin("add " + defaultApex + " 2 DS " + f.zone.DS)
+	servers.Eventually(f, "the resolver validates the zone", func() error {
+		m, err := servers.AskWithin(patience, f.resolver.Addr, defaultApex, dns.TypeSOA, true)
+		if err == nil && !m.AuthenticatedData {
+			err = errors.New("it does not")
+		}
+		return err
+	})
+}
+
 // TestOperatorByDelegation: with a DNSZone that says nothing of name servers, as most do, the operator finds those that
-// the parent and the zone name, publishes the first records at all of them, and follows a renewal. A sender that
-// validates from the root never fails.
+// the parent and the zone name, publishes the first records at all of them, once the parent has a DS record of the zone, and follows
+// a renewal. A sender that validates from the root never fails.
 func TestOperatorByDelegation(t *testing.T) {
 	t.Parallel()
 	f := &found{T: t}
 	f.plant()
 	f.install()
-	stop := f.sends()
 	f.apply()
+	f.waitsForDS()
+	stop := f.sends()
 	key := f.settles("")
 	f.asked()
 	f.must(f.lab.Renew(t.Context(), "mail", "mx1"))

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ type foreignTree struct {
 	root *servers.Presigned
 	// told are the notifications that the parent's receiver got.
 	told <-chan *dns.Msg
+	// behind is how many times the parent was told while status said since when it had been behind.
+	behind int
 }
 
 // newForeignTree has a signer of a make sign the child, which rolls its keys so; without, it is a Knot that asks for no DS records.
@@ -93,7 +96,8 @@ func (tr *foreignTree) notifications() (out []*dns.Msg) {
 // TestOperatorNotifiesParent: the whole operator, which is told of a zone and of nothing else than that somebody keeps
 // its delegation, finds the parent and its DSYNC record from the root down. The zone's signer asks for the first DS
 // records; as long as a secondary does not show that, the parent hears nothing and the condition names the secondary.
-// Then the parent's receiver gets one NOTIFY(CDS), and no more when it acts.
+// Then the parent's receiver gets one NOTIFY(CDS), and no more when it acts; and until then status says since when the parent has
+// been behind, which an operator that is killed and started again does not forget.
 func TestOperatorNotifiesParent(t *testing.T) {
 	t.Parallel()
 	tr := newForeignTree(t, servers.Knot, nil)
@@ -109,9 +113,11 @@ func TestOperatorNotifiesParent(t *testing.T) {
 		t.Fatalf("the parent was told although %s shows no CDS records: %v", tr.childSecondary.Addr, early)
 	}
 
+	asked := time.Now().Truncate(time.Second)
 	tr.childSecondary.Follow()
 	c.looksAgain()
-	c.follow(tr.rig, "the parent is told", 2*time.Minute, c.saysNow(v1alpha1.ReasonParentBehind, "the parent zone "+parentApex+" has the DS records none", "the parent was told"))
+	behind := c.saysNow(v1alpha1.ReasonParentBehind, "the parent zone "+parentApex+" has the DS records none", "the parent was told")
+	c.follow(tr.rig, "the parent is told", 2*time.Minute, behind)
 	got := tr.notifications()
 	if len(got) != 1 || got[0].Opcode != dns.OpcodeNotify || len(got[0].Question) != 1 || got[0].Question[0].Name != childApex || got[0].Question[0].Qtype != dns.TypeCDS {
 		t.Fatalf("the parent's receiver got %v, want one NOTIFY(CDS) of %s", got, childApex)
@@ -120,11 +126,25 @@ func TestOperatorNotifiesParent(t *testing.T) {
 	if status.NotifiedAt == nil || len(status.NotifiedDS) != 1 || status.NotifiedDS[0] != tr.child.DS {
 		t.Errorf("the parent was told of %v, and the zone asks for %s", status.NotifiedDS, tr.child.DS)
 	}
+	since := status.BehindSince
+	if since == nil || since.Time.Before(asked) || since.After(time.Now()) || !slices.Equal(status.DS, []string{tr.child.DS}) || len(status.ParentDS) > 0 || status.Parent != "parent.test" {
+		t.Errorf("the parent has been behind since some time after %s, and status says %+v", asked, status)
+	}
+	c.must(c.Operator.Kill())
+	c.must(c.Operator.Start())
+	c.looksAgain()
+	c.follow(tr.rig, "the operator that was started again says so too", 2*time.Minute, behind)
+	if _, again := c.condition(); again.BehindSince == nil || !again.BehindSince.Equal(since) {
+		t.Errorf("the parent is behind since %v, and by the operator that was started again since %v", since, again.BehindSince)
+	}
 
 	tr.parent.Admin(fmt.Sprintf("add %s 2 DS %s", childApex, tr.child.DS))
 	tr.parentSecondary.CatchUp()
 	c.looksAgain()
 	c.follow(tr.rig, "the parent has it", 2*time.Minute, c.saysNow(v1alpha1.ReasonDSInSync))
+	if _, status := c.condition(); status.BehindSince != nil || !slices.Equal(status.ParentDS, []string{tr.child.DS}) {
+		t.Errorf("the parent has what it should, and status says %+v", status)
+	}
 	if more := tr.notifications(); len(more) > 0 {
 		t.Errorf("the parent was told again of what it has done: %v", more)
 	}

@@ -37,7 +37,7 @@ func TestForeignParentFollowsKeyRollovers(t *testing.T) {
 			for n := range 2 {
 				last := history[n]
 				c.follow(tr.rig, "a rollover is through", 10*time.Minute, func(metav1.Condition, v1alpha1.DelegationStatus) bool {
-					tr.acts()
+					tr.acts(c)
 					now := tr.parentDS()
 					return len(now) > 0 && !slices.Equal(now, last) && tr.retired(last)
 				})
@@ -47,9 +47,9 @@ func TestForeignParentFollowsKeyRollovers(t *testing.T) {
 				}
 			}
 			stop()
-			t.Logf("DS history %v", history)
-			if len(counted.marks) < 2 {
-				t.Errorf("the parent changed DS records %d times in two rollovers", len(counted.marks))
+			t.Logf("DS history %v; behind were found %d times", history, tr.behind)
+			if len(counted.marks) < 2 || tr.behind < 2 {
+				t.Errorf("the parent changed DS records %d times in two rollovers, and status said %d times since when it was behind", len(counted.marks), tr.behind)
 			}
 			counted.verdict(t)
 		})
@@ -78,10 +78,15 @@ func (tr *foreignTree) entered() {
 }
 
 // acts does what the parent does that was told of CDS records: it fetches what the child shows, by one of its servers, and takes
-// over what dnssec-cds makes of it.
-func (tr *foreignTree) acts() {
+// over what dnssec-cds makes of it. Before, status has to say since when the parent has been behind: whoever tells it knows that.
+func (tr *foreignTree) acts(c *cluster) {
 	tr.Helper()
-	for range tr.notifications() {
+	for n := range tr.notifications() {
+		if _, status := c.condition(); n == 0 && status.BehindSince == nil {
+			tr.Errorf("the parent was told, and status does not say since when it has been behind: %+v", status)
+		} else if n == 0 {
+			tr.behind++
+		}
 		var child strings.Builder
 		for _, qtype := range []uint16{dns.TypeDNSKEY, dns.TypeCDS, dns.TypeCDNSKEY} {
 			m, err := servers.Ask(tr.childSecondary.Addr, childApex, qtype, false)

@@ -53,11 +53,11 @@ var forgetful = []string{"cache-max-ttl: 2", "cache-max-negative-ttl: 1", "val-b
 
 func newRig(t *testing.T, parent, child servers.Make, lifetime int) *rig {
 	t.Helper()
-	return newRigOf(t, parent, child, servers.Rolling{Lifetime: lifetime})
+	return newRigOf(t, parent, child, servers.Options{Rolling: &servers.Rolling{Lifetime: lifetime}})
 }
 
-// newRigOf is newRig with more said of how the child's signer rolls.
-func newRigOf(t *testing.T, parent, child servers.Make, rolling servers.Rolling) *rig {
+// newRigOf is newRig with more said of the child and of how its signer rolls.
+func newRigOf(t *testing.T, parent, child servers.Make, of servers.Options) *rig {
 	t.Helper()
 	r := &rig{T: t}
 	r.parent = servers.StartPrimary(t, parent, servers.Options{
@@ -65,8 +65,8 @@ func newRigOf(t *testing.T, parent, child servers.Make, rolling servers.Rolling)
 		Records: []string{"child 2 NS ns1.child", "ns1.child 2 A 127.0.0.1"},
 	})
 	r.parentSecondary = servers.StartNSDSecondary(t, r.parent, "")
-	rolling.Parents = []netip.AddrPort{r.parent.Addr}
-	r.child = servers.StartPrimary(t, child, servers.Options{Zone: childApex, Records: []string{"www A 192.0.2.1", "@ MX 10 www"}, Rolling: &rolling})
+	of.Zone, of.Records, of.Rolling.Parents = childApex, []string{"www A 192.0.2.1", "@ MX 10 www"}, []netip.AddrPort{r.parent.Addr}
+	r.child = servers.StartPrimary(t, child, of)
 	r.childSecondary = servers.StartBINDSecondary(t, r.child, "")
 	r.parentActor = r.actor(r.parent, r.parentSecondary)
 	r.childActor = r.actor(r.child, r.childSecondary)

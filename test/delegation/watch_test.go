@@ -23,7 +23,7 @@ const (
 type tally struct {
 	mu                    sync.Mutex
 	secure, insecure, bad int
-	// worst is the first answer that was no address, or not secure to a question of after from; zero for no such time.
+	// worst is the first answer that was neither an address nor the denial, or not secure to a question of after from; zero for no such time.
 	worst string
 	from  time.Time
 	// asked are the questions, first and newest when they were put, gap the longest time from one to the next.
@@ -34,8 +34,11 @@ type tally struct {
 	marks []int
 }
 
-// watch asks the resolver ten times a second until stopped, and judges every answer. A question does not wait for
-// the answer to the one before.
+// absent is a name that is not there: the records that a sender would ask for.
+const absent = "_25._tcp." + host
+
+// watch asks the resolver ten times a second until stopped, for what is there and for what is not in turn, and judges every answer.
+// A question does not wait for the answer to the one before.
 func (r *rig) watch() (*tally, func()) {
 	t := &tally{}
 	r.counted = t
@@ -44,15 +47,19 @@ func (r *rig) watch() (*tally, func()) {
 	all.Go(func() {
 		tick := time.NewTicker(often)
 		defer tick.Stop()
-		for {
+		for n := 0; ; n++ {
+			q := dns.Question{Name: host, Qtype: dns.TypeA}
+			if n%2 == 1 {
+				q = dns.Question{Name: absent, Qtype: dns.TypeTLSA}
+			}
 			select {
 			case <-done:
 				return
 			case at := <-tick.C:
 				t.asks(at)
 				all.Go(func() {
-					m, err := r.answer()
-					t.judge(at, m, err)
+					m, err := r.answer(q)
+					t.judge(at, q, m, err)
 				})
 			}
 		}
@@ -62,9 +69,9 @@ func (r *rig) watch() (*tally, func()) {
 
 // answer is what the resolver answers. A connection that ends without one says nothing of the zone: unbound ends those
 // of clients that are slow while it has many.
-func (r *rig) answer() (*dns.Msg, error) {
+func (r *rig) answer(q dns.Question) (*dns.Msg, error) {
 	for end := time.Now().Add(patience); ; time.Sleep(often) {
-		m, err := servers.AskWithin(patience, r.resolver.Addr, host, dns.TypeA, true)
+		m, err := servers.AskWithin(patience, r.resolver.Addr, q.Name, q.Qtype, true)
 		if err == nil || time.Now().After(end) {
 			return m, err
 		}
@@ -90,13 +97,17 @@ func (t *tally) mustBeSecure() {
 }
 
 // judge takes the answer to a question that was put at a time.
-func (t *tally) judge(at time.Time, m *dns.Msg, err error) {
+func (t *tally) judge(at time.Time, q dns.Question, m *dns.Msg, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	wanted := dns.RcodeSuccess
+	if q.Name == absent {
+		wanted = dns.RcodeNameError
+	}
 	switch {
 	case err != nil:
 		t.fail("no answer: " + err.Error())
-	case m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0:
+	case m.Rcode != wanted || (len(m.Answer) == 0) != (q.Name == absent):
 		t.fail(dns.RcodeToString[m.Rcode] + " " + m.String())
 	case m.AuthenticatedData:
 		t.secure++

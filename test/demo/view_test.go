@@ -98,3 +98,31 @@ func TestExpectedFailures(t *testing.T) {
 		t.Errorf("nothing failed: %q", got)
 	}
 }
+
+// TestDNSSECStandsBesideTheRollover: a terminal shows the state of the zone, its keys, how it is entered and until when it is signed, in
+// the picture of the rollover; without one it is told when it changes.
+func TestDNSSECStandsBesideTheRollover(t *testing.T) {
+	until := metav1.NewTime(time.Date(2031, 5, 4, 3, 2, 1, 0, time.Local))
+	s := busy()
+	s.zone = &v1alpha1.DNSZone{}
+	s.zone.Status.DNSSEC = v1alpha1.ZoneDNSSECStatus{
+		State: v1alpha1.DNSSECStateSecure, Algorithms: []string{"ED25519"}, Keys: []string{"4711"}, DS: []string{"4711 15 2 AB"}, SignaturesExpire: &until,
+	}
+	var picture, plain bytes.Buffer
+	(&view{out: &picture, terminal: true, width: 200, start: time.Now()}).draw(s)
+	said := strings.Join(strings.Fields(picture.String()), " ")
+	for _, want := range []string{"keys aaaaaaaa Next/Rumoured", "DNSSEC Secure, ED25519, keys 4711, entered by the DS record of key 4711, signed until 2031-05-04 03:02:01"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the picture does not say %q:\n%s", want, &picture)
+		}
+	}
+	v := &view{out: &plain, start: time.Now()}
+	v.draw(s)
+	plain.Reset()
+	s.zone.Status.DNSSEC.State = v1alpha1.DNSSECStateBogus
+	s.zone.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionDNSSECSecure, Message: "the parent is to blame"}}
+	v.draw(s)
+	if got := plain.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "s  DNSSEC     Bogus (the parent is to blame)") {
+		t.Errorf("the zone turned bogus, and it says\n%s", got)
+	}
+}

@@ -87,7 +87,7 @@ func (b *bind) zoneStatement(p *Primary) string {
 			yesOrNo(p.options.OptOut))
 	}
 	if p.options.Rolling != nil {
-		name, before = "rolling", rollingBIND(p.options.Rolling)
+		name, before = "rolling", rollingBIND(p.options.Rolling, p.options.NSEC3)
 	}
 	if p.options.InlineSigning {
 		inline = "yes"

@@ -137,6 +137,9 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 		single, rolling = "off", rollingKnotPolicy(p.options.Rolling)
 		algorithm = cmp.Or(p.options.Rolling.Algorithm, algorithm)
 	}
+	if p.options.KeyTTL > 0 {
+		rolling += fmt.Sprintf("    dnskey-ttl: %d\n", p.options.KeyTTL)
+	}
 	if p.publishCDS != "" {
 		rolling += "    cds-cdnskey-publish: " + p.publishCDS + "\n"
 	}

@@ -43,7 +43,10 @@ func (d powerDNS) prepare(p *Primary) {
 	for _, meta := range d.metadata() {
 		must(d.util(p, append([]string{"set-meta", p.Zone}, meta...)...))
 	}
-	if !p.options.Unsigned {
+	switch {
+	case p.options.Rolling != nil:
+		must("", d.rolling(p))
+	case !p.options.Unsigned:
 		must(d.util(p, "secure-zone", p.Zone))
 	}
 	if p.options.NSEC3 {
@@ -84,7 +87,7 @@ func (d powerDNS) settings(p *Primary) string {
 	if p.options.WithoutPolicy {
 		script = ""
 	}
-	caches := "domain-metadata-cache-ttl=0\nzone-metadata-cache-ttl=0\nzone-cache-refresh-interval=0\n"
+	caches := "domain-metadata-cache-ttl=0\nzone-metadata-cache-ttl=0\nzone-cache-refresh-interval=0\ndnssec-key-cache-ttl=0\n"
 	if p.options.Caches {
 		caches = ""
 	}

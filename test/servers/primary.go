@@ -59,8 +59,11 @@ type Options struct {
 	// not see a change of them at once.
 	Caches bool
 
-	// Rolling makes BIND or Knot roll its key signing key over and over.
+	// Rolling makes BIND or Knot roll its key signing key over and over. PowerDNS does so when it is told (AddKSK).
 	Rolling *Rolling
+
+	// KeyTTL is the TTL of DNSKEY records in seconds, for Knot alone; default that of the SOA record.
+	KeyTTL int
 
 	// What follows is for BIND alone.
 

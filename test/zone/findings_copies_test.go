@@ -85,6 +85,11 @@ func TestFindingsOfCopies(t *testing.T) {
 		}}, zoneCopy{records: well}, 0, "TTLAboveOriginal@bind"},
 		{"signatures for a year", zoneCopy{records: well, sign: lasts(-day, 365*day)}, zoneCopy{records: well, sign: lasts(-day, 365*day)}, 0, "SignatureTooLong"},
 		{"signatures for less than a secondary goes on serving", zoneCopy{records: well, sign: lasts(-time.Hour, 20*time.Hour)}, zoneCopy{records: well, sign: lasts(-time.Hour, 20*time.Hour)}, 0, "ExpireBeyondSignatures"},
+		{"the signatures of one have expired, as of a secondary that was left behind", zoneCopy{records: well, sign: lasts(-30*day, -day)}, zoneCopy{records: well}, 0, "SignatureExpired@bind"},
+		{"the other one's have", zoneCopy{records: well}, zoneCopy{records: well, sign: lasts(-30*day, -day)}, 0, "SignatureExpired@nsd"},
+		{"the signatures of one are not valid yet", zoneCopy{records: well, sign: lasts(day, 30*day)}, zoneCopy{records: well}, 0, "SignatureNotYetValid@bind"},
+		{"the signatures of one have ten hours left", zoneCopy{records: well, sign: lasts(-29*day, 10*time.Hour)}, zoneCopy{records: well}, 0, "SignaturesExpiring@bind"},
+		{"the signatures of one have a day left of thirty", zoneCopy{records: well, sign: lasts(-29*day, day+time.Hour)}, zoneCopy{records: well}, 0, "RefreshOverdue@bind"},
 		{"a fifth of the time is left", zoneCopy{records: well, sign: lasts(-24*day, 6*day)}, zoneCopy{records: well}, 0, "RefreshLate@bind"},
 		{"a TTL beyond the signature", zoneCopy{records: well + "; mx1 864000 AAAA 2001:db8::1", sign: lasts(-day, 9*day)}, zoneCopy{records: well + "; mx1 864000 AAAA 2001:db8::1"}, 0, "TTLBeyondExpiration@bind"},
 		{"a usage that senders of mail do not know", zoneCopy{records: well + "; _25._tcp.mx1 TLSA 1 1 1 " + record(2).Data}, zoneCopy{records: well}, 0, "TLSAUsagePKIX@bind"},
@@ -104,6 +109,37 @@ func TestFindingsOfCopies(t *testing.T) {
 			}
 			serveBoth(t, c.bind.text(key), c.nsd.text(key), key.Public.ToDS(digest)).tells(c.want)
 		})
+	}
+}
+
+// TestOneServerWithOldSignatures: the signatures at one of two servers have run out, now at this one and now at that. What it shows
+// is not signed for a sweep, what the other shows is, and the zone is bogus by the word of that server alone.
+func TestOneServerWithOldSignatures(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	good := zoneCopy{records: host + record(1).Data}
+	old := good
+	old.sign = []string{"-s", stamp(time.Now().Add(-30 * day)), "-e", stamp(time.Now().Add(-day))}
+	for _, late := range []string{"bind", "nsd"} {
+		key := servers.NewKey(t, apex)
+		onBIND, onNSD := old.text(key), good.text(key)
+		if late == "nsd" {
+			onBIND, onNSD = onNSD, onBIND
+		}
+		c := serveBoth(t, onBIND, onNSD, key.Public.ToDS(dns.SHA256))
+		at := map[string]string{"bind": c.bind.String(), "nsd": c.nsd.String()}[late]
+		answers := c.sweep(mx1).Answers
+		if len(answers) != 2 {
+			t.Fatalf("%d servers were asked", len(answers))
+		}
+		for _, a := range answers {
+			if !a.Reachable || a.Signed == (a.Address == at) || a.Signed != (a.Message == "") {
+				t.Errorf("of two servers of which %s has old signatures: %+v", at, a)
+			}
+		}
+		if d := c.check().DNSSEC; d.State != dnssec.Bogus || !strings.Contains(d.Message, at) || !strings.Contains(d.Message, "expired") {
+			t.Errorf("%s has old signatures, and the zone is %s: %s", at, d.State, d.Message)
+		}
 	}
 }
 
