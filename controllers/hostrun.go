@@ -166,7 +166,7 @@ func factsOf(md *v1alpha1.MailDomain, h *hostRun, s settings, now time.Time) (ro
 	if err != nil {
 		return rollover.Facts{}, err
 	}
-	policy.Named = namedByMX(md, h.server.Hostname, now)
+	policy.Named, policy.NamedUntil = namedByMX(md, h.server.Hostname, now)
 	if h.refused != nil {
 		policy.Suspended = true
 	}

@@ -150,7 +150,7 @@ func (r *run) visibility(t *tracked) string {
 	switch {
 	case !contains:
 		return hidden
-	case !t.wanted(r.f.Policy) || r.f.Policy.Removing: // the host as a whole
+	case !t.wanted(r.f.Policy) || r.f.Policy.Removing && !r.f.Policy.stays(): // the host as a whole
 		return unretentive
 	case without || !r.shownByAll(t):
 		return rumoured
