@@ -43,6 +43,28 @@ func TestSafeFinding(t *testing.T) {
 	}
 }
 
+// TestRecordsThatStayArePublished: while MX records that caches may hold keep the records of a removed host in DNS, these are
+// published, and are not called removed.
+func TestRecordsThatStayArePublished(t *testing.T) {
+	for _, row := range []struct {
+		reason    string
+		named     string
+		published bool
+		status    metav1.ConditionStatus
+		why       string
+	}{
+		{"MX records name the host, and they stand", "caches may hold MX records", true, metav1.ConditionTrue, v1alpha1.ReasonPublished},
+		{"MX records name the host, and they never stood", "caches may hold MX records", false, metav1.ConditionFalse, v1alpha1.ReasonRecordsRemoved},
+		{"nothing names it any more", "", true, metav1.ConditionFalse, v1alpha1.ReasonRecordsRemoved},
+	} {
+		h := &hostRun{removing: true, decided: true, zone: &v1alpha1.DNSZone{}, decision: rollover.Decision{Published: row.published}}
+		h.facts.Policy.Removing, h.facts.Policy.Named = true, row.named
+		if f := publishedFinding(nil, h); f.status != row.status || f.reason != row.why {
+			t.Errorf("%s: %s %s, want %s %s", row.reason, f.status, f.reason, row.status, row.why)
+		}
+	}
+}
+
 // TestNextTransitionSaysWhatHolds: an object that does not move says why, decided or not.
 func TestNextTransitionSaysWhatHolds(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

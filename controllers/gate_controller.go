@@ -50,8 +50,6 @@ const (
 	// thousands of renewals at once, to look oftener would hold up the decisions themselves.
 	gateRetry = 15 * time.Second
 	gateIdle  = time.Minute
-	// reasonDeployable is the reason of the Approved condition.
-	reasonDeployable = "DANEDeployable"
 )
 
 // Reconcile looks at one request.
@@ -181,7 +179,7 @@ func (r *GateReconciler) approve(ctx context.Context, cr *cmapi.CertificateReque
 	updated := cr.DeepCopy()
 	updated.Status.Conditions = append(updated.Status.Conditions, cmapi.CertificateRequestCondition{
 		Type: cmapi.CertificateRequestConditionApproved, Status: cmmeta.ConditionTrue,
-		Reason: reasonDeployable, Message: message, LastTransitionTime: &now,
+		Reason: v1alpha1.ApprovalReason, Message: message, LastTransitionTime: &now,
 	})
 	if err := r.Status().Update(ctx, updated); err != nil {
 		if apierrors.IsForbidden(err) {

@@ -167,7 +167,7 @@ func factsOf(run *domainRun, h *hostRun, s settings) (rollover.Facts, error) {
 	if err != nil {
 		return rollover.Facts{}, err
 	}
-	policy.Named = namedByMX(md, h.server.Hostname, now)
+	policy.Named, policy.NamedUntil = namedByMX(md, h.server.Hostname, now)
 	if h.refused != nil {
 		policy.Suspended = true
 	}

@@ -75,10 +75,12 @@ func TestNamedByMX(t *testing.T) {
 			c.mx.Record = v1alpha1.RecordMX
 			md.Status.Records = []v1alpha1.MailRecordStatus{*c.mx}
 		}
-		if got := namedByMX(&md, c.host, paceNow); (got != "") != c.named {
+		got, until := namedByMX(&md, c.host, paceNow)
+		if (got != "") != c.named {
 			t.Errorf("%s: %q", c.reason, got)
-		} else if c.reason == "caches may name it" && !strings.HasSuffix(got, "until "+later.UTC().Format(time.RFC3339)) {
-			t.Errorf("%s: it does not say until when: %q", c.reason, got)
+		}
+		if ends := c.reason == "caches may name it"; until.Equal(later.Time) != ends || strings.HasSuffix(got, "until "+later.UTC().Format(time.RFC3339)) != ends {
+			t.Errorf("%s: it waits until %s: %q", c.reason, until, got)
 		}
 	}
 }

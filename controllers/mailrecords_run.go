@@ -317,12 +317,12 @@ func (run *domainRun) notInPolicy(host string) string {
 }
 
 // namedByMX says why the records of a host that is removed have to stay: MX records of ours that name it, or that caches
-// may hold. It is empty where nothing has.
-func namedByMX(md *v1alpha1.MailDomain, host string, now time.Time) string {
+// may hold. It is empty where nothing has. until is when that is over; zero where that is not known yet.
+func namedByMX(md *v1alpha1.MailDomain, host string, now time.Time) (why string, until time.Time) {
 	mx := md.Status.Record(v1alpha1.RecordMX)
 	wanted := md.DeletionTimestamp.IsZero() && slices.Contains(hostnames(md), host)
 	if mx == nil || wanted {
-		return ""
+		return "", time.Time{}
 	}
 	at := slices.IndexFunc(mx.Leaving, func(l v1alpha1.LeavingHost) bool {
 		return l.Hostname == host && (l.Until == nil || now.Before(l.Until.Time))
@@ -332,11 +332,12 @@ func namedByMX(md *v1alpha1.MailDomain, host string, now time.Time) string {
 	})
 	switch {
 	case !still && at < 0:
-		return ""
+		return "", time.Time{}
 	case !still && mx.Leaving[at].Until != nil:
-		return "caches may hold MX records of " + md.Spec.Domain + " that name the host until " + mx.Leaving[at].Until.UTC().Format(time.RFC3339)
+		until = mx.Leaving[at].Until.Time
+		return "caches may hold MX records of " + md.Spec.Domain + " that name the host until " + until.UTC().Format(time.RFC3339), until
 	}
-	return "MX records of " + md.Spec.Domain + " name the host, or caches may hold some that do"
+	return "MX records of " + md.Spec.Domain + " name the host, or caches may hold some that do", time.Time{}
 }
 
 // blindToRecords says that nothing new is known of a record that status tells of.

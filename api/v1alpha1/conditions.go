@@ -282,6 +282,8 @@ const (
 	// GateAnnotation marks a Certificate whose requests only the operator may approve. cert-manager
 	// copies it to the CertificateRequest; the ValidatingAdmissionPolicy looks for it.
 	GateAnnotation = "mail.dane-operator.io/gate"
+	// ApprovalReason is the reason of the condition Approved of a CertificateRequest that the operator has approved.
+	ApprovalReason = "DANEDeployable"
 	// AbandonAnnotation on a MailDomain that is being deleted lets it go although its records could
 	// not be removed. The value must be "true".
 	AbandonAnnotation = "mail.dane-operator.io/abandon-records"

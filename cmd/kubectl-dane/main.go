@@ -26,8 +26,13 @@ func main() {
 	defer stop()
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	cmd := plugin.New(streams, time.Now)
+	args := os.Args[1:]
 	if strings.HasPrefix(filepath.Base(os.Args[0]), completer) {
-		cmd.SetArgs(append([]string{cobra.ShellCompRequestCmd}, os.Args[1:]...))
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+		cmd.SetArgs(args)
+	}
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		plugin.PlainUsage(cmd)
 	}
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		if text := err.Error(); text != "" {

@@ -67,6 +67,8 @@ func mail(p *page) {
 		over(`count by (verdict) (max by (namespace, maildomain, host, verdict) (dane_operator_host_sender_view{`+domain+`}))`, "{{verdict}}"))
 	p.curves("What endpoints present", "Addresses and ports that were probed.", "", width/2,
 		over(`sum by (state) (max by (namespace, maildomain, host, state) (dane_operator_host_endpoints{`+domain+`}))`, "{{state}}"))
+	p.bars("How long it has lasted", "Since when senders may fail, or an endpoint has presented a certificate that no record matches. Empty is good.", "s",
+		now(`sort_desc(time() - min `+host+` (dane_operator_host_unsafe_start_timestamp_seconds{`+domain+`} or dane_operator_host_mismatch_start_timestamp_seconds{`+domain+`}))`, "{{host}} ({{namespace}}/{{maildomain}})"), noneIsGood("red"))
 }
 
 // rollovers: what do they wait for, and does the certificate last that long?

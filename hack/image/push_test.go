@@ -27,6 +27,15 @@ func TestPushedAsThePagesSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, entry := open(t, dir)
+	modules, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^\s+github.com/google/go-containerregistry (v\S+)$`).FindSubmatch(modules)
+	if version == nil {
+		t.Fatal("go.mod names no version of crane")
+	}
+	install := "    go install github.com/google/go-containerregistry/cmd/crane@" + string(version[1]) + "\n"
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
@@ -34,6 +43,9 @@ func TestPushedAsThePagesSay(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join("..", "..", page)) //nolint:gosec // a page of the repository
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), install) {
+			t.Errorf("%s does not say how to install the crane that this test runs: %q", page, install)
 		}
 		found := push.FindStringSubmatch(string(text))
 		if found == nil {

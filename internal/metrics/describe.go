@@ -22,6 +22,8 @@ var families = []*family{
 		"Unix time from which the next key of a certificate may be served; absent while that is not known.", hostLabels, eachHost(keysDeployable), "certificate"),
 	desc("host_keys",
 		"Keys whose records are published or about to be, by role. Absent means 0.", hostLabels, eachHost(keys), "role"),
+	desc("host_mismatch_start_timestamp_seconds",
+		"Unix time since which some endpoint of the mail server has presented a certificate that the published records do not match; absent while none does.", hostLabels, eachHost(mismatchStart)),
 	desc("host_name_servers",
 		"Addresses of authoritative name servers, by whether they show the wanted records. Absent means 0.", hostLabels, eachHost(nameServers), "state"),
 	desc("host_removal_hold_end_timestamp_seconds",

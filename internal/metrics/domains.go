@@ -64,6 +64,19 @@ func unsafeEnd(to *sink, h host) {
 	}
 }
 
+// mismatchStart is that of the mismatch which has lasted longest: status remembers since when each is there.
+func mismatchStart(to *sink, h host) {
+	var first metav1.Time
+	for _, t := range h.status.Troubles {
+		if t.Kind == v1alpha1.TroubleEndpoint && t.Until == nil && (first.IsZero() || t.Since.Before(&first)) {
+			first = t.Since
+		}
+	}
+	if !first.IsZero() {
+		to.addTime(&first)
+	}
+}
+
 func senderView(to *sink, h host) {
 	if v := h.status.SenderView; v != nil {
 		to.add(1, string(v.Verdict))

@@ -61,6 +61,10 @@ func theDomains() cached {
 		},
 	}
 	unsafe.MailServers[1].Keys = []v1alpha1.KeyStatus{{Role: v1alpha1.RolePrevious, HeldUntil: at(7)}, {Role: v1alpha1.RolePrevious, HeldUntil: at(6)}}
+	unsafe.MailServers[1].Troubles = []v1alpha1.TroubleStatus{
+		{Kind: v1alpha1.TroubleEndpoint, Since: *at(0), Until: at(1)}, {Kind: v1alpha1.TroubleEndpoint, Since: *at(3)},
+		{Kind: v1alpha1.TroubleEndpoint, Since: *at(2)}, {Kind: v1alpha1.TroubleNameserver, Since: *at(1)},
+	}
 	adopted := v1alpha1.MailDomainStatus{
 		Conditions:  safe(metav1.ConditionUnknown, v1alpha1.ReasonHistoryUnknown),
 		MailServers: []v1alpha1.MailServerStatus{{Hostname: "mx1.example.org"}},

@@ -211,10 +211,10 @@ func writeReport(out io.Writer, r sendercheck.Report, format string) error {
 		}
 		return err
 	}
-	fmt.Fprintf(out, "%s: %s\n%s\n", paint(out, heading, r.Domain), paint(out, toneOfVerdict(r.Verdict), string(r.Verdict)), r.Message)
+	fmt.Fprintf(out, "%s: %s\n%s\n", paint(out, heading, r.Domain), paint(out, toneOfVerdict(r.Verdict), string(r.Verdict)), wrap(strings.Fields(r.Message), widthOf(out), ""))
 	for _, h := range r.Hosts {
 		toned(out, toneOfVerdict(h.Verdict), "%s: %s", h.Host, h.Verdict)
-		fmt.Fprintln(out, h.Message)
+		fmt.Fprintln(out, wrap(strings.Fields(h.Message), widthOf(out), ""))
 		if len(h.Records) > 0 {
 			fmt.Fprintf(out, "TLSA records at %s:\n  %s\n", h.Base, strings.Join(h.Records, "\n  "))
 		}

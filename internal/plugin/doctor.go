@@ -33,7 +33,7 @@ type finding struct {
 // examination looks at one side of an installation.
 type examination func(context.Context, client.Client, time.Time) []finding
 
-var examinations = []examination{examineAPI, examineLease, examineGate, examineRights, examineCertManager, examineZones, examineDomains}
+var examinations = []examination{examineAPI, examineLease, examineGate, examineApprovers, examineRights, examineCertManager, examineZones, examineDomains}
 
 // doctor is "kubectl dane doctor".
 func (k *kube) doctor() *cobra.Command {
@@ -41,8 +41,13 @@ func (k *kube) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look whether the installation is right",
 		Long: `doctor looks whether the API is installed, the operator works, the gate policy is in force for its account, its
-rights are there, and cert-manager is and is new enough; whether the primaries take updates, and whether mail servers can be reached.
-What the caller has no right to look at is said to be unknown.
+rights are there, and cert-manager is and is new enough; whether anything else approves what is gated, whether the primaries take
+updates, and whether mail servers can be reached.
+
+The last two are what the operator saw from where it runs, as the status of the DNSZones and MailDomains tells: the way from
+here is another one, and would say nothing of that. kubectl dane check looks at port 25 from here. Who else might approve is
+judged by the requests that are there and by what is installed, and not by the rights of every account: the gate policy refuses
+all but the operator's. What the caller has no right to look at is said to be unknown.
 
 The exit code is 0 if nothing is broken, 2 if something is, and 1 if doctor failed, or nothing that it could look at is
 broken and something is unknown.`,

@@ -90,7 +90,7 @@ func TestDoctorWhoSeesNothing(t *testing.T) {
 		crds       health
 		code, rows int
 	}{
-		{"no rights: the API server refuses nothing that it does not know", forbidden, fine, exitFailed, 6},
+		{"no rights: the API server refuses nothing that it does not know", forbidden, fine, exitFailed, 7},
 		{"nobody answers, and it is not said of everything", errors.New("connection refused"), unclear, exitFailed, 1},
 		{"the CRDs are not there, and it is not said again of the objects", missing, broken, exitFound, 4},
 	} {

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -74,7 +76,11 @@ func (k *kube) onScreen(run runner) runner {
 			return err
 		}
 		k.Out, k.ErrOut = out, &screen{Writer: k.ErrOut, before: p.makeWay}
-		return interruptible(cmd, args, run)
+		err = interruptible(cmd, args, run)
+		if cmd.Context().Err() != nil {
+			return err // whoever interrupts knows why
+		}
+		return advise(err)
 	}
 }
 
@@ -127,8 +133,31 @@ func ExitCode(err error) int {
 	return exitFailed
 }
 
+// errNoCluster is said where no kubeconfig names a cluster: without it the library asks one on this machine.
+var errNoCluster = errors.New("no cluster is known: name a kubeconfig with --kubeconfig or in KUBECONFIG, or an API server with --server; " +
+	"kubectl dane check and explain need none")
+
+// reachesACluster says whether a flag, a kubeconfig or the pod that this runs in names one. A kubeconfig that cannot be read
+// says so itself.
+func (k *kube) reachesACluster() bool {
+	_, err := k.flags.ToRawKubeConfigLoader().RawConfig()
+	return err != nil || k.knowsACluster() || *k.flags.APIServer != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != "" || os.Getenv("KUBERNETES_MASTER") != ""
+}
+
+// advise says what to do about an API server that gives no answer.
+func advise(err error) error {
+	var unanswered *url.Error
+	if !errors.As(err, &unanswered) {
+		return err
+	}
+	return fmt.Errorf("%w; see that the cluster runs and can be reached from here (kubectl cluster-info), or name another one with --context or --kubeconfig", err)
+}
+
 // client makes a client with the rights of whoever calls.
 func (k *kube) client() (client.Client, error) {
+	if !k.reachesACluster() {
+		return nil, errNoCluster
+	}
 	config, err := k.flags.ToRESTConfig()
 	if err != nil {
 		return nil, err
@@ -176,22 +205,4 @@ func (k *kube) mailDomain(ctx context.Context, name string) (client.Client, *v1a
 		}
 	}
 	return nil, nil, fmt.Errorf("no MailDomain in namespace %s is called %q or has that domain; see kubectl dane status", namespace, name)
-}
-
-// completeDomains offers the names of MailDomains to a shell.
-func (k *kube) completeDomains(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var out []string
-	if c, err := k.client(); err == nil {
-		namespace, _ := k.namespace()
-		var list v1alpha1.MailDomainList
-		if err := c.List(cmd.Context(), &list, client.InNamespace(namespace)); err == nil {
-			for i := range list.Items {
-				out = append(out, cobra.CompletionWithDesc(list.Items[i].Name, list.Items[i].Spec.Domain))
-			}
-		}
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
 }

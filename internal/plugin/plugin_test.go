@@ -208,34 +208,6 @@ func run(args ...string) (string, error) {
 	return out.String(), err
 }
 
-// TestExplain wants a word to be explained whatever its case, a word with two meanings to have both, and one that
-// nobody uses to be told apart.
-func TestExplain(t *testing.T) {
-	for word, want := range map[string][]string{
-		"waitingforcaches":   {"What to do: "},
-		"Ready":              {"Condition Ready", "All is well"},
-		"SignatureExpired":   {"Critical."},
-		"DANESendersMayFail": {"RolloverSafe", "strategies.md"},
-		"rumoured":           {"a name server lags"},
-	} {
-		out, err := run("explain", word)
-		if err != nil {
-			t.Errorf("%s: %v", word, err)
-		}
-		for _, text := range want {
-			if !strings.Contains(out, text) {
-				t.Errorf("%s does not tell of %q:\n%s", word, text, out)
-			}
-		}
-		if strings.Contains(out, "](") {
-			t.Errorf("%s: links are left as they are written:\n%s", word, out)
-		}
-	}
-	if _, err := run("explain", "Nonsense"); err == nil || !strings.Contains(err.Error(), "WaitingForCaches") {
-		t.Errorf("a word that nobody uses: %v", err)
-	}
-}
-
 // TestHelpTeaches wants every command to say what it does, and to have an example where it has flags of its own.
 func TestHelpTeaches(t *testing.T) {
 	for _, cmd := range New(genericiooptions.NewTestIOStreamsDiscard(), time.Now).Commands() {

@@ -30,7 +30,7 @@ again. In a GitOps pipeline, write them into the manifest instead: the pipeline 
 		Example: `  kubectl dane rollover mx1.example.com
   kubectl dane rollover mx1.example.com --compromised --dry-run`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: k.completeHosts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := k.client()
 			if err != nil {
@@ -50,6 +50,7 @@ again. In a GitOps pipeline, write them into the manifest instead: the pipeline 
 	f := cmd.Flags()
 	f.BoolVar(&compromised, "compromised", false, "leave the keys in use, as somebody else may have them")
 	f.StringVar(&only, "certificate", "", "`NAME` of the one Certificate to renew. Default: all of the host")
+	_ = cmd.RegisterFlagCompletionFunc("certificate", k.completeCertificates)
 	f.BoolVar(&dryRun, "dry-run", false, "say what would be done, and do nothing")
 	return cmd
 }

@@ -18,6 +18,8 @@ var colourChoices = []string{"auto", "always", "never"}
 type screen struct {
 	io.Writer
 	colours, bars bool
+	// width of the terminal, in letters; 0 where there is none, or it does not tell.
+	width int
 	// before is told of all that is printed, before it is, and what it returns when that was printed.
 	before func(text []byte) (after func())
 }
@@ -39,6 +41,7 @@ func newScreen(out io.Writer, choice string, before func([]byte) func()) (*scree
 	s := &screen{Writer: out, before: before}
 	if terminal {
 		s.Writer = colorable.NewColorable(file) // some terminals of Windows have to be told
+		s.width = columns(file)
 	}
 	s.bars = choice == "always" || terminal
 	s.colours = choice == "always" || choice == "auto" && terminal && os.Getenv("NO_COLOR") == ""

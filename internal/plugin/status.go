@@ -61,12 +61,14 @@ func (k *kube) listDomains(cmd *cobra.Command, o output, all bool) error {
 		return err
 	}
 	var in []client.ListOption
+	where := "in any namespace"
 	if !all {
 		namespace, err := k.namespace()
 		if err != nil {
 			return err
 		}
 		in = append(in, client.InNamespace(namespace))
+		where = "in namespace " + namespace + "; -A looks into all"
 	}
 	var list v1alpha1.MailDomainList
 	if err := c.List(cmd.Context(), &list, in...); err != nil {
@@ -76,7 +78,7 @@ func (k *kube) listDomains(cmd *cobra.Command, o output, all bool) error {
 		return err
 	}
 	if len(list.Items) == 0 {
-		fmt.Fprintln(k.ErrOut, "No MailDomains found.")
+		fmt.Fprintln(k.ErrOut, "No MailDomains found "+where+".")
 		return nil
 	}
 	if err := writeDomains(k.Out, list.Items, all, k.now()); err != nil {

@@ -22,7 +22,7 @@ delegation, and the findings, the worst first. kubectl dane explain CODE tells w
 
 The exit code is 0 if the zone is Ready and has no critical finding, and 2 if not.`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		ValidArgsFunction: k.completeZones,
 	}
 	o := newOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // Fault is what keeps one name server from showing what is wanted.
@@ -60,12 +62,20 @@ func (r *run) problem(o *ownerRun, a Answer) string {
 		return splitProblem(a)
 	case a.Alias != "":
 		return ""
-	case !a.shows(o.Records):
+	case !a.shows(r.dueNow(o)):
 		return "shows other records"
-	case len(o.Records) > 0 && a.TTL != p.TTL:
+	case len(r.dueNow(o)) > 0 && a.TTL != p.TTL:
 		return fmt.Sprintf("shows them with TTL %d instead of %d", int64(a.TTL/time.Second), int64(p.TTL/time.Second))
 	}
 	return ""
+}
+
+// dueNow are the records that each server should show by now: where those of a removed host stay, what the primary has.
+func (r *run) dueNow(o *ownerRun) []tlsa.Record {
+	if r.f.Policy.stays() && o.primaryKnown {
+		return o.primary
+	}
+	return o.Records
 }
 
 // named adds the servers at fault to a message; all of them would be too many to read.

@@ -57,8 +57,9 @@ type Policy struct {
 	// that no longer names certificates).
 	Removing bool
 	// Named says, with Removing, that MX records which some cache may hold name the host, and why that is so; until it is
-	// empty its records stay (trap 15).
-	Named string
+	// empty its records stay (trap 15). NamedUntil is when that is over; zero where that is not known yet.
+	Named      string
+	NamedUntil time.Time
 
 	// Sweeps is how many consecutive green sweeps close a version, and how many consecutive probe
 	// rounds prove that a key is gone. At least 1.

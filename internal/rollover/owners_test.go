@@ -145,6 +145,16 @@ func TestOwnersApart(t *testing.T) {
 				t.Errorf("it waits for %v", d.Waits)
 			}
 			s.shows(firstOwner, "a")
+			over := s.now.Add(time.Hour)
+			s.policy.NamedUntil = over
+			if d := s.work(); d.Keys[0].Visibility != omnipresent || !d.Owners[0].InSync || !d.Next.Equal(over) {
+				t.Errorf("the records stand everywhere: the key is %s, in sync %t (%v), and it wakes at %s", d.Keys[0].Visibility, d.Owners[0].InSync, d.Owners[0].Behind, d.Next)
+			}
+			s.servers[2].shows[firstOwner] = answerSet{}
+			if d := s.work(); d.Keys[0].Visibility != rumoured || len(d.Owners[0].Behind) != 1 {
+				t.Errorf("one server has lost them: the key is %s, behind are %v", d.Keys[0].Visibility, d.Owners[0].Behind)
+			}
+			s.write(firstOwner, s.servers[0].shows[firstOwner])
 			s.policy.Named = ""
 			s.settle()
 			s.shows(firstOwner)

@@ -135,7 +135,11 @@ func (r *run) decideWrite(o *ownerRun) {
 		return
 	}
 	if code, message := r.writeBlocked(o); code != WaitNone {
-		r.wait(code, o.Name, message, time.Time{})
+		var until time.Time
+		if code == WaitNamed {
+			until = r.f.Policy.NamedUntil
+		}
+		r.wait(code, o.Name, message, until)
 		return
 	}
 	o.Write = true
@@ -167,13 +171,16 @@ func (r *run) plan(o *ownerRun) {
 	v.LastSeen = later(v.LastSeen, r.now)
 }
 
+// stays says that the records of a host that is removed are not taken out yet.
+func (p Policy) stays() bool { return p.Removing && p.Named != "" }
+
 // writeBlocked says what holds an update back.
 func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 	p := r.f.Policy
 	switch {
 	case p.Suspended:
 		return WaitSuspended, "suspended: the records of " + o.Name + " are not changed"
-	case p.Removing && p.Named != "":
+	case p.stays():
 		return WaitNamed, "the records of " + o.Name + " stay: " + p.Named
 	case len(o.Records) > MaxRecords:
 		return WaitTooManyRecords, fmt.Sprintf("%s would have more than %d TLSA records, and large senders fail beyond that: remove foreign or additional records, parameter sets or Certificates", o.Name, MaxRecords)

@@ -91,7 +91,7 @@ type application struct {
 
 // TestArgoCDApplications reads the Applications of the page, and renders the release that the first asks for.
 func TestArgoCDApplications(t *testing.T) {
-	objects := byName(t, onGitOpsPage(t)["argocd.yaml"], "argocd")
+	objects := byName(t, onGitOpsPage(t)["apps/dane-operator.yaml"], "argocd")
 	read := map[string]*application{}
 	for key, o := range objects {
 		a := &application{}

@@ -44,7 +44,7 @@ func onGitOpsPage(t *testing.T) map[string]string {
 func ofFlux(t *testing.T) map[string]*unstructured.Unstructured {
 	t.Helper()
 	blocks := onGitOpsPage(t)
-	return byName(t, blocks["dane-operator.yaml"]+"\n---\n"+blocks["flux.yaml"], "flux-system")
+	return byName(t, blocks["dane-operator/dane-operator.yaml"]+"\n---\n"+blocks["clusters/production/flux.yaml"], "flux-system")
 }
 
 // TestFluxTakesThePage has an API server with Flux's CRDs, generated from its types, take the manifests of docs/gitops.md, and

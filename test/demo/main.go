@@ -54,14 +54,16 @@ func newView(out *os.File) *view {
 	return v
 }
 
-// hints say what to do with a demo that keeps running. The patch is what "cmctl renew" does.
+// hints say what to do with a demo that keeps running.
 func hints(kubeconfig string) string {
-	return fmt.Sprintf(`  export KUBECONFIG=%s
+	return fmt.Sprintf(`  export KUBECONFIG=%[1]s
+  make build && export PATH="$PWD/bin:$PATH"   # the plugin "kubectl dane"; without kubectl, type kubectl-dane
+  kubectl dane status -A
+  kubectl dane status %[3]s -n %[2]s
+  kubectl dane rollover %[4]s -n %[2]s
   kubectl get md,dz -A
-  kubectl -n %s patch certificate %s --subresource=status --type=json -p \
-    '[{"op":"add","path":"/status/conditions/-","value":{"type":"Issuing","status":"True","reason":"ByHand","message":"a renewal"}}]'
 
-The last one starts a renewal. The demo's own operator works here: "make run" is for another cluster.
+The rollover starts a renewal. The demo's own operator works here: "make run" is for another cluster.
 End with Ctrl-C.
-`, kubeconfig, namespace, certificate)
+`, kubeconfig, namespace, zoneName, host)
 }

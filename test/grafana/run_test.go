@@ -236,6 +236,7 @@ var empty = map[string]string{
 	"dane_operator_zone_finding{":               "the zone may have no findings",
 	"controller_runtime_reconcile_errors_total": "no controller may have ended with an error",
 	"dane_operator_tls_report":                  "no receiver of reports is there",
+	"host_unsafe_start_timestamp_seconds":       "senders may fail for a while, and may not any more",
 	"removal_hold_end_timestamp_seconds":        "nobody has reported a failure",
 }
 

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,14 @@ import (
 func TestKubectlCompletes(t *testing.T) {
 	namespace := cluster.Namespace(t.Context(), t)
 	settled(t, namespace, strings.Repeat("0a", 32))
+	must(t, cluster.Apply(t.Context(), fmt.Sprintf(`
+apiVersion: mail.dane-operator.io/v1alpha1
+kind: DNSZone
+metadata: {name: zone, namespace: %s}
+spec:
+  zone: example.com
+  update: {nameserver: 192.0.2.53, tsigKeyName: key, tsigSecretSecretRef: {name: tsig, key: secret}}
+`, namespace)))
 	kubectl, err := kube.Program(t.Context(), "kubectl", func(line string) { t.Log(line) })
 	must(t, err)
 	path, err := program()
@@ -33,10 +42,14 @@ func TestKubectlCompletes(t *testing.T) {
 	}
 	for want, words := range map[string][]string{
 		"status\tShow mail domains, or the rollover of one\n": {"st"},
-		"--dkim-selector\t":      {"check", "--dkim"},
-		"always\n":               {"status", "--color", "al"},
-		"WaitingForCaches\n":     {"explain", "WaitingForC"},
-		"example\texample.com\n": {"status", "--namespace", namespace, ""},
+		"--dkim-selector\t":                     {"check", "--dkim"},
+		"always\n":                              {"status", "--color", "al"},
+		"WaitingForCaches\n":                    {"explain", "WaitingForC"},
+		"example\texample.com\n":                {"status", "--namespace", namespace, ""},
+		"mx1.example.com\tMailDomain example\n": {"rollover", "--namespace", namespace, ""},
+		"mx1\tmx1.example.com\n":                {"rollover", "--namespace", namespace, "mx1.example.com", "--certificate", ""},
+		"zone\texample.com\n":                   {"zone", "--namespace", namespace, ""},
+		"--helo-name\tNAME to say EHLO with":    {"check", "--helo"},
 	} {
 		if out := completes(words...); !strings.Contains(out, want) {
 			t.Errorf("%q is completed to\n%s\nwithout %q", words, out, want)

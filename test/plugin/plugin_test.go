@@ -134,7 +134,7 @@ func TestStatus(t *testing.T) {
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	wants(t, out, "No MailDomains found.")
+	wants(t, out, "No MailDomains found in namespace ", "; -A looks into all.")
 	if out, code := dane(t, namespace, "status", "example.com"); code != 1 || !strings.Contains(out, "no MailDomain") {
 		t.Errorf("exit code %d: %s", code, out)
 	}

@@ -163,6 +163,23 @@ func TestColoursAndBarsAtATerminal(t *testing.T) {
 	}
 }
 
+// TestExplanationsFillTheTerminal: lines are as wide as the terminal, and in a pipe no wider than 80 letters.
+func TestExplanationsFillTheTerminal(t *testing.T) {
+	widest := func(text string) int {
+		most := 0
+		for line := range strings.Lines(colours.ReplaceAllString(text, "")) {
+			most = max(most, len(strings.TrimRight(line, "\n")))
+		}
+		return most
+	}
+	piped, err := command(t, nil, "explain", "GateBypassed").CombinedOutput()
+	must(t, err)
+	shown := atTerminal(t, nil, "explain", "GateBypassed").finish()
+	if in, at := widest(string(piped)), widest(shown); in > 80 || at <= 80 || at > 160 {
+		t.Errorf("the widest line in a pipe has %d letters:\n%s\nand at a terminal of 160 %d:\n%s", in, piped, at, shown)
+	}
+}
+
 // nobody is an address that takes connections and datagrams and never answers.
 func nobody(t *testing.T) string {
 	t.Helper()

@@ -1,5 +1,5 @@
 // Package walk follows the pages that users follow, the tutorial, the README and others, command by command, as they
-// are printed: by bash, with the real kubectl and kustomize, against a real API server with cert-manager's own controllers,
+// are printed: by bash, with the real kubectl, against a real API server with cert-manager's own controllers,
 // and with the BIND and the operator that the pages have installed. What a container is told to run, the test runs beside
 // the cluster, since no pod runs in it. A few commands need a network or Docker: each test lists them, and what it does
 // in their stead.
@@ -9,6 +9,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,15 +51,10 @@ func newDesk(t *testing.T, o kube.Options) *desk {
 		d.must(os.CopyFS(filepath.Join(d.dir, folder), os.DirFS(filepath.Join("..", "..", folder))))
 	}
 	programs := t.TempDir()
-	var paths [2]string
-	for i, name := range []string{"kubectl", "kustomize"} {
-		path, err := kube.Program(t.Context(), name, func(line string) { t.Log(line) })
-		d.must(err)
-		paths[i] = path
-	}
-	d.must(os.Symlink(paths[1], filepath.Join(programs, "kustomize")))
+	kubectl, err := kube.Program(t.Context(), "kubectl", func(line string) { t.Log(line) })
+	d.must(err)
 	d.must(os.WriteFile(filepath.Join(programs, "kubectl"), []byte(besidePods), 0o755)) //nolint:gosec // a program
-	d.shell = newShell(t, d.dir, "PATH="+programs+":"+os.Getenv("PATH")+":/usr/sbin:/sbin", "KUBECTL="+paths[0],
+	d.shell = newShell(t, d.dir, "PATH="+programs+":"+os.Getenv("PATH")+":/usr/sbin:/sbin", "KUBECTL="+kubectl,
 		"KUBECONFIG="+d.cluster.Kubeconfig, "HOME="+t.TempDir())
 	return d
 }
@@ -101,7 +98,11 @@ func (d *desk) follow(page string, other instead) {
 	d.Helper()
 	used := map[string]bool{}
 	for _, s := range steps(d.T, page) {
-		if s.command == "" {
+		switch {
+		case s.language == "text":
+			d.told(page, s.block)
+			continue
+		case s.command == "":
 			d.save(page, s)
 			continue
 		}
@@ -128,6 +129,57 @@ func (d *desk) run(command string) string {
 	d.said = append(d.said, said{command, out})
 	d.kubelet()
 	return out
+}
+
+// told compares the lines of a block with what the command before it said: each has to be among them, in this order. "…"
+// stands for anything, and columns may be as wide as they like.
+func (d *desk) told(page, block string) {
+	d.Helper()
+	if len(d.said) == 0 {
+		d.Fatalf("%s shows an output before any command", page)
+	}
+	last := d.said[len(d.said)-1]
+	if missing := missingLine(last.out, d.here.Replace(block)); missing != "" {
+		d.Errorf("%s: after %q it shows\n%sand the command said\n%s\nwhich has no line like %q", page, last.command, block, last.out, missing)
+	}
+}
+
+// missingLine is the first line of a pattern that an output does not have behind those before it; empty where it has all.
+func missingLine(out, pattern string) string {
+	rest := strings.Split(out, "\n")
+	for line := range strings.Lines(pattern) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		words := strings.Fields(line)
+		for i, w := range words {
+			words[i] = strings.ReplaceAll(regexp.QuoteMeta(w), "…", ".*")
+		}
+		like := regexp.MustCompile(`^\s*` + strings.Join(words, `\s+`) + `\s*$`)
+		at := slices.IndexFunc(rest, like.MatchString)
+		if at < 0 {
+			return strings.TrimSpace(line)
+		}
+		rest = rest[at+1:]
+	}
+	return ""
+}
+
+// TestMissingLine: what a page shows has to be there, in its order.
+func TestMissingLine(t *testing.T) {
+	const out = "NAME    READY\nmx1     True\n\nand 3 1 1 abc def\n"
+	for pattern, want := range map[string]string{
+		"NAME READY\nmx1 True\n":    "",
+		"NAME …\n\nand 3 1 1 … …\n": "",
+		"mx1 False\n":               "mx1 False",
+		"mx1 True\nNAME READY\n":    "NAME READY",
+		"3 1 1 … …\n":               "3 1 1 … …",
+		"mx1 …\nmx1 …\n":            "mx1 …",
+	} {
+		if got := missingLine(out, pattern); got != want {
+			t.Errorf("%q: %q, want %q", pattern, got, want)
+		}
+	}
 }
 
 // outputs are what the commands that begin so have said.

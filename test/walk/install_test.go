@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,9 +27,17 @@ func TestInstallPage(t *testing.T) {
 	started := ""
 	d.containers["manager"] = func(deployment *appsv1.Deployment) { started = deployment.Spec.Template.Spec.Containers[0].Image }
 	elsewhere := func(string) {}
-	d.follow("docs/install.md", instead{"make image": elsewhere, "crane push": elsewhere, "helm test": elsewhere})
+	d.follow("docs/install.md", instead{"go install": elsewhere, "make image": elsewhere, "crane push": elsewhere, "helm test": elsewhere})
 	if started != "REGISTRY/dane-operator:TAG" {
 		t.Errorf("the Deployment has the image %q", started)
+	}
+	// Nothing but the image is another one: the comment above says how to do it again.
+	made, err := os.ReadFile(filepath.Join(d.dir, "install.yaml"))
+	d.must(err)
+	had, err := os.ReadFile(filepath.Join("..", "..", "dist", "install.yaml"))
+	d.must(err)
+	if string(made) != strings.Replace(string(had), "image: dane-operator:latest\n", "image: REGISTRY/dane-operator:TAG\n", 1) {
+		t.Error("the command of the page changes more than the image")
 	}
 	for _, name := range []string{"maildomains.mail.dane-operator.io", "dnszones.mail.dane-operator.io"} {
 		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -56,6 +65,9 @@ func TestGitOpsPage(t *testing.T) {
 		Namespace: "argocd", Name: "argocd-cm", Labels: map[string]string{"app.kubernetes.io/part-of": "argocd"},
 	}, Data: map[string]string{"url": "https://argo.example.com"}}
 	d.must(d.cluster.Client.Create(t.Context(), had))
+	for _, folder := range []string{"dane-operator", "clusters/production", "apps"} { // those of the reader's repository
+		d.must(os.MkdirAll(filepath.Join(d.dir, folder), 0o755)) //nolint:gosec // as a checkout
+	}
 	d.follow("docs/gitops.md", nil)
 
 	cm := &corev1.ConfigMap{}

@@ -28,7 +28,7 @@ func TestPages(t *testing.T) {
 	}
 	elsewhere := func(string) {} // tested by itself
 	d.follow("README.md", instead{
-		"make demo": elsewhere, "make test": elsewhere, "make image": elsewhere, "helm install": elsewhere,
+		"git clone": elsewhere, "go install": elsewhere, "make demo": elsewhere, "make test": elsewhere, "make image": elsewhere, "helm install": elsewhere,
 		"kubectl -n mail patch md NAME": d.letGo,
 	})
 	d.run("kubectl apply -f manifests.yaml") // those of the README

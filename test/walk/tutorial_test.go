@@ -190,7 +190,7 @@ func (d *tutorial) dig(command string) {
 		if n := want[len(d.records)]; len(records) != n {
 			return fmt.Errorf("%d records, want %d: %q", len(records), n, records)
 		}
-		d.records = append(d.records, records)
+		d.records, d.said = append(d.records, records), append(d.said, said{command, out})
 		return nil
 	})
 }

@@ -62,7 +62,7 @@ func put(file string, want []byte, check bool) error {
 
 const head = `# dane-operator as config/default installs it. Put your image in and apply it:
 #
-#     sed 's|image: dane-operator:latest|image: REGISTRY/dane-operator:TAG|' install.yaml | kubectl apply --server-side -f -
+#     sed 's|image: dane-operator:latest$|image: REGISTRY/dane-operator:TAG|' install.yaml | kubectl apply --server-side -f -
 #
 # Made by "make generate" from config/: change that, and not this file.
 `
