@@ -128,6 +128,10 @@ func (p *published) addSigningKeys(md *v1alpha1.MailDomain) {
 			if k.Visibility == v1alpha1.VisibilityUnretentive {
 				continue
 			}
+			if k.Record == "" {
+				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: the record of selector %s is not in the status; kubectl dane status %s says how the key stands", s.Name, k.Selector, md.Name))
+				continue
+			}
 			set := recordSet{Part: "DKIM", Name: mailrecord.DKIMName(k.Selector, md.Spec.Domain) + ".", TTL: ttl, Type: "TXT", Data: []string{k.Record}}
 			for _, own := range s.Own {
 				if own.Selector == k.Selector && own.Record != k.Record {
