@@ -195,7 +195,7 @@ var ofDeployment = []mutant{
 	},
 	{
 		name: "a revocation that stands is nobody's", file: "internal/rollover/named.go",
-		old: "t.standsAt(o.Name) && o.primaryKnown && slices.Equal(o.primary, p.Revoked)", new: "false",
+		old: "t.standsAt(o.Name) && o.primaryKnown && slices.Equal(o.primary, p.Revoked)", new: "t.standsAt(o.Name) && false",
 		why:  "a status that was put back makes a conflict of what the operator has written",
 		test: rule("RevokedAlready"),
 	},
