@@ -105,3 +105,40 @@ func TestMTASTSChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestEachPartAdopts: each of the records replaces what somebody else wrote at its name where its own part says adopt, and only there.
+func TestEachPartAdopts(t *testing.T) {
+	theirs := map[mailplan.Record]string{
+		mailplan.MX: "10 old.example.com.", mailplan.TLSRPT: `"v=TLSRPTv1; rua=mailto:b@example.net"`, mailplan.MTASTS: `"v=STSv1; id=1;"`,
+		mailplan.SPF: `"v=spf1 a ~all"`, mailplan.DMARC: `"v=DMARC1; p=reject"`,
+	}
+	adopts := map[mailplan.Record]func(*v1alpha1.MailDomainSpec){
+		mailplan.MX:     func(s *v1alpha1.MailDomainSpec) { s.MX.Adopt = true },
+		mailplan.TLSRPT: func(s *v1alpha1.MailDomainSpec) { s.TLSReporting.Adopt = true },
+		mailplan.MTASTS: func(s *v1alpha1.MailDomainSpec) { s.MTASTS.Adopt = true },
+		mailplan.SPF:    func(s *v1alpha1.MailDomainSpec) { s.SPF.Adopt = true },
+		mailplan.DMARC:  func(s *v1alpha1.MailDomainSpec) { s.DMARC.Adopt = true },
+	}
+	for adopted, adopt := range adopts {
+		b := newRecordBed(t, func(s *v1alpha1.MailDomainSpec) {
+			all(s)
+			s.MTASTS = &v1alpha1.MTASTSSpec{Mode: v1alpha1.MTASTSTesting}
+			adopt(s)
+		})
+		for record, data := range theirs {
+			b.zone.sets[setName(record, "example.com")] = []string{data}
+		}
+		b.settle()
+		b.policy = b.get().Status.Record(v1alpha1.RecordMTASTS).Policy
+		b.step(2 * time.Minute)
+		for record, data := range theirs {
+			stays := slices.Equal(b.zone.sets[setName(record, "example.com")], []string{data})
+			if stays == (record == adopted) {
+				t.Errorf("%s adopts: %s is left as it is: %t; %+v", adopted, record, stays, b.get().Status.Record(v1alpha1.MailRecord(record)))
+			}
+			if record != adopted {
+				b.is(v1alpha1.MailRecord(record), v1alpha1.MailRecordConflict)
+			}
+		}
+	}
+}
