@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
@@ -210,4 +211,40 @@ func TestBackupOfARotation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOlderStatusAfterRevocation: the status is put back as it was while the key that is revoked now was in use, and the next one
+// waited. There is no conflict: the record that revokes the key stays for its time, and goes. What that status tells of caches is
+// waited for once more.
+func TestOlderStatusAfterRevocation(t *testing.T) {
+	b := newDKIMBed(t, revoking)
+	b.inUse()
+	first := b.key().Selector
+	b.until("a next key whose record stands", func() bool { return len(b.key().Keys) == 2 && len(b.selectors()) == 2 })
+	before := b.get().Status.DeepCopy()
+	if old := b.untilRevoked(); old != first {
+		t.Fatalf("%s is revoked, not %s", old, first)
+	}
+	md := b.get()
+	before.DeepCopyInto(&md.Status)
+	if err := b.api.Status().Update(t.Context(), md); err != nil {
+		t.Fatal(err)
+	}
+	b.begin()
+	at := b.clock.Now()
+	for range 8 {
+		b.tick(15 * time.Minute)
+		if s := b.key(); s.State == v1alpha1.DKIMConflict {
+			t.Fatalf("status is %+v", s)
+		}
+		if b.clock.Now().Sub(at) < bedRevoked && !slices.Contains(b.revoked(), first) {
+			t.Errorf("after %s there stands %v", b.clock.Now().Sub(at), b.zone.sets[keySet(first)])
+		}
+	}
+	b.dkimReady(metav1.ConditionTrue, v1alpha1.ReasonKeysInUse)
+	b.until("its record gone", func() bool { return !slices.Contains(b.selectors(), first) })
+	if kept := b.clock.Now().Sub(at); kept < bedRevoked-15*time.Minute || kept > bedRevoked+15*time.Minute {
+		t.Errorf("the record that revokes it stays for %s more", kept)
+	}
+	b.noFailures()
 }

@@ -295,6 +295,23 @@ func TestMissingRecordIsTold(t *testing.T) {
 	}
 }
 
+// TestKeyThatIsNotChangedByTime: with every of 0s a key stays in use, until the spec asks for another one.
+func TestKeyThatIsNotChangedByTime(t *testing.T) {
+	b := newDKIMBed(t, func(s *v1alpha1.MailDomainSpec) { s.DKIM.Rotation.Every = "0s" })
+	b.inUse()
+	b.tick(15 * time.Minute)
+	first, effects := b.key().Selector, b.effects
+	for range 30 {
+		b.tick(40 * 24 * time.Hour)
+	}
+	if b.key().Selector != first || b.key().NextRotation != nil || b.effects != effects {
+		t.Errorf("in three years there were %d effects, and status is %+v", b.effects-effects, b.key())
+	}
+	b.edit(func(md *v1alpha1.MailDomain) { md.Spec.DKIM.Keys[0].Algorithm = v1alpha1.DKIMRSA })
+	b.until("another key", func() bool { return b.key().Selector != first })
+	b.noFailures()
+}
+
 // TestSuspendedKeys: nothing is made while the MailDomain is suspended.
 func TestSuspendedKeys(t *testing.T) {
 	b := newDKIMBed(t, func(s *v1alpha1.MailDomainSpec) { s.Suspend = true })

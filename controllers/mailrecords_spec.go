@@ -3,13 +3,13 @@ package controllers
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/mailplan"
 	"github.com/dane-operator/dane-operator/internal/mailrecord"
+	"github.com/dane-operator/dane-operator/internal/mailwish"
 )
 
 // This file reads what a MailDomain asks for beside TLSA records.
@@ -22,19 +22,7 @@ func concernsRecords(md *v1alpha1.MailDomain) bool {
 
 // asksFor says whether a MailDomain wants a record published.
 func asksFor(md *v1alpha1.MailDomain, record mailplan.Record) bool {
-	switch record {
-	case mailplan.MX:
-		return md.Spec.MX != nil && md.Spec.MX.Policy == v1alpha1.MXManage
-	case mailplan.TLSRPT:
-		return md.Spec.TLSReporting != nil
-	case mailplan.MTASTS:
-		return md.Spec.MTASTS != nil
-	case mailplan.SPF:
-		return md.Spec.SPF != nil
-	case mailplan.DMARC:
-		return md.Spec.DMARC != nil
-	}
-	return false
+	return mailwish.Asked(&md.Spec, record)
 }
 
 // subject is what records are about: the mail domain itself, or a name beside it.
@@ -76,7 +64,7 @@ func receiversOf(md *v1alpha1.MailDomain) []string {
 	if md.Spec.DMARC == nil {
 		return nil
 	}
-	return mailplan.Reported(md.Spec.Domain, mailplan.DMARCWish(dmarcOf(md.Spec.DMARC)).Data)
+	return mailplan.Reported(md.Spec.Domain, mailwish.Of(&md.Spec, mailplan.DMARC, nil, nil).Data)
 }
 
 // besides are the names beside the domain that a spec asks for records at.
@@ -139,19 +127,7 @@ func asksForAny(md *v1alpha1.MailDomain) bool {
 // adopts says whether a MailDomain has records of a kind replaced that are not its own. Whatever agrees to take reports is
 // an agreement.
 func adopts(md *v1alpha1.MailDomain, record mailplan.Record) bool {
-	switch s := &md.Spec; {
-	case !asksFor(md, record):
-		return false
-	case record == mailplan.MX:
-		return s.MX.Adopt
-	case record == mailplan.TLSRPT:
-		return s.TLSReporting.Adopt
-	case record == mailplan.MTASTS:
-		return s.MTASTS.Adopt
-	case record == mailplan.SPF:
-		return s.SPF.Adopt
-	}
-	return md.Spec.DMARC.Adopt
+	return mailwish.Adopts(&md.Spec, record)
 }
 
 // goalOf is what becomes of a record. MX records are never taken out while the MailDomain stays: without them mail goes
@@ -179,72 +155,13 @@ func wishBeside(md *v1alpha1.MailDomain, s subject, record mailplan.Record) mail
 	case record == mailplan.DMARCReport:
 		return mailplan.DMARCReportWish()
 	}
-	return mailplan.TLSRPTWish(s.name, mailrecord.TLSRPT{URIs: textsOf(md.Spec.TLSReporting.RUA)})
+	return mailwish.TLSRPTAt(s.name, md.Spec.TLSReporting)
 }
 
 // wishOf is the record that a MailDomain asks for. Hosts are those that the MX records name, and leaving those that caches
 // may still name.
 func wishOf(md *v1alpha1.MailDomain, record mailplan.Record, hosts, leaving []string) mailplan.Wish {
-	if !asksFor(md, record) {
-		return mailplan.Wish{}
-	}
-	switch record {
-	case mailplan.TLSRPT:
-		return mailplan.TLSRPTWish(md.Spec.Domain, mailrecord.TLSRPT{URIs: textsOf(md.Spec.TLSReporting.RUA)})
-	case mailplan.MTASTS:
-		return mailplan.MTASTSWish(stsPolicyOf(md, leaving), hosts)
-	case mailplan.SPF:
-		all := map[v1alpha1.SPFAll]string{v1alpha1.SPFFail: "-", v1alpha1.SPFSoftFail: "~", v1alpha1.SPFNeutral: "?"}
-		return mailplan.SPFWish(textsOf(md.Spec.SPF.Mechanisms), all[md.Spec.SPF.All])
-	case mailplan.DMARC:
-		return mailplan.DMARCWish(dmarcOf(md.Spec.DMARC))
-	}
-	return mailplan.Wish{}
+	return mailwish.Of(&md.Spec, record, hosts, leaving)
 }
 
-func textsOf[T ~string](texts []T) []string {
-	var out []string
-	for _, text := range texts {
-		out = append(out, string(text))
-	}
-	return out
-}
-
-// stsPolicyOf is the policy of MTA-STS that a MailDomain asks for.
-func stsPolicyOf(md *v1alpha1.MailDomain, leaving []string) mailrecord.Policy {
-	s := md.Spec.MTASTS
-	out := mailrecord.Policy{MaxAge: time.Duration(s.MaxAge) * time.Second, MX: slices.Concat(hostnames(md), leaving)}
-	if s.MaxAge == 0 {
-		out.MaxAge = v1alpha1.DefaultMTASTSMaxAge * time.Second
-	}
-	out.Mode = map[v1alpha1.MTASTSMode]mailrecord.Mode{
-		v1alpha1.MTASTSEnforce: mailrecord.ModeEnforce, v1alpha1.MTASTSTesting: mailrecord.ModeTesting, v1alpha1.MTASTSNone: mailrecord.ModeNone,
-	}[s.Mode]
-	slices.Sort(out.MX)
-	out.MX = slices.Compact(out.MX)
-	return out
-}
-
-func dmarcOf(s *v1alpha1.DMARCSpec) mailrecord.DMARC {
-	dispositions := map[v1alpha1.DMARCPolicy]mailrecord.Disposition{
-		v1alpha1.DMARCNone: mailrecord.DispositionNone, v1alpha1.DMARCQuarantine: mailrecord.DispositionQuarantine, v1alpha1.DMARCReject: mailrecord.DispositionReject,
-	}
-	out := mailrecord.DMARC{
-		Policy: dispositions[s.Policy], Subdomains: dispositions[s.SubdomainPolicy], RUA: textsOf(s.RUA), RUF: textsOf(s.RUF),
-	}
-	if a := s.Alignment; a != nil {
-		modes := map[v1alpha1.DMARCAlignment]string{v1alpha1.AlignmentRelaxed: "r", v1alpha1.AlignmentStrict: "s"}
-		out.ADKIM, out.ASPF = modes[a.DKIM], modes[a.SPF]
-	}
-	return out
-}
-
-// defaultPreference is that of a mail server that has none in the spec.
-const defaultPreference = 10
-
-func preferenceOf(s *v1alpha1.MailServer) int {
-	if s.Preference == nil {
-		return defaultPreference
-	}
-	return int(*s.Preference)
-}
+func preferenceOf(s *v1alpha1.MailServer) int { return int(mailwish.Preference(s)) }

@@ -29,7 +29,7 @@ var ed = Wish{Name: "ed", Algorithm: Ed25519}
 // zone file.
 func TestKeysSign(t *testing.T) {
 	const message = "From: a@example.com\r\nSubject: test\r\n\r\nHello.\r\n"
-	for _, w := range []Wish{ed, {Name: "rsa", Algorithm: RSA}, {Name: "rsa", Algorithm: RSA, Size: 3072}} {
+	for _, w := range []Wish{ed, {Name: "rsa", Algorithm: RSA}, {Name: "rsa", Algorithm: RSA, Size: 3072}, {Name: "rsa", Algorithm: RSA, Size: 4096}} {
 		k := made(t, w)
 		var signed bytes.Buffer
 		if err := dkim.Sign(&signed, strings.NewReader(message), &dkim.SignOptions{Domain: "example.com", Selector: k.Selector, Signer: k.Signer()}); err != nil {

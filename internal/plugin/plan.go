@@ -32,7 +32,9 @@ func (k *kube) plan() *cobra.Command {
 		Short: "Say which records a MailDomain would have, before it is applied",
 		Long: `plan has the API server check the MailDomains of a manifest without storing them, reads the certificates that they name, and prints
 the TLSA records that would be published, beside those that stand there now: + for one that comes, - for one that goes
-when no cache and no server needs it any more. It says how long a new key has to wait before it is served.
+when no cache and no server needs it any more. It says how long a new key has to wait before it is served. Below them stand
+the other records that the spec asks for (MX, TLS-RPT, MTA-STS, SPF, DMARC), beside those that the operator has seen, and
+which DKIM keys are made.
 
 It needs the right to read the Secrets of the Certificates.`,
 		Example:           `  kubectl dane plan -f maildomain.yaml`,
@@ -119,6 +121,7 @@ func (k *kube) planOne(ctx context.Context, c client.Client, info *resource.Info
 		}
 		writePlan(k.Out, md, server, want, md.Status.MailServer(server.Hostname))
 	}
+	writeRest(k.Out, md)
 	return nil
 }
 
@@ -175,7 +178,7 @@ func keyWait(md *v1alpha1.MailDomain) time.Duration {
 func writePlan(out io.Writer, md *v1alpha1.MailDomain, server *v1alpha1.MailServer, want intended, now *v1alpha1.MailServerStatus) {
 	section(out, "%s", server.Hostname)
 	if len(server.Certificates) == 0 {
-		fmt.Fprintln(out, "It names no certificates: it is checked, and never written.")
+		fmt.Fprintln(out, "It names no certificates: its TLSA records are checked, and never written.")
 		return
 	}
 	for _, name := range want.gaps {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,6 +179,15 @@ func TestRecords(t *testing.T) {
 	none.Spec.DKIM = &v1alpha1.DKIMSpec{Keys: []v1alpha1.DKIMKeySpec{{Name: "rsa"}}}
 	if list := recordList(none); len(list.Missing) != 2 || !strings.HasPrefix(list.Missing[1], "DKIM key rsa: ") {
 		t.Errorf("without DKIM keys there is %+v", list)
+	}
+	none.Status.DKIM = rolling().Status.DKIM
+	none.Status.DKIM[0].Keys[1].Record = ""
+	list = recordList(none)
+	if i := slices.IndexFunc(list.Records, func(r recordSet) bool { return slices.Contains(r.Data, "") }); i >= 0 {
+		t.Errorf("a record that is not known is printed as an empty one: %+v", list.Records[i])
+	}
+	if last := list.Missing[len(list.Missing)-1]; !strings.HasPrefix(last, "DKIM key rsa: the record of selector rsa-8d01c2f4a9be ") {
+		t.Errorf("of a record that is not known it says %q", list.Missing)
 	}
 }
 

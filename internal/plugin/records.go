@@ -9,11 +9,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/mailrecord"
+	"github.com/dane-operator/dane-operator/internal/mailwish"
 )
 
 // recordFormats are what -o of "kubectl dane records" takes.
@@ -128,6 +128,10 @@ func (p *published) addSigningKeys(md *v1alpha1.MailDomain) {
 			if k.Visibility == v1alpha1.VisibilityUnretentive {
 				continue
 			}
+			if k.Record == "" {
+				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: the record of selector %s is not in the status; kubectl dane status %s says how the key stands", s.Name, k.Selector, md.Name))
+				continue
+			}
 			set := recordSet{Part: "DKIM", Name: mailrecord.DKIMName(k.Selector, md.Spec.Domain) + ".", TTL: ttl, Type: "TXT", Data: []string{k.Record}}
 			for _, own := range s.Own {
 				if own.Selector == k.Selector && own.Record != k.Record {
@@ -148,7 +152,7 @@ func exchangeSet(md *v1alpha1.MailDomain) recordSet {
 	out := recordSet{Part: string(v1alpha1.RecordMX), Name: md.Spec.Domain + ".", TTL: recordTTL, Type: "MX"}
 	for i := range md.Spec.MailServers {
 		s := &md.Spec.MailServers[i]
-		out.Data = append(out.Data, fmt.Sprintf("%d %s.", ptr.Deref(s.Preference, defaultPreference), s.Hostname))
+		out.Data = append(out.Data, fmt.Sprintf("%d %s.", mailwish.Preference(s), s.Hostname))
 	}
 	slices.Sort(out.Data)
 	if r := md.Status.Record(v1alpha1.RecordMX); r != nil {
@@ -156,9 +160,6 @@ func exchangeSet(md *v1alpha1.MailDomain) recordSet {
 	}
 	return out
 }
-
-// defaultPreference is that of a mail server that has none in the spec.
-const defaultPreference = 10
 
 // without is what is in one list and not in another.
 func without(list, other []string) []string {

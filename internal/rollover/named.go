@@ -93,6 +93,21 @@ func (r *run) revoke(t *tracked) bool {
 	return true
 }
 
+// heedRevocation takes an old key for revoked whose record is one that revokes it, and nothing else. A status that was put back
+// has forgotten that we wrote that, and what a person has revoked is not published again: there is no record of the key for
+// mail under way to verify by, either way.
+func (r *run) heedRevocation(t *tracked) {
+	p := r.f.Policy
+	if !p.NamedKeys || len(p.Revoked) == 0 || !t.RevokedSince.IsZero() || p.Suspended || !r.f.KeysComplete || !r.anotherIsDeployed() {
+		return
+	}
+	for i := range r.owners {
+		if o := &r.owners[i]; t.standsAt(o.Name) && o.primaryKnown && slices.Equal(o.primary, p.Revoked) {
+			t.RevokedSince, t.Records = r.now, p.Revoked
+		}
+	}
+}
+
 // restore takes a revocation back: objects hold the key again, so that its own record belongs where the other stands.
 func (t *tracked) restore() {
 	if !t.RevokedSince.IsZero() {

@@ -17,6 +17,7 @@ func (r *run) retire() {
 			kept = append(kept, t)
 			continue
 		}
+		r.heedRevocation(&t)
 		if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {
 			t.gone, t.Records = true, r.lastWitness(&t)
 		}
@@ -65,7 +66,7 @@ func (r *run) removalAllowed(t *tracked) bool {
 	case !r.f.KeysComplete:
 		r.wait(WaitUnread, t.ID, "a Certificate, request or Secret could not be read: the records of key "+short(t.SPKI)+" stay", time.Time{})
 		return false
-	case !slices.ContainsFunc(r.keys, func(o tracked) bool { return o.Role == roleCurrent && !o.compromised(p) }):
+	case !r.anotherIsDeployed():
 		r.wait(WaitCertificate, t.ID, "no other key is deployed: the records of key "+short(t.SPKI)+" stay", time.Time{})
 		return false
 	case !r.canBeTakenOut(t):
@@ -93,6 +94,11 @@ func (r *run) canBeTakenOut(t *tracked) bool {
 		return false
 	}
 	return true
+}
+
+// anotherIsDeployed says whether a key is deployed that the user has not given up.
+func (r *run) anotherIsDeployed() bool {
+	return slices.ContainsFunc(r.keys, func(o tracked) bool { return o.Role == roleCurrent && !o.compromised(r.f.Policy) })
 }
 
 // waitForEndpoints says that it is not known yet that nothing presents a key any more.

@@ -174,3 +174,44 @@ func TestUsedBeforeAndNext(t *testing.T) {
 		t.Errorf("k is %+v, and at its owner %v", k, ownerIn(d, "k").Records)
 	}
 }
+
+// TestRevokedAlready: an old key whose record is one that revokes it is revoked, whoever wrote that: a status that was put back has
+// forgotten that it was us, and what a person has revoked is not published again. Where a Secret may hold the key it is not.
+func TestRevokedAlready(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		edit   func(*Facts)
+		taken  bool
+	}{
+		{"while mail may be under way", func(*Facts) {}, true},
+		{"old keys are removed at once", func(f *Facts) { f.Policy.Revoked = nil }, false},
+		{"a Secret could not be read, and may hold it", func(f *Facts) { f.KeysComplete = false }, false},
+		{"nothing is to change", func(f *Facts) { f.Policy.Suspended = true }, false},
+		{"it is the only one there was", func(f *Facts) { f.Keys, f.States = nil, f.States[1:] }, false},
+	} {
+		f := revokeScene()
+		f.Policy.RetireSafety += time.Hour
+		c.edit(&f)
+		shown := map[string]tlsa.Record{"k": revocation[0], "n": recordOf("n")}
+		f = stands(f, shown)
+		for i := range f.Owners {
+			f.Owners[i].Written = f.Owners[i].Written[:1] // the key alone, by what is remembered
+		}
+		d := Decide(f)
+		o, k := ownerIn(d, "k"), stateOf(d, "k")
+		if o.Write || (len(o.Foreign) == 0) != c.taken || k == nil || k.RevokedSince.IsZero() == c.taken {
+			t.Errorf("%s: foreign are %v, write %t of %v, the key is %+v", c.reason, o.Foreign, o.Write, o.Records, k)
+			continue
+		}
+		if !c.taken {
+			continue
+		}
+		if !k.RemovableAt.Equal(begin.Add(keptRevoked)) {
+			t.Errorf("%s: it goes at %s", c.reason, k.RemovableAt)
+		}
+		d = Decide(after(f, d, begin.Add(keptRevoked), shown))
+		if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 {
+			t.Errorf("%s: it stays: %+v", c.reason, o)
+		}
+	}
+}

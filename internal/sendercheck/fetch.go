@@ -60,7 +60,7 @@ func (f PolicyFetcher) Fetch(ctx context.Context, domain string) (string, mailre
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, policyURL(domain), nil)
 	if err != nil {
-		return "", fatal(mailrecord.BadAnswer, shown(err.Error()), "see that the domain is a name of a host")
+		return "", fatal(mailrecord.BadAnswer, shown(mailrecord.MTASTSHost(domain))+" is no name to fetch from: "+shown(err.Error()), "see that the domain is a name of a host")
 	}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
@@ -68,7 +68,7 @@ func (f PolicyFetcher) Fetch(ctx context.Context, domain string) (string, mailre
 		return "", mailrecord.Problems{notFetched(mailrecord.MTASTSHost(domain), err)}
 	}
 	defer response.Body.Close() //nolint:errcheck // nothing is lost
-	return read(response)
+	return read(mailrecord.MTASTSHost(domain), response)
 }
 
 // addresses are those of the policy host that may be connected to.
@@ -124,23 +124,23 @@ func (f PolicyFetcher) transport(addrs []netip.Addr) *http.Transport {
 	}
 }
 
-// read takes the answer as senders do.
-func read(response *http.Response) (string, mailrecord.Problems) {
+// read takes the answer of a policy host as senders do.
+func read(host string, response *http.Response) (string, mailrecord.Problems) {
 	switch code := response.StatusCode; {
 	case code >= 300 && code < 400:
-		return "", fatal(mailrecord.Redirected, fmt.Sprintf("the policy host answers with a redirect (%d), which senders do not follow", code), "serve the policy at that URL itself")
+		return "", fatal(mailrecord.Redirected, fmt.Sprintf("%s answers with a redirect (%d), which senders do not follow", host, code), "serve the policy at that URL itself")
 	case code != http.StatusOK:
-		return "", fatal(mailrecord.BadAnswer, fmt.Sprintf("the policy host answers with status %d", code), "serve the policy at "+shown(response.Request.URL.String())+" with status 200")
+		return "", fatal(mailrecord.BadAnswer, fmt.Sprintf("%s answers with status %d", host, code), "serve the policy at "+shown(response.Request.URL.String())+" with status 200")
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, mailrecord.MaxPolicySize+1))
 	if err != nil {
-		return "", fatal(mailrecord.BadAnswer, "the answer ends early: "+shown(err.Error()), "see what the web server tells of it")
+		return "", fatal(mailrecord.BadAnswer, "the answer of "+host+" ends early: "+shown(err.Error()), "see what the web server tells of it")
 	}
 	media, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err == nil && media == "text/plain" {
 		return string(body), nil
 	}
-	p := fatal(mailrecord.BadAnswer, fmt.Sprintf("the media type is %q, and careful senders take text/plain alone", shown(response.Header.Get("Content-Type"))), "have the web server say Content-Type: text/plain")
+	p := fatal(mailrecord.BadAnswer, fmt.Sprintf("%s gives the media type %q, and careful senders take text/plain alone", host, shown(response.Header.Get("Content-Type"))), "have the web server say Content-Type: text/plain")
 	p[0].Severity, p[0].Rule = mailrecord.Wrong, "RFC 8461 section 3.2"
 	return string(body), p
 }

@@ -123,6 +123,7 @@ func TestFetch(t *testing.T) {
 		{"a redirect, even to itself (section 3.3: MUST NOT be followed)", host(t, answer(http.StatusMovedPermanently, "Location", mailrecord.PolicyPath+"?x"), year, name), nil, mailrecord.Redirected, "301"},
 		{"not found", host(t, answer(http.StatusNotFound), year, name), nil, mailrecord.BadAnswer, "404"},
 		{"another media type", host(t, answer(http.StatusOK, "Content-Type", "text/html"), year, name), nil, mailrecord.BadAnswer, "text/html"},
+		{"cut off in the middle", host(t, answer(http.StatusOK, "Content-Type", "text/plain", "Content-Length", "9999"), year, name), nil, mailrecord.BadAnswer, "ends early"},
 		{"compressed, which was not asked for", host(t, answer(http.StatusOK, "Content-Encoding", "gzip", "Content-Type", "application/gzip"), year, name), nil, mailrecord.BadAnswer, "application/gzip"},
 	} {
 		body, problems := c.host.fetcher(records(append(c.records, policyAddress)...)).Fetch(t.Context(), "example.com")
@@ -134,6 +135,9 @@ func TestFetch(t *testing.T) {
 		}
 		if len(problems) != 1 || problems[0].Code != c.code || !strings.Contains(problems[0].Message, c.says) || problems[0].Advice == "" {
 			t.Errorf("%s: %v", c.reason, problems)
+		}
+		if len(problems) > 0 && !strings.Contains(problems[0].Message, name) {
+			t.Errorf("%s: it names no server: %s", c.reason, problems[0].Message)
 		}
 	}
 	other := host(t, serve(goodPolicy), year, name).fetcher(records(policyAddress))

@@ -14,6 +14,8 @@ func TestDKIM(t *testing.T) {
 		{"two keys, and when they change", `{dkim: {keys: [{name: rsa, algorithm: RSA, size: 2048, secretName: dkim-rsa}, {name: ed, algorithm: Ed25519, secretName: dkim-ed}], rotation: {every: 2160h, keepRetired: 168h}, ttl: 3600, adopt: true}}`, "", ""},
 		{"the rotation may be left out", keys(`{name: rsa, algorithm: RSA, secretName: dkim}`), "", ""},
 		{"there is a key at least", `{dkim: {keys: []}}`, "spec.dkim.keys", "should have at least 1 items"},
+		{"a key of 4096 bits", keys(`{name: rsa, algorithm: RSA, size: 4096, secretName: dkim}`), "", ""},
+		{"records of keys are taken over", `{dkim: {keys: [{name: rsa, algorithm: RSA, secretName: dkim}], adopt: true, ttl: 86400}}`, "", ""},
 		{"a fifth key is too many", `{dkim: {keys: ` + list(5, `{name: k%d, algorithm: RSA, secretName: s%d}`) + `}}`, "spec.dkim.keys", "must have at most 4 items"},
 		{"two keys of a name would be one", keys(`{name: a, algorithm: RSA, secretName: x}, {name: a, algorithm: RSA, secretName: y}`), "spec.dkim.keys[1]", "Duplicate value"},
 		{"two keys in one Secret would take turns", keys(`{name: a, algorithm: RSA, secretName: x}, {name: b, algorithm: RSA, secretName: x}`), "spec.dkim.keys", "needs a secretName of its own"},

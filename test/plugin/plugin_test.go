@@ -186,6 +186,10 @@ func TestPlan(t *testing.T) {
 	must(t, os.WriteFile(file, fmt.Appendf(nil, strings.Replace(mailDomain, "domain: example.com", "domain: example.com\n  tlsa: {parameters: [\"3 1 2\"]}", 1), namespace), 0o600))
 	out, _ = dane(t, namespace, "plan", "-f", file)
 	wants(t, out, "+ 3 1 2 ", "- 3 1 1 "+spki, "  3 1 1 "+strings.Repeat("0f", 32)+" (foreign)")
+	rest := mailDomain + "  mx: {policy: Manage}\n  spf: {mechanisms: [mx], all: Fail}\n  dkim: {keys: [{name: ed, algorithm: Ed25519, secretName: dkim-ed}]}\n"
+	must(t, os.WriteFile(file, fmt.Appendf(nil, rest, namespace), 0o600))
+	out, _ = dane(t, namespace, "plan", "-f", file)
+	wants(t, out, "MX example.com. MX", "+ 10 mx1.example.com.", `+ "v=spf1 mx -all"`, "ed (Ed25519): it is made, published at ed-DIGITS._domainkey.example.com")
 	must(t, os.WriteFile(file, fmt.Appendf(nil, strings.Replace(mailDomain, "example.com\n", "Example.com\n", 1), namespace), 0o600))
 	if out, code := dane(t, namespace, "plan", "-f", file); code != 1 || !strings.Contains(out, "spec.domain") {
 		t.Errorf("a wrong domain: exit code %d: %s", code, out)

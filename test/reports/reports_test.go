@@ -195,7 +195,7 @@ func TestReports(t *testing.T) {
 	r := newRig(t)
 	for name, test := range map[string]func(*rig){
 		"Kept": (*rig).kept, "Account": (*rig).accountReadsMailDomainsAlone, "Writes": (*rig).accountWritesReportsAlone,
-		"Status": (*rig).status, "Replicas": (*rig).replicas, "Bombs": (*rig).bombs,
+		"TLS": (*rig).overTLS, "Status": (*rig).status, "Replicas": (*rig).replicas, "Bombs": (*rig).bombs,
 	} {
 		t.Run(name, func(t *testing.T) { test(&rig{T: t, cluster: r.cluster, program: r.program, account: r.account}) })
 	}

@@ -263,6 +263,17 @@ func (s *sender) namespace() []string {
 // mail sends a report as RFC 8460 section 5.3 says, signed, to a server that speaks LMTP.
 func (s *sender) mail(to, report string) {
 	s.Helper()
+	conn, err := net.Dial("tcp", to)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.say(smtp.NewClientLMTP(conn), report)
+}
+
+// say sends a signed report by a connection.
+func (s *sender) say(c *smtp.Client, report string) {
+	s.Helper()
+	defer c.Close()
 	var message, signed strings.Builder
 	for _, line := range []string{
 		"From: reports@sender.example", "To: tlsrpt@example.com", "Subject: Report Domain: example.com Submitter: sender.example Report-ID: <2>",
@@ -276,12 +287,6 @@ func (s *sender) mail(to, report string) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", to)
-	if err != nil {
-		s.Fatal(err)
-	}
-	c := smtp.NewClientLMTP(conn)
-	defer c.Close()
 	if err := c.SendMail("reports@sender.example", []string{"tlsrpt@example.com"}, strings.NewReader(signed.String())); err != nil {
 		s.Fatal(err)
 	}

@@ -164,6 +164,35 @@ func TestKeeperFails(t *testing.T) {
 	}
 }
 
+// unread is a body that must not be read.
+type unread struct{ *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.Error("the body is read")
+	return 0, io.EOF
+}
+
+// What is refused for its source, its type or its length is refused before it is read.
+func TestRefusedUnread(t *testing.T) {
+	r := newRig()
+	h := NewHandler(r.Intake, Limits{PerSource: 1, SourceBurst: 3, All: 100, AllBurst: 100}, nil)
+	for _, c := range []struct {
+		why, kind string
+		length    int64
+		status    int
+	}{
+		{"a form", "application/x-www-form-urlencoded", 9, 415},
+		{"too long, and says so", "application/tlsrpt+gzip", tlsrpt.MaxPacked + 1, 413},
+		{"no type", "", 9, 415},
+		{"the fourth at once", "application/tlsrpt+gzip", 9, 429},
+	} {
+		w := post(h, c.kind, "", func(q *http.Request) { q.Body, q.ContentLength = io.NopCloser(unread{t}), c.length })
+		if w.Code != c.status || w.Header().Get("Connection") != "close" || (c.status == 429) != (w.Header().Get("Retry-After") != "") {
+			t.Errorf("%s: %d %v", c.why, w.Code, w.Header())
+		}
+	}
+}
+
 // One source that floods is refused before its reports are read; others are not, until all together are too many.
 func TestFlood(t *testing.T) {
 	r := newRig()

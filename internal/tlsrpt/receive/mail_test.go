@@ -161,10 +161,14 @@ func TestAttachment(t *testing.T) {
 // deliver hands messages on as a mail server does by LMTP, and returns what it is answered.
 func deliver(t *testing.T, r *rig, lookup LookupTXT, limits Limits, to string, messages ...string) []error {
 	t.Helper()
-	s := NewMailServer(r.Intake, MailOptions{
-		Domain: "tlsrpt.example.com", LMTP: true, Lookup: lookup, Limits: limits,
-		Accepts: func(a string) bool { return a == "tlsrpt@example.com" },
-	})
+	return deliverBy(t, r, MailOptions{LMTP: true, Lookup: lookup, Limits: limits}, to, messages...)
+}
+
+// deliverBy delivers messages by LMTP or by SMTP.
+func deliverBy(t *testing.T, r *rig, o MailOptions, to string, messages ...string) []error {
+	t.Helper()
+	o.Domain, o.Accepts = "tlsrpt.example.com", func(a string) bool { return a == "tlsrpt@example.com" }
+	s := NewMailServer(r.Intake, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +179,11 @@ func deliver(t *testing.T, r *rig, lookup LookupTXT, limits Limits, to string, m
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := smtp.NewClientLMTP(conn)
+	client := smtp.NewClient
+	if o.LMTP {
+		client = smtp.NewClientLMTP
+	}
+	c := client(conn)
 	defer c.Close()
 	var out []error
 	for _, m := range messages {
@@ -221,18 +229,20 @@ func TestByMail(t *testing.T) {
 		{"a bomb", signed(letter{body: packed(t, strings.Repeat(" ", tlsrpt.MaxSize+1))}), lookup, TooLarge, false},
 		{"about somebody else", signed(letter{body: packed(t, strings.Replace(report, "example.com", "example.net", 1))}), lookup, Foreign, false},
 	} {
-		r := newRig()
-		err := deliver(t, r, c.lookup, generous, "tlsrpt@example.com", c.text)[0]
-		if (err != nil) != c.again || r.outcomes[0] != c.outcome {
-			t.Errorf("%s: %v %v %v, want %s", c.why, err, r.outcomes, r.reasons, c.outcome)
-			continue
-		}
-		if c.outcome == Kept && r.items[0].Origin.Proof != "sender.example" {
-			t.Errorf("%s: its origin is %+v", c.why, r.items[0].Origin)
-		}
-		var refused smtp.LMTPDataError
-		if err != nil && !errors.As(err, &refused) && !temporary(err) {
-			t.Errorf("%s: %v is no reason to come again", c.why, err)
+		for _, lmtp := range []bool{true, false} {
+			r := newRig()
+			err := deliverBy(t, r, MailOptions{LMTP: lmtp, Lookup: c.lookup, Limits: generous}, "tlsrpt@example.com", c.text)[0]
+			if (err != nil) != c.again || r.outcomes[0] != c.outcome {
+				t.Errorf("%s, by LMTP (%t): %v %v %v, want %s", c.why, lmtp, err, r.outcomes, r.reasons, c.outcome)
+				continue
+			}
+			if c.outcome == Kept && r.items[0].Origin.Proof != "sender.example" {
+				t.Errorf("%s, by LMTP (%t): its origin is %+v", c.why, lmtp, r.items[0].Origin)
+			}
+			var refused smtp.LMTPDataError
+			if err != nil && !errors.As(err, &refused) && !temporary(err) {
+				t.Errorf("%s, by LMTP (%t): %v is no reason to come again", c.why, lmtp, err)
+			}
 		}
 	}
 }

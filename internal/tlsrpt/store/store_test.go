@@ -214,21 +214,67 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
+// raw is the database of a store that is closed.
+func raw(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	driver := "sqlite"
+	path := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(dsn)
+	if store.IsPostgreSQL(dsn) {
+		driver, path = "pgx", dsn
+	}
+	db, err := sql.Open(driver, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// A store of the first version is brought up to this one, with the reports that are in it, and once.
+func TestEarlierVersion(t *testing.T) {
+	eachKind(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		add(t, s, item("Sender", "1", "sender.example"))
+		before := overview(t, s, "example.com", "mx1.example.com")
+		s.Close()
+		db := raw(t, dsn)
+		versions := func() (n int) {
+			if err := db.QueryRow(`SELECT MAX(version) FROM schema_version`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		now := versions()
+		for _, undo := range []string{`DROP INDEX failure_host`, `DELETE FROM schema_version WHERE version > 1`} {
+			if _, err := db.Exec(undo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			s = open(t, dsn)
+			if after := overview(t, s, "example.com", "mx1.example.com"); fmt.Sprint(after) != fmt.Sprint(before) {
+				t.Errorf("got  %v\nwant %v", after, before)
+			}
+			if add(t, s, item("Sender", "1", "sender.example")) {
+				t.Error("the report is not known any more")
+			}
+			s.Close()
+		}
+		if got := versions(); got != now || now < 2 {
+			t.Errorf("its version is %d, want %d", got, now)
+		}
+		if _, err := db.Exec(`DROP INDEX failure_host`); err != nil {
+			t.Errorf("what the second version brings is not there: %v", err)
+		}
+	})
+}
+
 // A store of a later version is left alone.
 func TestLaterVersion(t *testing.T) {
 	eachKind(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
 		s.Close()
-		driver := "sqlite"
-		path := "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(dsn)
-		if store.IsPostgreSQL(dsn) {
-			driver, path = "pgx", dsn
-		}
-		db, err := sql.Open(driver, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+		db := raw(t, dsn)
 		if _, err := db.Exec(`INSERT INTO schema_version (version) VALUES (1000)`); err != nil {
 			t.Fatal(err)
 		}

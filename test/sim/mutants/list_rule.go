@@ -230,6 +230,18 @@ var ofDeployment = []mutant{
 		test: rule("RevokedKeyInUseAgain"),
 	},
 	{
+		name: "a revocation that stands is nobody's", file: "internal/rollover/named.go",
+		old: "t.standsAt(o.Name) && o.primaryKnown && slices.Equal(o.primary, p.Revoked)", new: "t.standsAt(o.Name) && false",
+		why:  "a status that was put back makes a conflict of what the operator has written",
+		test: rule("RevokedAlready"),
+	},
+	{
+		name: "what may be held is revoked", file: "internal/rollover/named.go",
+		old: "|| p.Suspended || !r.f.KeysComplete || !r.anotherIsDeployed()", new: "",
+		why:  "a Secret that could not be read may hold the key, and a person has revoked it",
+		test: rule("RevokedAlready"),
+	},
+	{
 		name: "a key that was lost is given up at once", file: "internal/rollover/named.go",
 		old: "if o := &r.keys[i]; r.f.Policy.NamedKeys && o.Role == roleCurrent {", new: "if o := &r.keys[i]; false {",
 		why:  "the signer goes on with what it has loaded",
