@@ -185,7 +185,7 @@ func publishedFinding(run *domainRun, h *hostRun) finding {
 		return finding{metav1.ConditionFalse, h.refused.reason, h.refused.message}
 	case !h.decided:
 		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "the zone is not ready"}
-	case h.removing && !(h.stays() && h.decision.Published):
+	case h.leaves():
 		return finding{metav1.ConditionFalse, v1alpha1.ReasonRecordsRemoved, "the records are being taken out of DNS"}
 	case h.decision.Published:
 		return publishedAndLate(run, h)
@@ -205,6 +205,9 @@ func publishedFinding(run *domainRun, h *hostRun) finding {
 	}
 	return finding{metav1.ConditionFalse, v1alpha1.ReasonPropagating, firstWait(h, "the records are being published")}
 }
+
+// leaves says that the records of a host are being taken out of DNS, now.
+func (h *hostRun) leaves() bool { return h.removing && (!h.stays() || !h.decision.Published) }
 
 // stays says that the records of a host that is removed are to stand for a while.
 func (h *hostRun) stays() bool { return h.removing && h.facts.Policy.Named != "" }
