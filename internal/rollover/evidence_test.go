@@ -115,13 +115,7 @@ func TestNoEvidence(t *testing.T) {
 // TestRecordsGoByFreshEvidence: a key whose records were due to go while the primary was away is looked for once more before
 // they do. The simulator found that they went when it was back, an hour later, though no endpoint could be reached by then.
 func TestRecordsGoByFreshEvidence(t *testing.T) {
-	s := published(t)
-	s.hold("b", StageStandby)
-	s.settle()
-	s.now = s.now.Add(72 * time.Hour)
-	s.settle()
-	s.deploys("b", "a")
-	s.settle()
+	s := replaced(t, func(*Policy) {})
 	primary, endpoint := s.servers[0], s.endpoints[0]
 	primary.down = true
 	d := s.at(s.now.Add(s.policy.RetireSafety))

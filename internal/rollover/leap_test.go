@@ -78,14 +78,7 @@ func TestLeapAtRest(t *testing.T) {
 // TestLeapWhileAKeyIsRetired: the records of a key that nothing presents stay for as long as ever, whoever vouches for that.
 func TestLeapWhileAKeyIsRetired(t *testing.T) {
 	for _, vouched := range []bool{false, true} {
-		s := published(t)
-		s.policy.ProbeDisabled = vouched
-		s.hold("b", StageStandby)
-		s.settle()
-		s.now = s.now.Add(72 * time.Hour)
-		s.settle()
-		s.deploys("b", "a")
-		s.settle()
+		s := replaced(t, func(p *Policy) { p.ProbeDisabled = vouched })
 		s.shows(firstOwner, "a", "b")
 		s.leap(far)
 		set := s.now

@@ -100,6 +100,19 @@ func published(t *testing.T) *scene {
 	return s
 }
 
+// replaced is published with standby key b, which was handed to the servers in place of a: nothing presents a any more.
+func replaced(t *testing.T, edit func(*Policy)) *scene {
+	s := published(t)
+	edit(&s.policy)
+	s.hold("b", StageStandby)
+	s.settle()
+	s.now = s.now.Add(72 * time.Hour)
+	s.settle()
+	s.deploys("b", "a")
+	s.settle()
+	return s
+}
+
 func (s *scene) server(name string) *shower {
 	n := &shower{name: name, shows: map[string]answerSet{}, signed: 9 * 24 * time.Hour, expires: 5 * 24 * time.Hour}
 	s.servers = append(s.servers, n)
