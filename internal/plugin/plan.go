@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -184,26 +185,68 @@ func writePlan(out io.Writer, md *v1alpha1.MailDomain, server *v1alpha1.MailServ
 	for _, name := range want.gaps {
 		fmt.Fprintf(out, "Certificate %s has no certificate yet: its records come with it.\n", name)
 	}
-	var have []string
-	if now != nil {
-		have = now.Records
-	}
-	goes := paint(out, bad, "-")
 	for _, set := range want.sets {
 		fmt.Fprintf(out, "%s TTL %d\n", set.Name, set.TTL)
-		for _, r := range set.Data {
-			fmt.Fprintf(out, "  %s %s\n", yesNo(slices.Contains(have, r), " ", paint(out, good, "+")), r)
-		}
-		for _, r := range have {
-			switch {
-			case slices.Contains(set.Data, r):
-			case slices.Contains(now.ForeignRecords, r):
-				fmt.Fprintf(out, "  %s %s (foreign)\n", yesNo(md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove, goes, " "), r)
-			default:
-				fmt.Fprintf(out, "  %s %s\n", goes, r)
-			}
+		writePlannedSet(out, md, set, now)
+	}
+	if md.Spec.Rollover.KeepsStandbyKey() && !hasKey(now, v1alpha1.RoleNext) {
+		fmt.Fprintln(out, "The record of a standby key comes beside these, when that is made.")
+	}
+}
+
+// writePlannedSet writes what comes, stays and goes at one owner.
+func writePlannedSet(out io.Writer, md *v1alpha1.MailDomain, set recordSet, now *v1alpha1.MailServerStatus) {
+	comes, goes := paint(out, good, "+"), paint(out, bad, "-")
+	var have, foreign []string
+	if now != nil {
+		have, foreign = dataAt(now.Records, set.Name), dataAt(now.ForeignRecords, set.Name)
+	}
+	for _, r := range set.Data {
+		fmt.Fprintf(out, "  %s %s\n", yesNo(slices.Contains(have, r), " ", comes), r)
+	}
+	for _, r := range have {
+		switch why := keptFor(now, r); {
+		case slices.Contains(set.Data, r):
+		case slices.Contains(foreign, r):
+			fmt.Fprintf(out, "  %s %s (foreign)\n", yesNo(md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove, goes, " "), r)
+		case why != "":
+			fmt.Fprintf(out, "    %s (%s)\n", r, why)
+		default:
+			fmt.Fprintf(out, "  %s %s\n", goes, r)
 		}
 	}
+}
+
+// dataAt are the data of the records of an owner, which stand in status as lines of a zone file.
+func dataAt(lines []string, owner string) []string {
+	var out []string
+	for _, line := range lines {
+		name, rest, _ := strings.Cut(line, " ")
+		if _, data, found := strings.Cut(rest, " IN TLSA "); found && strings.EqualFold(strings.TrimSuffix(name, "."), strings.TrimSuffix(owner, ".")) {
+			out = append(out, data)
+		}
+	}
+	return out
+}
+
+// keptFor says for which key that is not in the Certificate's Secret a record stands; empty for none.
+func keptFor(now *v1alpha1.MailServerStatus, record string) string {
+	for _, k := range now.Keys {
+		if !slices.Contains(k.Records, record) {
+			continue
+		}
+		switch k.Role {
+		case v1alpha1.RoleNext:
+			return "of the next key"
+		case v1alpha1.RolePrevious:
+			return "of the key that was in use before, for a while"
+		}
+	}
+	return ""
+}
+
+func hasKey(now *v1alpha1.MailServerStatus, role v1alpha1.KeyRole) bool {
+	return now != nil && slices.ContainsFunc(now.Keys, func(k v1alpha1.KeyStatus) bool { return k.Role == role })
 }
 
 // chainsOf reads the certificates that a host presents.

@@ -109,6 +109,9 @@ func certificate(t *testing.T, namespace, name string) string {
 	return tlsa.SPKISHA256(parsed[0].RawSubjectPublicKeyInfo)
 }
 
+// shownRecord is a record in status but for its digest, as the operator writes it.
+const shownRecord = "_25._tcp.mx1.example.com. 3600 IN TLSA 3 1 1 "
+
 // settled makes the MailDomain with the status of one that is well.
 func settled(t *testing.T, namespace, spki string) *v1alpha1.MailDomain {
 	t.Helper()
@@ -120,7 +123,7 @@ func settled(t *testing.T, namespace, spki string) *v1alpha1.MailDomain {
 		md.Status.Conditions = append(md.Status.Conditions, metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: "Fine", LastTransitionTime: now})
 	}
 	md.Status.MailServers = []v1alpha1.MailServerStatus{{
-		Hostname: "mx1.example.com", Records: []string{"3 1 1 " + spki, "3 1 1 " + strings.Repeat("0f", 32)}, ForeignRecords: []string{"3 1 1 " + strings.Repeat("0f", 32)},
+		Hostname: "mx1.example.com", Records: []string{shownRecord + spki, shownRecord + strings.Repeat("0f", 32)}, ForeignRecords: []string{shownRecord + strings.Repeat("0f", 32)},
 		Keys: []v1alpha1.KeyStatus{{SPKISHA256: spki, Certificate: "mx1", Role: v1alpha1.RoleCurrent, Visibility: v1alpha1.VisibilityOmnipresent, Records: []string{"3 1 1 " + spki}}},
 	}}
 	must(t, cluster.Client.Status().Update(t.Context(), md))
@@ -182,7 +185,21 @@ func TestPlan(t *testing.T) {
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("the MailDomain was stored: %v", err)
 	}
-	settled(t, namespace, spki)
+	wants(t, out, "The record of a standby key comes beside these")
+	md := settled(t, namespace, spki)
+	next := strings.Repeat("0e", 32)
+	md.Status.MailServers[0].Records = append(md.Status.MailServers[0].Records, shownRecord+next)
+	md.Status.MailServers[0].Keys = append(md.Status.MailServers[0].Keys, v1alpha1.KeyStatus{
+		SPKISHA256: next, Certificate: "mx1", Role: v1alpha1.RoleNext, Visibility: v1alpha1.VisibilityOmnipresent, Records: []string{"3 1 1 " + next},
+	})
+	must(t, cluster.Client.Status().Update(t.Context(), md))
+	out, _ = dane(t, namespace, "plan", "-f", file)
+	wants(t, out, "\n    3 1 1 "+spki+"\n", "\n    3 1 1 "+next+" (of the next key)\n", "\n    3 1 1 "+strings.Repeat("0f", 32)+" (foreign)\n")
+	for _, change := range []string{"  + ", "  - ", "comes beside"} {
+		if strings.Contains(out, change) {
+			t.Errorf("nothing is to change, and it says %q: %s", change, out)
+		}
+	}
 	must(t, os.WriteFile(file, fmt.Appendf(nil, strings.Replace(mailDomain, "domain: example.com", "domain: example.com\n  tlsa: {parameters: [\"3 1 2\"]}", 1), namespace), 0o600))
 	out, _ = dane(t, namespace, "plan", "-f", file)
 	wants(t, out, "+ 3 1 2 ", "- 3 1 1 "+spki, "  3 1 1 "+strings.Repeat("0f", 32)+" (foreign)")
