@@ -124,7 +124,7 @@ func TestProgressSaysWhyAnUpdateFailed(t *testing.T) {
 		{"the update is on its way", rollover.WaitUpdate, nil, "waits"},
 	} {
 		h := &hostRun{server: v1alpha1.MailServer{Hostname: "mx1.example.com"}, decided: true}
-		h.facts.Keys = []rollover.Key{{ID: "new", Stage: rollover.StageRequested}}
+		h.facts.Keys, h.facts.Owners = []rollover.Key{{ID: "new", Stage: rollover.StageRequested}}, []rollover.Owner{{Name: owner}}
 		h.decision = rollover.Decision{
 			Published: true, Owners: []rollover.OwnerDecision{{Name: owner, Write: true}},
 			Waits: []rollover.Wait{{Code: row.wait, Message: "waits"}},
