@@ -73,7 +73,7 @@ func rolling() *v1alpha1.MailDomain {
 			{SPKISHA256: next, Certificate: "mx1", Role: v1alpha1.RoleNext, Visibility: v1alpha1.VisibilityRumoured, Since: hours(-2), DeployableAt: hours(1), Records: []string{"3 1 1 " + next}},
 			{SPKISHA256: strings.Repeat("3c", 32), Certificate: "mx1", Role: v1alpha1.RolePrevious, Visibility: v1alpha1.VisibilityUnretentive, Since: hours(-900), GoneSince: hours(-880), RemovableAt: hours(-860), Records: []string{"3 1 1 " + strings.Repeat("3c", 32)}},
 		},
-		ForeignRecords: []string{"2 1 1 " + strings.Repeat("4d", 32)},
+		ForeignRecords: []string{"_25._tcp.mx1.example.com. 3600 IN TLSA 2 1 1 " + strings.Repeat("4d", 32)},
 		Versions: []v1alpha1.VersionStatus{
 			{Owner: "_25._tcp.mx1.example.com.", TTL: 3600, FirstSeen: hours(-860), LastSeen: hours(-1), Records: []string{"3 1 1 " + now}},
 			{Owner: "_25._tcp.mx1.example.com.", TTL: 3600, FirstSeen: hours(-2), Open: true, Records: []string{"3 1 1 " + now, "3 1 1 " + next}},

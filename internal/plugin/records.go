@@ -176,14 +176,14 @@ func recordSets(md *v1alpha1.MailDomain) []recordSet {
 		if s == nil || len(s.Keys) == 0 {
 			continue
 		}
-		records := slices.Clone(s.ForeignRecords)
+		var own []string
 		for _, k := range s.Keys {
 			if k.Visibility != v1alpha1.VisibilityUnretentive { // those have been taken out
-				records = append(records, k.Records...)
+				own = append(own, k.Records...)
 			}
 		}
-		slices.Sort(records)
 		for _, p := range server.Ports {
+			records := slices.Sorted(slices.Values(append(dataAt(s.ForeignRecords, ownerName(server.Hostname, p.Port)), own...)))
 			out = append(out, tlsaSet(ownerAt(s, server.Hostname, p.Port), ttl, records))
 		}
 	}

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/kube"
 )
 
@@ -24,6 +28,9 @@ spec:
   zone: example.com
   update: {nameserver: 192.0.2.53, tsigKeyName: key, tsigSecretSecretRef: {name: tsig, key: secret}}
 `, namespace)))
+	t.Cleanup(func() { // "doctor" looks into every namespace
+		must(t, cluster.Client.DeleteAllOf(context.Background(), &v1alpha1.DNSZone{}, client.InNamespace(namespace)))
+	})
 	kubectl, err := kube.Program(t.Context(), "kubectl", func(line string) { t.Log(line) })
 	must(t, err)
 	path, err := program()
