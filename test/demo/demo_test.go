@@ -31,6 +31,9 @@ func TestDemo(t *testing.T) {
 	}
 	t.Log(lines[len(lines)-1])
 	readable(t, lines)
+	if t.Failed() {
+		t.Logf("the demo said\n%s", out)
+	}
 	// It is shown when the picture is drawn next.
 	if others := "others     MX Published, TLSRPT Published, MTASTS Waiting, SPF Published, DMARC Published"; !strings.Contains(out, others) {
 		t.Errorf("the output lacks %q", others)
@@ -68,14 +71,16 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// readable wants lines that fit, and nothing that looks like a failure without a word that it is expected.
+// readable wants lines that fit, and nothing that looks like a failure without a word that it is expected, or is tried again:
+// on a busy machine a name server may be slow.
 func readable(t *testing.T, lines []string) {
 	t.Helper()
 	for i, line := range lines {
 		if len([]rune(line)) > maxWidth {
 			t.Errorf("a line is too wide: %s", line)
 		}
-		if strings.Contains(line, "failed") && !strings.Contains(strings.Join(lines[i:min(i+3, len(lines))], " "), "expected") {
+		near := strings.Join(lines[i:min(i+3, len(lines))], " ")
+		if strings.Contains(line, "failed") && !strings.Contains(near, "expected") && !strings.Contains(near, "tried again") {
 			t.Errorf("something failed, and it does not say that it is expected: %s", line)
 		}
 	}
