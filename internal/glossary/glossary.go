@@ -36,6 +36,8 @@ var prefixes = []struct{ prefix, group string }{
 	{"Trouble ", "troubles in the past"},
 	{"State ", "what doctor says"},
 	{"Event ", "events"},
+	{"Column ", "columns of tables"},
+	{"Mark ", "marks in tables"},
 }
 
 // pages are those with a section for each word, and what the words without a prefix are.

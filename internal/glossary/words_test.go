@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +36,7 @@ var ofSpec = []string{
 var more = []string{
 	"Verdict Unknown", "Verdict some may fail", "Endpoint matches", "Endpoint does not match", "Endpoint not known",
 	"Server in sync", "Server out of sync", "Server answers", "Server does not answer",
+	"Mark -", "Mark x", "Mark *", "Mark ?",
 }
 
 // TestEveryConstantIsExplained: each constant of the API that people read, and each reason of an event, has a section; and
@@ -78,7 +81,7 @@ func TestEveryConstantIsExplained(t *testing.T) {
 	for _, reason := range eventReasons(t, constants) {
 		want("Event " + reason)
 	}
-	for _, heading := range more {
+	for _, heading := range append(columns(t), more...) {
 		want(heading)
 	}
 	if len(wanted) < 140 {
@@ -90,6 +93,77 @@ func TestEveryConstantIsExplained(t *testing.T) {
 			t.Errorf("the section %q is stale: nothing says so any more", heading)
 		}
 	}
+}
+
+// printColumn is a column that kubectl prints of an object.
+var printColumn = regexp.MustCompile(`(?m)^// \+kubebuilder:printcolumn:name="([^"]+)"`)
+
+// columns are the headings of the tables that people read: those of the plugin, and those of kubectl get.
+func columns(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	add := func(name string) {
+		for word := range strings.SplitSeq(name, ", ") {
+			out = append(out, "Column "+word)
+		}
+	}
+	for _, file := range parse(t, "../plugin") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			for _, list := range headingsIn(n) {
+				for _, e := range list.Elts {
+					name, err := strconv.Unquote(e.(*ast.BasicLit).Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					add(name)
+				}
+			}
+			return true
+		})
+	}
+	ofPlugin := len(out)
+	files, err := filepath.Glob("../../api/v1alpha1/*_types.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range printColumn.FindAllStringSubmatch(string(text), -1) {
+			add(found[1])
+		}
+	}
+	if ofPlugin < 50 || len(out)-ofPlugin < 18 {
+		t.Errorf("only %d and %d columns were found: does the test still read the right files?", ofPlugin, len(out)-ofPlugin)
+	}
+	return out
+}
+
+// headingsIn are the lists of headings that stand in a call of table or part, or are given to a variable of that name.
+func headingsIn(n ast.Node) []*ast.CompositeLit {
+	var in []ast.Node
+	switch n := n.(type) {
+	case *ast.CallExpr:
+		if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "table" || f.Name == "part") && len(n.Args) > 1 {
+			in = append(in, n.Args[1])
+		}
+	case *ast.AssignStmt:
+		if to, ok := n.Lhs[0].(*ast.Ident); ok && to.Name == "headings" {
+			in = append(in, n.Rhs[0])
+		}
+	}
+	var out []*ast.CompositeLit
+	for _, node := range in {
+		ast.Inspect(node, func(n ast.Node) bool {
+			if list, ok := n.(*ast.CompositeLit); ok {
+				out = append(out, list)
+			}
+			return true
+		})
+	}
+	return out
 }
 
 // constant is one that is a text.

@@ -21,6 +21,18 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
+// TestCounted: one thing is not told of as several.
+func TestCounted(t *testing.T) {
+	for want, got := range map[string]string{
+		"1 gated request": counted(1, "gated request"), "2 gated requests": counted(2, "gated request"),
+		"1 address": counted(1, "address"), "0 addresses": counted(0, "address"),
+	} {
+		if got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	}
+}
+
 // TestDiagnosis wants a script to be able to tell what is broken from what nobody could look at.
 func TestDiagnosis(t *testing.T) {
 	for _, c := range []struct {

@@ -140,9 +140,9 @@ func examineDomains(ctx context.Context, c client.Client, _ time.Time) []finding
 	}
 	switch {
 	case reached > 0:
-		out = append(out, finding{fine, fmt.Sprintf("port 25: %d of %d addresses show a certificate", reached, reached+silent), ""})
+		out = append(out, finding{fine, fmt.Sprintf("port 25: certificates at %d of %s", reached, counted(reached+silent, "address")), ""})
 	case silent > 0:
-		out = append(out, finding{warning, fmt.Sprintf("port 25: none of %d addresses shows a certificate", silent),
+		out = append(out, finding{warning, fmt.Sprintf("port 25: certificates at none of %s", counted(silent, "address")),
 			"networks often block it: let the operator's pods connect to port 25, probe a Service (probe.serviceRef), or switch probes off and vouch for the servers yourself (probe.mode)"})
 	}
 	return out

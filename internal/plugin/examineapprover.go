@@ -60,11 +60,11 @@ func approvals(all []cmapi.CertificateRequest) []finding {
 	}
 	switch {
 	case len(foreign) > 0:
-		return []finding{{warning, fmt.Sprintf("another approver: %d of %d gated requests", len(foreign), approved), "something else than the operator approved " +
+		return []finding{{warning, fmt.Sprintf("another approver: %d of %s", len(foreign), counted(approved, "gated request")), "something else than the operator approved " +
 			strings.Join(foreign[:min(len(foreign), 3)], ", ") + ": the gate policy was not in force then, or the approver goes by the operator's account; " +
 			"kubectl get certificaterequest -o yaml --show-managed-fields names it"}}
 	case approved > 0:
-		return []finding{{fine, fmt.Sprintf("%d gated requests were approved by the operator alone", approved), ""}}
+		return []finding{{fine, "the operator alone approved " + counted(approved, "gated request"), ""}}
 	}
 	return nil
 }

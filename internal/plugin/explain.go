@@ -18,10 +18,11 @@ func (k *kube) explain() *cobra.Command {
 		Short: "Tell what a word of the operator means, and what to do",
 		Long: `explain prints what the documentation says of a word that the operator uses: a condition type or its reason, the
 code of a finding, the name of an alert, the reason of an event, or what status and check say of keys, servers, records and
-senders. Without a word it lists those that it knows. It needs no cluster.`,
+senders; a column of their tables, and the marks in them. Without a word it lists those that it knows. It needs no cluster.`,
 		Example: `  kubectl dane explain WaitingForCaches
   kubectl dane explain Rumoured
-  kubectl dane explain out of sync`,
+  kubectl dane explain out of sync
+  kubectl dane explain SENDERS`,
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp

@@ -167,27 +167,68 @@ func TestZone(t *testing.T) {
 
 // TestRecords compares the records to put in DNS by hand: with those of others, and without those taken out.
 func TestRecords(t *testing.T) {
-	list := recordList(wholeDomain())
+	list := recordList(wholeDomain(), false)
 	for file, format := range map[string]string{"records.txt": "zone", "nsupdate.txt": "nsupdate", "records.json": "json", "records.yaml": "yaml"} {
 		golden(t, file, func(out io.Writer) error { return list.write(out, format) })
 	}
+	held(t)
 	none := rolling()
 	none.Status.MailServers[0].Keys, none.Status.DKIM = nil, nil
-	if list := recordList(none); len(list.Records) != 1 || list.Records[0].Type != "MX" || len(list.Missing) != 1 || !strings.HasPrefix(list.Missing[0], "TLSA of mx1.example.com: ") {
+	if list := recordList(none, false); len(list.Records) != 1 || list.Records[0].Type != "MX" || len(list.Missing) != 1 || !strings.HasPrefix(list.Missing[0], "TLSA of mx1.example.com: ") {
 		t.Errorf("without keys there is %+v", list)
 	}
 	none.Spec.DKIM = &v1alpha1.DKIMSpec{Keys: []v1alpha1.DKIMKeySpec{{Name: "rsa"}}}
-	if list := recordList(none); len(list.Missing) != 2 || !strings.HasPrefix(list.Missing[1], "DKIM key rsa: ") {
+	if list := recordList(none, false); len(list.Missing) != 2 || !strings.HasPrefix(list.Missing[1], "DKIM key rsa: ") {
 		t.Errorf("without DKIM keys there is %+v", list)
 	}
 	none.Status.DKIM = rolling().Status.DKIM
 	none.Status.DKIM[0].Keys[1].Record = ""
-	list = recordList(none)
+	list = recordList(none, false)
 	if i := slices.IndexFunc(list.Records, func(r recordSet) bool { return slices.Contains(r.Data, "") }); i >= 0 {
 		t.Errorf("a record that is not known is printed as an empty one: %+v", list.Records[i])
 	}
 	if last := list.Missing[len(list.Missing)-1]; !strings.HasPrefix(last, "DKIM key rsa: the record of selector rsa-8d01c2f4a9be ") {
 		t.Errorf("of a record that is not known it says %q", list.Missing)
+	}
+}
+
+// held wants the record of MTA-STS held back until somebody says that the policy is served, or the record stands already; and
+// then no line of either form to change anything at its name.
+func held(t *testing.T) {
+	t.Helper()
+	for _, c := range []struct {
+		reason string
+		served bool
+		found  []string
+		want   bool
+	}{
+		{"nothing stands, and nobody has said that the policy is served", false, nil, true},
+		{"the record of a former policy stands", false, []string{`"v=STSv1; id=0;"`}, true},
+		{"somebody has seen the policy served", true, []string{`"v=STSv1; id=0;"`}, false},
+		{"the record stands", false, []string{`"v=STSv1; id=1;"`}, false},
+	} {
+		md := wholeDomain()
+		md.Status.Record(v1alpha1.RecordMTASTS).Found = c.found
+		for _, format := range []string{"zone", "nsupdate"} {
+			var out bytes.Buffer
+			if err := recordList(md, c.served).write(&out, format); err != nil {
+				t.Fatal(err)
+			}
+			live, before := false, "send"
+			for line := range strings.Lines(out.String()) {
+				line = strings.TrimSuffix(line, "\n")
+				live = live || !strings.HasPrefix(line, ";") && strings.Contains(line, "_mta-sts.")
+				if line == "send" && before == "send" {
+					t.Errorf("%s: nothing is sent in\n%s", c.reason, &out)
+				}
+				if !strings.HasPrefix(line, ";") {
+					before = line
+				}
+			}
+			if live == c.want {
+				t.Errorf("%s: -o %s has a line that changes the record: %t\n%s", c.reason, format, live, &out)
+			}
+		}
 	}
 }
 

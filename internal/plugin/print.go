@@ -73,6 +73,17 @@ func orNone(text string) string {
 	return text
 }
 
+// counted is a number of things: "1 request", "2 requests".
+func counted(n int, thing string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, thing)
+	}
+	if strings.HasSuffix(thing, "s") {
+		return fmt.Sprintf("%d %ses", n, thing)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // section prints a heading of a part.
 func section(out io.Writer, format string, args ...any) { toned(out, heading, format, args...) }
 

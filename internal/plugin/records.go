@@ -21,7 +21,7 @@ var recordFormats = []string{"zone", "nsupdate", "json", "yaml"}
 
 // records is "kubectl dane records".
 func (k *kube) records() *cobra.Command {
-	format := recordFormats[0]
+	format, served := recordFormats[0], false
 	cmd := &cobra.Command{
 		Use:   "records DOMAIN",
 		Short: "Print the records to put in DNS by hand",
@@ -32,12 +32,18 @@ TLSA records are those of the keys in use, of the next ones, and of the former o
 Foreign TLSA records stay where they are and are printed too, since that RRset is written as a whole. Of the others those
 of the MailDomain alone are printed: other TXT records at the same name stay beside them.
 
+The record of MTA-STS is commented out while it does not stand in DNS yet: senders that find it fetch the policy, which has to be
+served before (RFC 8461). The comment says what to serve and how to look; --policy-served says that it is, and prints the record.
+
 What is not known yet is told in a comment. It is for zones that the operator may not write, and for a look at what it would write.`,
 		Example: `  # as lines of a zone file
   kubectl dane records example.com
 
   # as a script
   kubectl dane records example.com -o nsupdate | nsupdate -k key.conf
+
+  # when the policy of MTA-STS is served, its record too
+  kubectl dane records example.com -o nsupdate --policy-served | nsupdate -k key.conf
 
   # for a program
   kubectl dane records example.com -o json`,
@@ -51,10 +57,11 @@ What is not known yet is told in a comment. It is for zones that the operator ma
 			if err != nil {
 				return err
 			}
-			return recordList(md).write(k.Out, format)
+			return recordList(md, served).write(k.Out, format)
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: zone for lines of a zone file, nsupdate for a script, json or yaml")
+	cmd.Flags().BoolVar(&served, "policy-served", false, "say that the policy of MTA-STS is served as the comment wants it: its record is not held back then")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(recordFormats, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -83,10 +90,12 @@ type recordSet struct {
 	Message string `json:"message,omitempty"`
 	// Policy is what the policy host of MTA-STS has to serve before the record is changed.
 	Policy string `json:"policy,omitempty"`
+	// Held says that the record must not be published yet: Policy has to be served first (RFC 8461 section 8.1).
+	Held bool `json:"held,omitempty"`
 }
 
-// recordList is what a MailDomain comes to.
-func recordList(md *v1alpha1.MailDomain) published {
+// recordList is what a MailDomain comes to. served says that somebody has seen the policy of MTA-STS served.
+func recordList(md *v1alpha1.MailDomain, served bool) published {
 	out := published{Domain: md.Spec.Domain, Records: recordSets(md)}
 	for i := range md.Spec.MailServers {
 		server := &md.Spec.MailServers[i]
@@ -104,6 +113,7 @@ func recordList(md *v1alpha1.MailDomain) published {
 		default:
 			out.Records = append(out.Records, recordSet{
 				Part: string(r.Record), Name: r.Name + ".", TTL: recordTTL, Type: r.Type, Data: r.Wanted, Replaces: without(r.Found, r.Wanted), Message: r.Message, Policy: r.Policy,
+				Held: r.Record == v1alpha1.RecordMTASTS && !served && len(without(r.Wanted, r.Found)) > 0,
 			})
 		}
 	}
@@ -233,18 +243,27 @@ func (p published) write(out io.Writer, format string) error {
 func (p published) writeZoneFile(out io.Writer) {
 	for _, set := range p.Records {
 		writeNotes(out, p.Domain, set)
+		mark := set.mark()
 		for _, r := range set.Replaces {
 			fmt.Fprintf(out, "; in place of\t%s\tIN\t%s\t%s\n", set.Name, set.Type, r)
 		}
 		for _, r := range set.Data {
-			fmt.Fprintf(out, "%s\t%d\tIN\t%s\t%s\n", set.Name, set.TTL, set.Type, r)
+			fmt.Fprintf(out, mark+"%s\t%d\tIN\t%s\t%s\n", set.Name, set.TTL, set.Type, r)
 		}
 	}
 	p.writeMissing(out)
 }
 
+// mark is what the lines of a record begin with: that of a comment where it is held back.
+func (s recordSet) mark() string {
+	if s.Held {
+		return "; "
+	}
+	return ""
+}
+
 // writeNotes says in comments what there is to say of a record, and what to serve for MTA-STS: the body comes before the
-// record (RFC 8461 section 8.1).
+// record, which tells senders to fetch it (RFC 8461 section 8.1).
 func writeNotes(out io.Writer, domain string, set recordSet) {
 	if set.Message != "" {
 		fmt.Fprintf(out, "; %s\n", oneLine(set.Message))
@@ -252,9 +271,17 @@ func writeNotes(out io.Writer, domain string, set recordSet) {
 	if set.Policy == "" {
 		return
 	}
-	fmt.Fprintf(out, "; have https://%s%s serve this first, as text/plain:\n", mailrecord.MTASTSHost(domain), mailrecord.PolicyPath)
+	where := "https://" + mailrecord.MTASTSHost(domain) + mailrecord.PolicyPath
+	if set.Held {
+		fmt.Fprintf(out, "; HELD BACK: the record of MTA-STS below is commented out. Its policy has to be served first:\n; 1. have %s serve this, as text/plain:\n", where)
+	} else {
+		fmt.Fprintf(out, "; %s has to serve this, as text/plain:\n", where)
+	}
 	for line := range strings.Lines(set.Policy) {
 		fmt.Fprintf(out, ";   %s\n", strings.TrimRight(line, "\r\n"))
+	}
+	if set.Held {
+		fmt.Fprintf(out, "; 2. see that it does: curl --fail %s\n; 3. print the record by --policy-served\n", where)
 	}
 }
 
@@ -272,16 +299,17 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 func (p published) writeNsupdate(out io.Writer) {
 	for _, set := range p.Records {
 		writeNotes(out, p.Domain, set)
+		mark := set.mark()
 		if set.Type == "TLSA" {
 			fmt.Fprintf(out, "update delete %s TLSA\n", set.Name)
 		}
 		for _, r := range set.Replaces {
-			fmt.Fprintf(out, "update delete %s %s %s\n", set.Name, set.Type, r)
+			fmt.Fprintf(out, mark+"update delete %s %s %s\n", set.Name, set.Type, r)
 		}
 		for _, r := range set.Data {
-			fmt.Fprintf(out, "update add %s %d %s %s\n", set.Name, set.TTL, set.Type, r)
+			fmt.Fprintf(out, mark+"update add %s %d %s %s\n", set.Name, set.TTL, set.Type, r)
 		}
-		fmt.Fprintln(out, "send")
+		fmt.Fprintln(out, mark+"send")
 	}
 	p.writeMissing(out)
 }

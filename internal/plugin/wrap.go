@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/dane-operator/dane-operator/internal/linewrap"
 )
 
 const (
@@ -35,25 +37,11 @@ func columns(file *os.File) int {
 
 // wrap sets words into lines no wider than width, each of them indented. A word that is wider has a line of its own.
 func wrap(words []string, width int, indent string) string {
-	var out strings.Builder
-	at := 0
-	for _, word := range words {
-		wide := utf8.RuneCountInString(word)
-		switch {
-		case out.Len() > 0 && at+1+wide <= width:
-			out.WriteByte(' ')
-			at++
-		case out.Len() > 0:
-			out.WriteByte('\n')
-			fallthrough
-		default:
-			out.WriteString(indent)
-			at = utf8.RuneCountInString(indent)
-		}
-		out.WriteString(word)
-		at += wide
+	lines := linewrap.Wrap(words, width-utf8.RuneCountInString(indent))
+	if len(lines) == 0 {
+		return ""
 	}
-	return out.String()
+	return indent + strings.Join(lines, "\n"+indent)
 }
 
 // wrapMarkdown breaks the paragraphs and the items of lists in a text. What is set as code, and tables, it leaves alone.

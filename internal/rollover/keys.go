@@ -147,17 +147,26 @@ func (t *tracked) wanted(p Policy) bool { return !t.gone && (t.Deployed || !t.co
 // visibility says what caches may know of a key's records.
 func (r *run) visibility(t *tracked) string {
 	contains, without := r.cachedWith(t)
-	inSync := !slices.ContainsFunc(r.owners, func(o ownerRun) bool { return t.standsAt(o.Name) && !o.InSync })
 	switch {
 	case !contains:
 		return hidden
 	case !t.wanted(r.f.Policy) || r.f.Policy.Removing && !r.f.Policy.stays(): // the host as a whole
 		return unretentive
-	case without || !inSync:
+	case without || !r.shownByAll(t):
 		return rumoured
 	default:
 		return omnipresent
 	}
+}
+
+// shownByAll says whether every server has shown a key's records, and none of them denies them by now. What a server
+// shows beside them, and whether it answers at all, takes away nothing that caches have.
+func (r *run) shownByAll(t *tracked) bool {
+	known := t.before != nil && t.before.Visibility == omnipresent
+	return !slices.ContainsFunc(r.owners, func(o ownerRun) bool {
+		denied := slices.ContainsFunc(o.Versions, func(v Version) bool { return v.Open && !v.Unknown && len(v.Records) == 0 })
+		return t.standsAt(o.Name) && !o.InSync && (!known || denied)
+	})
 }
 
 // cachedWith says whether some cache may hold a version with records of a key, and whether some may

@@ -13,7 +13,8 @@ import (
 
 // TestHintsNameThePlugin: who keeps a demo is told how to look at it with the plugin, by commands that there are.
 func TestHintsNameThePlugin(t *testing.T) {
-	text := hints("/somewhere/kubeconfig")
+	filled := values{"PRIMARY": "127.0.0.1:5353", "SMTP_PORT": "2525"}
+	text := hints("/somewhere/kubeconfig", "/somewhere", filled)
 	if !strings.Contains(text, "export KUBECONFIG=/somewhere/kubeconfig\n") || strings.Contains(text, "%!") {
 		t.Errorf("the hints are\n%s", text)
 	}
@@ -22,8 +23,14 @@ func TestHintsNameThePlugin(t *testing.T) {
 		commands[cmd.Name()] = true
 	}
 	found := regexp.MustCompile(`kubectl dane ([a-z]+)`).FindAllStringSubmatch(text, -1)
-	if len(found) < 3 {
-		t.Errorf("%d commands of the plugin are named:\n%s", len(found), text)
+	for _, want := range []string{
+		"check", "doctor", "explain", "plan -f /somewhere/manifests/maildomain.yaml ", "records", "rollover", "status", "zone",
+		"--trust-anchors /somewhere/anchors.ds ", "--resolvers 127.0.0.1:5353 ", "--port 2525\n",
+		"annotate md example -n mail mail.dane-operator.io/abandon-records=true\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the hints do not name %q:\n%s", want, text)
+		}
 	}
 	for _, f := range found {
 		if !commands[f[1]] {

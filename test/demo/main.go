@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
 func main() {
@@ -37,13 +39,20 @@ func run(ctx context.Context) error {
 	}
 	if os.Getenv("DEMO_KEEP") == "1" {
 		s.begin("everything keeps running")
-		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig))
+		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig, s.lab.Dir, s.values))
 		<-ctx.Done()
 	}
 	v.end()
 	_, _, found := s.judge.state()
-	return finish(os.Stdout, found)
+	if err := finish(os.Stdout, found); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stdout, nextPage)
+	return nil
 }
+
+// nextPage says where to go on.
+const nextPage = "next: docs/tutorial.md does this in a cluster; DEMO_KEEP=1 make demo leaves all of it running, to play with"
 
 // newView draws to a file, in place where that is a terminal.
 func newView(out *os.File) *view {
@@ -54,16 +63,29 @@ func newView(out *os.File) *view {
 	return v
 }
 
-// hints say what to do with a demo that keeps running.
-func hints(kubeconfig string) string {
+// hints say what to do with a demo that keeps running: its folder, and what was filled into its manifests.
+func hints(kubeconfig, dir string, filled values) string {
 	return fmt.Sprintf(`  export KUBECONFIG=%[1]s
-  make build && export PATH="$PWD/bin:$PATH"   # the plugin "kubectl dane"; without kubectl, type kubectl-dane
-  kubectl dane status -A
-  kubectl dane status %[3]s -n %[2]s
-  kubectl dane rollover %[4]s -n %[2]s
+  make build && export PATH="$PWD/bin:$PATH"       # the plugin "kubectl dane"; without kubectl, type kubectl-dane
+  kubectl dane status -A                           # "kubectl dane explain SENDERS" tells of a column, or any word in it
+  kubectl dane status %[3]s -n %[2]s         # keys, what happened, what comes, and what servers showed
+  kubectl dane rollover %[4]s -n %[2]s   # starts a renewal
+  kubectl dane zone %[3]s -n %[2]s
+  kubectl dane records %[3]s -n %[2]s        # to put in DNS by hand
+  kubectl dane plan -f %[5]s   # change it before
+  kubectl dane doctor   # warns of what is so here: no lease, and CRDs of cert-manager without a version
+  # as a sender sees it: no resolver knows this zone, and the mail server is not at port 25
+  kubectl dane check %[3]s -n %[2]s --trust-anchors %[6]s \
+    --resolvers %[7]s --port %[8]s
   kubectl get md,dz -A
 
-The rollover starts a renewal. The demo's own operator works here: "make run" is for another cluster.
+The manifests as they were applied are in %[9]s. The demo's own operator works here: "make run" is for
+another cluster. "kubectl delete md %[10]s -n %[2]s" takes two hours: the MX record that the operator wrote has a TTL of one
+hour, and TLSA records stay for two of them. To let it go at once, with its TLSA records left in DNS:
+
+  kubectl annotate md %[10]s -n %[2]s %[11]s=true
+
 End with Ctrl-C.
-`, kubeconfig, namespace, zoneName, host)
+`, kubeconfig, namespace, zoneName, host, applied(dir, "maildomain.yaml"), anchors(dir), filled["PRIMARY"], filled["SMTP_PORT"],
+		applied(dir, ""), domainName, v1alpha1.AbandonAnnotation)
 }

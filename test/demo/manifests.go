@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
 // The objects of the demo are files that a reader could have written. What is known only at run time
@@ -42,5 +43,19 @@ func (s *stage) apply(ctx context.Context, file, what string) error {
 	if err != nil {
 		return err
 	}
+	if err := keep(applied(s.lab.Dir, file), text); err != nil {
+		return err
+	}
 	return s.lab.Apply(ctx, text)
+}
+
+// applied is where a file of manifests/ is kept as it was applied, in the folder of the demo.
+func applied(dir, file string) string { return filepath.Join(dir, "manifests", file) }
+
+// keep writes a manifest for who wants to change it; that of the zone has a secret in it.
+func keep(path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o600)
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/linewrap"
 )
 
 // snapshot is what the view shows.
@@ -79,7 +80,11 @@ func (v *view) row(label, text string) string {
 		width = maxWidth
 	}
 	var b strings.Builder
-	for _, line := range wrap(text, width-len([]rune(label))) {
+	lines := linewrap.Wrap(strings.Fields(text), width-len([]rune(label)))
+	if len(lines) == 0 {
+		lines = []string{""} // the label is said all the same
+	}
+	for _, line := range lines {
 		fmt.Fprintf(&b, "%s%s\n", label, line)
 		label = strings.Repeat(" ", len([]rune(label)))
 	}
@@ -194,19 +199,6 @@ func short(digest string) string {
 		return "nothing"
 	}
 	return strings.ToLower(digest[:min(8, len(digest))])
-}
-
-// wrap breaks a text between words, so that no line is wider than the terminal.
-func wrap(text string, width int) []string {
-	var lines []string
-	line := ""
-	for word := range strings.FieldsSeq(text) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
-			lines, line = append(lines, line), ""
-		}
-		line = strings.TrimSpace(line + " " + word)
-	}
-	return append(lines, line)
 }
 
 func keysLine(md *v1alpha1.MailDomain) string {

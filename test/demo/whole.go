@@ -65,21 +65,24 @@ func othersLine(md *v1alpha1.MailDomain) string {
 		out = append(out, fmt.Sprintf("%s %s", r.Record, r.State))
 	}
 	for _, k := range md.Status.DKIM {
-		out = append(out, fmt.Sprintf("DKIM %s", k.State))
+		out = append(out, fmt.Sprintf("DKIM %s %s", k.Name, k.State))
 	}
 	return strings.Join(out, ", ")
 }
 
+// anchors is the file with the trust anchor of the zone, in the folder of the demo.
+func anchors(dir string) string { return filepath.Join(dir, "anchors.ds") }
+
 // check runs "kubectl dane check", which asks neither the cluster nor the operator, and shows its grades. The zone is
 // nowhere but here: its trust anchor and its primary take the place of those of the Internet.
 func (s *stage) check(ctx context.Context, selectors []string) error {
-	anchors := filepath.Join(s.lab.Dir, "anchors.ds")
-	if err := os.WriteFile(anchors, []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
+	file := anchors(s.lab.Dir)
+	if err := os.WriteFile(file, []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
 		return err
 	}
 	var out, said bytes.Buffer
 	cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &said}, time.Now)
-	cmd.SetArgs([]string{"check", zoneName, "--resolvers", s.values["PRIMARY"], "--trust-anchors", anchors, "--port", s.values["SMTP_PORT"], "-o", "json", "--dkim-selector", strings.Join(selectors, ",")})
+	cmd.SetArgs([]string{"check", zoneName, "--resolvers", s.values["PRIMARY"], "--trust-anchors", file, "--port", s.values["SMTP_PORT"], "-o", "json", "--dkim-selector", strings.Join(selectors, ",")})
 	err := cmd.ExecuteContext(ctx)
 	var found sendercheck.Report
 	if jsonErr := json.Unmarshal(out.Bytes(), &found); jsonErr != nil || plugin.ExitCode(err) != 0 {

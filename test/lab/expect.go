@@ -41,9 +41,13 @@ func CurrentKey(md *v1alpha1.MailDomain, host string) string {
 }
 
 // Settled returns what is missing for a host to be at rest: one Current key, nothing Previous, and
-// a published Next key when a standby key is kept.
+// a Next key that every cache knows when a standby key is kept. RolloverInProgress lasts until no name server shows an
+// old record.
 func Settled(md *v1alpha1.MailDomain, host string, standby bool) string {
 	if missing := Condition(md, v1alpha1.ConditionReady, metav1.ConditionTrue); missing != "" {
+		return missing
+	}
+	if missing := Condition(md, v1alpha1.ConditionRolloverInProgress, metav1.ConditionFalse); missing != "" {
 		return missing
 	}
 	if n := len(Keys(md, host, v1alpha1.RoleCurrent)); n != 1 {

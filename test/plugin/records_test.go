@@ -51,6 +51,18 @@ func shown(t *testing.T, p *servers.Primary, name string, kind uint16) []string 
 	return out
 }
 
+// carryOut has nsupdate do at BIND what a script says.
+func carryOut(t *testing.T, p *servers.Primary, script string) {
+	t.Helper()
+	key := filepath.Join(t.TempDir(), "admin.key")
+	must(t, os.WriteFile(key, fmt.Appendf(nil, "key %s { algorithm hmac-sha256; secret %q; };\n", servers.AdminName, p.AdminSecret()), 0o600))
+	nsupdate := exec.CommandContext(t.Context(), servers.Find(t, "nsupdate"), "-v", "-k", key)
+	nsupdate.Stdin = strings.NewReader(fmt.Sprintf("server %s %d\n%s", p.Addr.Addr(), p.Addr.Port(), script))
+	if out, err := nsupdate.CombinedOutput(); err != nil {
+		t.Fatalf("nsupdate: %v\n%s\n%s", err, out, script)
+	}
+}
+
 // TestRecordsByHand has nsupdate carry out what "kubectl dane records" prints, at BIND: all of it stands then, what was to go is gone,
 // and another TXT record has stayed. The lines of a zone file are the same records.
 func TestRecordsByHand(t *testing.T) {
@@ -61,17 +73,19 @@ func TestRecordsByHand(t *testing.T) {
 		"mx1 60 A 192.0.2.1", "old 60 A 192.0.2.9", "@ 60 MX 30 old", `@ 60 TXT "site-verification=1"`, `@ 60 TXT "v=spf1 a ~all"`, `_mta-sts 60 TXT "v=STSv1; id=1;"`,
 	}})
 	script, code := dane(t, namespace, "records", "example.com", "-o", "nsupdate")
+	if code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, script)
+	}
+	carryOut(t, p, script)
+	if got := shown(t, p, "_mta-sts.example.com", dns.TypeTXT); !slices.Equal(got, []string{`"v=STSv1; id=1;"`}) {
+		t.Errorf("before the policy is served, %v stands at _mta-sts", got)
+	}
+	script, code = dane(t, namespace, "records", "example.com", "-o", "nsupdate", "--policy-served")
 	if code != 0 || !strings.Contains(script, "; missing: DKIM key rsa: the record of selector rsa-2 ") {
 		t.Fatalf("exit code %d:\n%s", code, script)
 	}
-	key := filepath.Join(t.TempDir(), "admin.key")
-	must(t, os.WriteFile(key, fmt.Appendf(nil, "key %s { algorithm hmac-sha256; secret %q; };\n", servers.AdminName, p.AdminSecret()), 0o600))
-	nsupdate := exec.CommandContext(t.Context(), servers.Find(t, "nsupdate"), "-v", "-k", key)
-	nsupdate.Stdin = strings.NewReader(fmt.Sprintf("server %s %d\n%s", p.Addr.Addr(), p.Addr.Port(), script))
-	if out, err := nsupdate.CombinedOutput(); err != nil {
-		t.Fatalf("nsupdate: %v\n%s\n%s", err, out, script)
-	}
-	zone, _ := dane(t, namespace, "records", "example.com")
+	carryOut(t, p, script)
+	zone, _ := dane(t, namespace, "records", "example.com", "--policy-served")
 	for _, c := range []struct {
 		name string
 		kind uint16

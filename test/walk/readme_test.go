@@ -31,7 +31,7 @@ func TestPages(t *testing.T) {
 		"git clone": elsewhere, "go install": elsewhere, "make demo": elsewhere, "make test": elsewhere, "make image": elsewhere, "helm install": elsewhere,
 		"kubectl -n mail patch md NAME": d.letGo,
 	})
-	d.run("kubectl apply -f manifests.yaml") // those of the README
+	d.run("kubectl apply -f example-com.yaml") // that of the README
 	d.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=mx1.example.com -keyout privkey.pem -out fullchain.pem")
 	d.follow("docs/migration.md", nil)
 	md := d.domain()

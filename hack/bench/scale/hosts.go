@@ -51,7 +51,7 @@ type sighting struct {
 	ready, published bool
 	// keys known to be in its status, by role.
 	current, next, previous int
-	// omnipresent says that no key is on its way into DNS.
+	// omnipresent says that no key is on its way into DNS, and no record of one on its way out.
 	omnipresent bool
 	currentSPKI string
 }

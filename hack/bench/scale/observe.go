@@ -60,7 +60,7 @@ func (w *world) seeDomain(md *v1alpha1.MailDomain) {
 	s := sighting{
 		ready:       meta.IsStatusConditionTrue(md.Status.Conditions, v1alpha1.ConditionReady),
 		published:   meta.IsStatusConditionTrue(md.Status.Conditions, v1alpha1.ConditionRecordsPublished),
-		omnipresent: true,
+		omnipresent: meta.IsStatusConditionFalse(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress),
 	}
 	var due time.Time
 	for _, server := range md.Status.MailServers {
