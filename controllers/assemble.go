@@ -64,7 +64,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 			standby: standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
 			zones:   registry, observer: obs, probes: pool, senders: senders, decisions: board,
 			records: book, looks: &recordLooks{book: book, senders: senders, fetch: o.FetchPolicy}, keeper: keeper,
-			guard: o.Guard,
+			guard: o.Guard, wakeZone: s.WakeZone,
 		},
 		Zones: &DNSZoneReconciler{
 			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, zones: registry,

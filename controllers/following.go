@@ -44,7 +44,9 @@ type pursuit struct {
 	route func(name string) (station, string)
 	// later says that nobody waits for it.
 	later bool
-	guard *guard.Guard
+	// unlike is told of a zone that shows other keys, or has other DS records, than the newest look at it has found.
+	unlike func(types.NamespacedName)
+	guard  *guard.Guard
 
 	mu    sync.Mutex
 	names int
@@ -57,6 +59,9 @@ func (p *pursuit) follow(at station, name string, depth int, done func(trail)) {
 		ask = at.client.SweepLater
 	}
 	ask(name, func(s zone.Sweep) {
+		if s.Unlike {
+			p.unlike(at.name)
+		}
 		targets := aliasesIn(s)
 		found := make(map[string]trail, len(targets))
 		if len(targets) == 0 {

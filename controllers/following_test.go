@@ -21,12 +21,14 @@ type sweptZone struct {
 	asked   *int
 	// later counts those of them that nobody waited for.
 	later *int
+	// unlike are the names at which other keys are met.
+	unlike []string
 }
 
 func (z *sweptZone) Sweep(name string, done func(zone.Sweep)) {
 	*z.asked++
 	at := time.Unix(1e9+int64(*z.asked), 0)
-	done(zone.Sweep{Start: at, End: at.Add(time.Second), Answers: z.answers[name]})
+	done(zone.Sweep{Start: at, End: at.Add(time.Second), Answers: z.answers[name], Unlike: slices.Contains(z.unlike, name)})
 }
 
 func (z *sweptZone) SweepLater(name string, done func(zone.Sweep)) {
@@ -181,17 +183,39 @@ func TestWhatNobodyWaitsForIsAskedLater(t *testing.T) {
 }
 
 func pursued(client *sweptZone, later bool) trail {
-	p := &pursuit{later: later, route: func(name string) (station, string) {
+	p := &pursuit{later: later, unlike: func(types.NamespacedName) {}, route: pursuedRoute(client)}
+	var out trail
+	p.follow(station{name: types.NamespacedName{Name: "here"}, client: client}, asked, 0, func(t trail) { out = t })
+	return out
+}
+
+// TestOtherKeysAreToldBeforeTheSweep, of each zone on the way that shows them: who decides by the sweep has to know.
+func TestOtherKeysAreToldBeforeTheSweep(t *testing.T) {
+	n, told, done := 0, []string(nil), false
+	client := &sweptZone{asked: &n, unlike: []string{"x.there."}, answers: map[string][]zone.Answer{
+		asked: {leads("a", time.Second, "x.there.")}, "x.there.": {says("b", time.Second, one...)},
+	}}
+	p := &pursuit{route: pursuedRoute(client), unlike: func(z types.NamespacedName) {
+		if told = append(told, z.Name); done {
+			t.Error("it is told after the sweep was handed over")
+		}
+	}}
+	p.follow(station{name: types.NamespacedName{Name: "here"}, client: client}, asked, 0, func(trail) { done = true })
+	if !done || !slices.Equal(told, []string{"there"}) {
+		t.Errorf("done %t, told of %v; want of there alone", done, told)
+	}
+}
+
+// pursuedRoute finds two zones at one client.
+func pursuedRoute(client *sweptZone) func(string) (station, string) {
+	return func(name string) (station, string) {
 		for _, z := range []string{"here", "there"} {
 			if strings.HasSuffix(name, "."+z+".") {
 				return station{name: types.NamespacedName{Name: z}, client: client}, ""
 			}
 		}
 		return station{}, "leads to " + name + ", which is in no zone"
-	}}
-	var out trail
-	p.follow(station{name: types.NamespacedName{Name: "here"}, client: client}, asked, 0, func(t trail) { out = t })
-	return out
+	}
 }
 
 // TestFollowingHasAnEnd: servers that lead to ever more names are not followed without end, and what is

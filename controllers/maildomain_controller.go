@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -42,6 +43,8 @@ type MailDomainReconciler struct {
 	refusals  refusalBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
+	// wakeZone enqueues a DNSZone.
+	wakeZone func(types.NamespacedName)
 }
 
 // Reconcile gathers the facts of one MailDomain, decides, stores the decision, and acts on it.
@@ -248,10 +251,16 @@ func (r *MailDomainReconciler) observeEnds(run *domainRun, h *hostRun) time.Dura
 func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) bool {
 	begun := r.observer.beginSweep(l.key, owner)
 	if begun {
-		p := &pursuit{route: r.route(l), later: later, guard: r.guard}
+		p := &pursuit{route: r.route(l), later: later, unlike: r.lookAgain, guard: r.guard}
 		p.follow(l.home, owner, 0, func(t trail) { r.observer.endSweep(l.key, owner, t) })
 	}
 	return begun
+}
+
+// lookAgain has a zone looked at now, and its keys count as changing until that is done: a sweep has met others than the newest look.
+func (r *MailDomainReconciler) lookAgain(name types.NamespacedName) {
+	r.zones.amend(name, func(e *zoneEntry) { e.unlike = true })
+	r.wakeZone(name)
 }
 
 func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, p pace) time.Duration {

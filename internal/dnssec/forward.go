@@ -99,10 +99,7 @@ func (l *lookup) askOne(ctx context.Context, server netip.AddrPort, q *dns.Msg) 
 		return nil, fail(Unreachable, subject, "no answer: %s", plainText(err)).from(server.String())
 	}
 	if text := unusable(m, asked); text != "" {
-		for _, e := range ExtendedErrors(m) {
-			text += "; the server says: " + e
-		}
-		return nil, fail(Unreachable, subject, "%s", text).from(server.String())
+		return nil, fail(Unreachable, subject, "%s", text).from(server.String(), ExtendedErrors(m)...)
 	}
 	return m, nil
 }

@@ -150,7 +150,7 @@ func TestServersThatDiffer(t *testing.T) {
 			m.SetEdns0(1232, true)
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeNotReady, ExtraText: "zone\nexpired"})
 			return m
-		}, nil, Indeterminate, Unreachable, "it answers SERVFAIL; the server says: Not Ready: zone?expired"},
+		}, nil, Indeterminate, Unreachable, "it answers SERVFAIL (the server says: Not Ready: zone?expired)"},
 	} {
 		w := newWorld(good.t)
 		if c.first != nil {

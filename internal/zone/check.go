@@ -201,6 +201,13 @@ func (s *seen) readKeys(cfg Config, r reply) {
 	}
 }
 
+// keySetOf is the DNSKEY set of a reply, as seen.keySet.
+func keySetOf(cfg Config, r reply) string {
+	var s seen
+	s.readKeys(cfg, r)
+	return s.keySet
+}
+
 func (s *seen) readCDS(cfg Config, r reply) {
 	set, _ := answered(cfg, dns.TypeCDS, r)
 	for _, rr := range set {

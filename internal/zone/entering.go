@@ -68,11 +68,20 @@ func advise(zone string, cause *dnssec.Error) *dnssec.Error {
 	case dnssec.Bogus:
 		out.Detail += bogusAdvice(zone, cause)
 	default:
-		if out.Reason == dnssec.Unreachable {
-			out.Detail += "; see that the operator can send DNS queries (port 53, UDP and TCP) to servers outside, or give it --resolvers"
-		}
+		out.Detail += unreachableAdvice(cause)
 	}
 	return &out
+}
+
+// unreachableAdvice tells apart that nobody can be asked and that who was asked says what is wrong.
+func unreachableAdvice(cause *dnssec.Error) string {
+	switch {
+	case cause.Reason != dnssec.Unreachable:
+		return ""
+	case len(cause.Extended) > 0:
+		return "; what the server says of it is for whoever runs that server, or the zone, to mend"
+	}
+	return "; see that the operator can send DNS queries (port 53, UDP and TCP) to servers outside, or give it --resolvers"
 }
 
 // withoutSignatures is that even the root's keys come without: no zone is to blame for that.

@@ -50,6 +50,9 @@ func TestExtendedErrorsAreShown(t *testing.T) {
 			"(the server says: Other: proof)", "gave the answer"},
 		{"an insecure answer of another server", dnssec.UnsignedDelegation, "test. DS", nil, []string{"Stale Answer", "Other: old"}, second,
 			"; server 192.0.2.2:53, which gave the answer, says: Stale Answer; Other: old", "the server says"},
+		{"no answer, and why", dnssec.Unreachable, "test. DS", []string{"Signature Expired"}, nil, first,
+			"is for whoever runs that server, or the zone, to mend (the server says: Signature Expired)", "port 53"},
+		{"no answer", dnssec.Unreachable, "test. DS", nil, nil, first, "port 53, UDP and TCP", "the server says"},
 		{"somebody who intercepts", dnssec.NoSignature, ". DNSKEY", []string{"Filtered"}, nil, first, "(the server says: Filtered)", "gave the answer"},
 		{"none", dnssec.UnsignedDelegation, "test. DS", nil, nil, second, "is insecure too", "says:"},
 	} {

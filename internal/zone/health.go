@@ -41,6 +41,7 @@ func (k *knowledge) zoneDNSSEC(cfg Config, e entry, found []seen) ZoneDNSSEC {
 	out.KeysChanging = !out.KeysChangedAt.IsZero()
 	out.State, out.Message = zoneState(cfg.Zone, e, keys, found)
 	out.Unsigned = isUnsigned(cfg.Zone, e.err)
+	k.noteLook(cfg, e, found)
 	return out
 }
 
@@ -161,4 +162,53 @@ func keySets(found []seen) (sets []string, ttl time.Duration) {
 	}
 	slices.Sort(sets)
 	return slices.Compact(sets), ttl
+}
+
+// lookedAt is what a look at a zone has found: the DNSKEY sets that servers showed, and the DS records of the zone above as text,
+// empty where there are none, or none could be found.
+type lookedAt struct {
+	zone string
+	keys []string
+	ds   string
+}
+
+// noteLook remembers what a look has found. Where no server gave keys, what was found before is known yet.
+func (k *knowledge) noteLook(cfg Config, e entry, found []seen) {
+	sets, _ := keySets(found)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lookedAt.zone != cfg.Zone {
+		k.lookedAt = lookedAt{zone: cfg.Zone}
+	}
+	if len(sets) > 0 {
+		k.lookedAt.keys = sets
+	}
+	if e.err == nil {
+		k.lookedAt.ds = dsText(e.ds)
+	}
+}
+
+// unlike says whether a sweep has met keys or DS records that the newest look at the zone has not. A server that was silent has
+// shown none, and of a zone whose keys no look has found nothing is said.
+func (k *knowledge) unlike(cfg Config, e entry, sets []string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	was := k.lookedAt
+	if was.zone != cfg.Zone || len(was.keys) == 0 {
+		return false
+	}
+	if was.ds != "" && e.err == nil && dsText(e.ds) != was.ds {
+		return true
+	}
+	return slices.ContainsFunc(sets, func(set string) bool { return set != "" && !slices.Contains(was.keys, set) })
+}
+
+// dsText is a DS set as text that is the same for the same set.
+func dsText(set []*dns.DS) string {
+	var out []string
+	for _, ds := range set {
+		out = append(out, dnssec.PresentDS(ds))
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), "\n")
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/miekg/dns"
 	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // keySeen is what a server says whose DNSKEY set has the name given; empty for one that says nothing.
@@ -99,5 +101,83 @@ func TestKeyTTLIsThatOfTheSignature(t *testing.T) {
 	got.readKeys(Config{Zone: testZone}, reply{msg: m})
 	if got.keyTTL != time.Hour {
 		t.Errorf("TTL %s, set %q", got.keyTTL, got.keySet)
+	}
+}
+
+// TestSweepMeetsOtherKeys: a sweep says when the keys that a server shows, or the DS records above, are others than the newest look has
+// found, until the next look has found them too.
+func TestSweepMeetsOtherKeys(t *testing.T) {
+	s := newFakeServer(t).startTCP()
+	cfg := testConfig(s)
+	cfg.Static = append(cfg.Static, s.addrPort())
+	a := startActor(t, cfg, quick())
+	unlike := func() bool {
+		swept := make(chan Sweep, 1)
+		a.Sweep(ownerName(1), func(s Sweep) { swept <- s })
+		return wait(t, swept).Unlike
+	}
+	look := func() {
+		ch := make(chan Health, 1)
+		a.Check(func(h Health) { ch <- h })
+		wait(t, ch)
+	}
+	another := *s.dnskey
+	another.Flags = 256
+	if unlike() {
+		t.Error("before the first look nothing is known")
+	}
+	look()
+	if unlike() {
+		t.Error("the keys are those of the look")
+	}
+	s.set(s.dnskey, &another)
+	for range 2 {
+		if !unlike() {
+			t.Error("the server shows one key more, and the sweep does not say so")
+		}
+	}
+	look()
+	if unlike() {
+		t.Error("the look has found both keys")
+	}
+}
+
+func TestUnlike(t *testing.T) {
+	cfg := Config{Zone: testZone}
+	ds := func(tags ...uint16) entry {
+		var e entry
+		for _, tag := range tags {
+			e.ds = append(e.ds, &dns.DS{KeyTag: tag, Algorithm: 13, DigestType: 2, Digest: "AA"})
+		}
+		return e
+	}
+	broken := entry{err: &dnssec.Error{Reason: dnssec.Unreachable}}
+	ignored := keySeen("other", time.Hour)
+	ignored.health.Ignored = true
+	for _, c := range []struct {
+		reason string
+		was    entry
+		found  []seen
+		zone   string
+		now    entry
+		sets   []string
+		want   bool
+	}{
+		{"the same", ds(1, 2), []seen{keySeen("a", time.Hour)}, testZone, ds(2, 1), []string{"a", "a"}, false},
+		{"other keys", ds(1), []seen{keySeen("a", time.Hour)}, testZone, ds(1), []string{"a", "b"}, true},
+		{"one of the sets that servers differ in", ds(1), []seen{keySeen("a", time.Hour), keySeen("b", time.Hour)}, testZone, ds(1), []string{"b"}, false},
+		{"an excepted server has shown it", ds(1), []seen{keySeen("a", time.Hour), ignored}, testZone, ds(1), []string{"other"}, true},
+		{"silent servers", ds(1), []seen{keySeen("a", time.Hour)}, testZone, ds(1), []string{"", ""}, false},
+		{"another DS record", ds(1), []seen{keySeen("a", time.Hour)}, testZone, ds(1, 2), []string{"a"}, true},
+		{"DS records that could not be found now", ds(1), []seen{keySeen("a", time.Hour)}, testZone, broken, []string{"a"}, false},
+		{"or at the look", broken, []seen{keySeen("a", time.Hour)}, testZone, ds(1), []string{"a"}, false},
+		{"a look that found no keys", ds(1), []seen{{}}, testZone, ds(2), []string{"b"}, false},
+		{"a look at another zone", ds(1), []seen{keySeen("a", time.Hour)}, "other.", ds(2), []string{"b"}, false},
+	} {
+		k := newKnowledge(t.Context(), Options{}.withDefaults())
+		k.noteLook(Config{Zone: c.zone}, c.was, c.found)
+		if got := k.unlike(cfg, c.now, c.sets); got != c.want {
+			t.Errorf("%s: unlike is %t", c.reason, got)
+		}
 	}
 }

@@ -41,6 +41,8 @@ type knowledge struct {
 	keySet              string
 	keyTTL              time.Duration
 	changedAt, keySince time.Time
+	// lookedAt is what the newest look at the zone has found.
+	lookedAt lookedAt
 }
 
 // newKnowledge knows nothing yet; what it finds out for several who ask ends with ctx.

@@ -19,12 +19,12 @@ func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []
 	// The discovery error is among the targets.
 	list, _ := k.targets(ctx, cfg)
 	e := k.entry(ctx, cfg)
-	answers := make([][]Answer, len(list))
-	k.eachServer(list, func(i int) { answers[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
-	end := k.opts.Clock.Now()
+	answers, keySets := make([][]Answer, len(list)), make([]string, len(list))
+	k.eachServer(list, func(i int) { answers[i], keySets[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
+	end, unlike := k.opts.Clock.Now(), k.unlike(cfg, e, keySets)
 	out := make(map[string]Sweep, len(owners))
 	for i, owner := range owners {
-		s := Sweep{Start: start, End: end}
+		s := Sweep{Start: start, End: end, Unlike: unlike}
 		for j, of := range answers {
 			if !list[j].gone(of[i]) {
 				s.Answers = append(s.Answers, of[i])
@@ -71,15 +71,16 @@ func (t target) blank() Answer {
 	return a
 }
 
-// sweepServer asks one server for the zone's keys and all owners.
-func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) []Answer {
+// sweepServer asks one server for the zone's keys and all owners. It returns the set of the keys too, empty where that says nothing
+// of the zone.
+func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) ([]Answer, string) {
 	blank := t.blank()
 	out := make([]Answer, len(owners))
 	for i := range out {
 		out[i] = blank
 	}
 	if t.problem != "" {
-		return out
+		return out, ""
 	}
 	questions := []*dns.Msg{query(cfg.Zone, dns.TypeDNSKEY)}
 	for _, owner := range owners {
@@ -106,7 +107,10 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later 
 			out[i].Message = unforeseen
 		})
 	}
-	return out
+	if t.Ignored || t.isFormer() {
+		return out, ""
+	}
+	return out, keySetOf(cfg, replies[0])
 }
 
 // remember notes what the primary shows, for a change that may follow. That the zone's keys sign it says

@@ -192,6 +192,9 @@ type Answer struct {
 type Sweep struct {
 	Start, End time.Time
 	Answers    []Answer
+	// Unlike says that a server showed a DNSKEY set that none showed when the zone was looked at last (Client.Check), or that the
+	// zone above has other DS records than then: a change that no Health tells of yet.
+	Unlike bool
 }
 
 // Address says where a host is: the A and AAAA records that the zone's servers give.

@@ -1,6 +1,7 @@
 package delegation_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -47,6 +48,8 @@ type found struct {
 	resolver *servers.Resolver
 	mail     *mail.Server
 	port     int32
+	// keyTTL is the TTL of the zone's DNSKEY records in seconds; zero for an hour.
+	keyTTL int
 }
 
 func (f *found) must(err error) {
@@ -65,7 +68,7 @@ func (f *found) plant() {
 	}
 	root, top, ns := address(), address(), []string{address(), address(), address()}
 	f.zone = servers.StartPrimary(f, servers.Knot, servers.Options{
-		Zone: defaultApex, KeyTTL: 3600, Nameservers: map[string]string{"ns1": ns[0], "ns2": ns[1], "ns3": ns[2]},
+		Zone: defaultApex, KeyTTL: cmp.Or(f.keyTTL, 3600), Nameservers: map[string]string{"ns1": ns[0], "ns2": ns[1], "ns3": ns[2]},
 		Records: []string{"@ 60 MX 10 mx1", "mx1 60 A 127.0.0.1"},
 	})
 	bind, nsd := servers.StartBINDSecondary(f, f.zone, ""), servers.StartNSDSecondary(f, f.zone, "")
@@ -167,21 +170,27 @@ func (f *found) send() (bool, error) {
 	if !secure {
 		return true, fmt.Errorf("the records %v are not validated", digests)
 	}
+	key, err := f.served()
+	if err == nil && !slices.Contains(digests, key) {
+		err = fmt.Errorf("the server presents %s, and the records are of %v", key, digests)
+	}
+	return true, err
+}
+
+// served is the digest of the key that the mail server presents.
+func (f *found) served() (string, error) {
 	c, err := smtp.Dial(f.mail.Addr)
 	if err != nil {
-		return true, err
+		return "", err
 	}
 	defer c.Close() //nolint:errcheck // nothing was sent
 	//nolint:gosec // TLSA records say whom to trust
 	if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil {
-		return true, err
+		return "", err
 	}
 	state, _ := c.TLSConnectionState()
 	sum := sha256.Sum256(state.PeerCertificates[0].RawSubjectPublicKeyInfo)
-	if key := hex.EncodeToString(sum[:]); !slices.Contains(digests, key) {
-		return true, fmt.Errorf("the server presents %s, and the records are of %v", key, digests)
-	}
-	return true, nil
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // sends has a sender try again and again, until stopped; then it says how often there were records.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -77,6 +78,19 @@ func (p *Primary) PublishCDS(what string) {
 	})
 }
 
+// SignFor has the signer sign the whole zone anew, and so from now on, for a time such as 55m, and again when two thirds of
+// it are left, which Knot wants to be more than the longest TTL and the delay together. It is for Knot alone, without Rolling.
+func (p *Primary) SignFor(life string) {
+	p.t.Helper()
+	d, err := time.ParseDuration(life)
+	if p.Make != Knot || p.options.Rolling != nil || err != nil {
+		p.t.Fatalf("%s is not told to sign for %s: it is for Knot without Rolling, and a duration of Go (%v)", p.Make, life, err)
+	}
+	p.signsFor = fmt.Sprintf("    rrsig-lifetime: %d\n    rrsig-refresh: %d\n    rrsig-pre-refresh: 1\n    propagation-delay: 2\n", int(d.Seconds()), int(d.Seconds()*2/3))
+	p.brand.renotify(p)
+	p.Control("-b", "zone-sign", p.Zone)
+}
+
 // configure writes knot.conf.
 func (k knot) configure(p *Primary) {
 	p.file("knot.conf", k.text(p))
@@ -143,6 +157,7 @@ func (k knot) zoneSections(p *Primary, notify []string) string {
 	if p.publishCDS != "" {
 		rolling += "    cds-cdnskey-publish: " + p.publishCDS + "\n"
 	}
+	rolling += p.signsFor
 	if p.options.NSEC3 {
 		nsec3 = "on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0"
 		if p.options.OptOut {

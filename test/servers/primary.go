@@ -118,6 +118,7 @@ type Primary struct {
 	adminKey    string
 	secondaries []netip.AddrPort
 	publishCDS  string
+	signsFor    string
 }
 
 // brand is what differs from make to make.

@@ -11,6 +11,14 @@ import (
 	"github.com/miekg/dns"
 )
 
+// Restore has the server come up with another copy of the only zone that it has, as after a backup was put back.
+func (s *Static) Restore(copied StaticZone) {
+	s.t.Helper()
+	s.Stop()
+	s.file("zone-0.db", copied.Text)
+	s.Start()
+}
+
 // StaticZone is a zone that is served as it stands, however broken.
 type StaticZone struct {
 	// Name, absolute. Text in presentation form.
