@@ -6,12 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	dto "github.com/prometheus/client_model/go"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
@@ -154,60 +150,4 @@ func TestCompleteLook(t *testing.T) {
 			t.Errorf("%s: %t", c.reason, got)
 		}
 	}
-}
-
-func TestMetricsOfZones(t *testing.T) {
-	zones := newZoneRegistry()
-	expires := time.Unix(1_800_000_000, 0)
-	zones.update(types.NamespacedName{Namespace: "mail", Name: "example"}, func(e *zoneEntry) {
-		e.client, e.config = &scriptedZone{}, zone.Config{Zone: "example.com."}
-		e.health = &zone.Health{DNSSEC: zone.ZoneDNSSEC{SignaturesExpire: expires}, Findings: found(health.SignatureExpired, health.NoTCP, health.NoUDP)}
-	})
-	zones.update(types.NamespacedName{Namespace: "mail", Name: "unseen"}, func(e *zoneEntry) { e.client = &scriptedZone{} })
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(zoneCollector{zones, &Trust{problem: "line 1"}})
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if problems, err := promlint.NewWithMetricFamilies(families).Lint(); err != nil || len(problems) > 0 {
-		t.Errorf("%v %v", problems, err)
-	}
-	got := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.Metric {
-			got[f.GetName()+labelText(m)] = m.Gauge.GetValue()
-		}
-	}
-	want := map[string]float64{
-		"dane_operator_zone_signatures_expire_timestamp_seconds example mail example.com.": 1_800_000_000,
-		"dane_operator_zone_findings example mail Critical example.com.":                   1,
-		"dane_operator_zone_findings example mail Warning example.com.":                    2,
-		"dane_operator_zone_findings example mail Notice example.com.":                     0,
-		"dane_operator_trust_anchors_usable":                                               0,
-		"dane_operator_zone_finding NoTCP example mail example.com.":                       1,
-		"dane_operator_zone_finding NoUDP example mail example.com.":                       1,
-		"dane_operator_zone_finding SignatureExpired example mail example.com.":            1,
-	}
-	if len(got) != len(want) {
-		t.Errorf("%v", got)
-	}
-	for name, value := range want {
-		if got[name] != value {
-			t.Errorf("%s is %v, want %v: %v", name, got[name], value, got)
-		}
-	}
-	for range 2 {
-		if err := registerMetrics(nil, zoneCollector{zones, nil}); err != nil {
-			t.Errorf("a second manager in one process: %v", err)
-		}
-	}
-}
-
-func labelText(m *dto.Metric) string {
-	text := ""
-	for _, l := range m.Label {
-		text += " " + l.GetValue()
-	}
-	return text
 }

@@ -3,7 +3,6 @@ package chart
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -30,24 +29,25 @@ topologySpreadConstraints:
 	if env := pod.Containers[0].Env; !reflect.DeepEqual(env, []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "400MiB"}}) {
 		t.Errorf("environment %+v", env)
 	}
-	mounted := map[string]string{}
-	for _, m := range pod.Containers[0].VolumeMounts {
-		mounted[m.Name] = m.MountPath
+	mounts := []corev1.VolumeMount{
+		{Name: "trust-anchors", MountPath: "/etc/dane-operator", ReadOnly: true}, {Name: "ca", MountPath: "/etc/ssl/certs", ReadOnly: true},
 	}
-	var volumes []string
-	for _, v := range pod.Volumes {
-		volumes = append(volumes, v.Name)
+	volumes := []corev1.Volume{{Name: "trust-anchors", VolumeSource: fromConfigMap("x-dane-operator-trust-anchors")}, {Name: "ca", VolumeSource: fromConfigMap("own-ca")}}
+	if got := pod.Containers[0].VolumeMounts; !reflect.DeepEqual(got, mounts) || !reflect.DeepEqual(pod.Volumes, volumes) {
+		t.Errorf("mounted are %+v, of the volumes %+v", got, pod.Volumes)
 	}
-	if want := map[string]string{"trust-anchors": "/etc/dane-operator", "ca": "/etc/ssl/certs"}; !reflect.DeepEqual(mounted, want) ||
-		!slices.Equal(volumes, []string{"trust-anchors", "ca"}) {
-		t.Errorf("mounted are %v, of the volumes %v", mounted, volumes)
+	// A constraint without a selector counts the pods of the release; a selector of one's own stays.
+	spread := []corev1.TopologySpreadConstraint{
+		{MaxSkew: 1, TopologyKey: "kubernetes.io/hostname", WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: d.Spec.Selector},
+		{MaxSkew: 2, TopologyKey: "zone", WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}},
 	}
-	spread := pod.TopologySpreadConstraints
-	if len(spread) != 2 || !reflect.DeepEqual(spread[0].LabelSelector, d.Spec.Selector) || spread[0].MaxSkew != 1 {
-		t.Errorf("a constraint without a selector does not count the release's pods: %+v", spread)
-	} else if spread[1].LabelSelector.MatchLabels["a"] != "b" || len(spread[1].LabelSelector.MatchLabels) != 1 {
-		t.Errorf("a selector of one's own is changed: %+v", spread[1])
+	if !reflect.DeepEqual(pod.TopologySpreadConstraints, spread) {
+		t.Errorf("pods spread by %+v, want %+v", pod.TopologySpreadConstraints, spread)
 	}
+}
+
+func fromConfigMap(name string) corev1.VolumeSource {
+	return corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
 }
 
 // TestDisruptionBudget: there is one where it helps, and none that would only hold a node.

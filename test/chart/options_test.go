@@ -1,6 +1,9 @@
 package chart
 
 import (
+	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -8,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -92,41 +96,74 @@ func TestTrustAnchorsAreMounted(t *testing.T) {
 	}
 }
 
-// TestPodValues sets everything that the pod takes over, and the image in its three forms.
+// TestPodValues sets everything that the pod takes over, and compares it field by field.
 func TestPodValues(t *testing.T) {
 	objects, _ := release{"x", "mail", `
 replicas: 2
-image: {repository: registry.example/dane-operator, digest: "sha256:` + strings.Repeat("0a", 32) + `", pullPolicy: Always}
+image: {repository: registry.example/dane-operator, tag: v1, digest: "sha256:` + strings.Repeat("0a", 32) + `", pullPolicy: Always}
 imagePullSecrets: [{name: registry}]
 podAnnotations: {a: "1"}
 podLabels: {team: mail, app.kubernetes.io/name: mine}
 priorityClassName: system-cluster-critical
 nodeSelector: {disk: "true"}
-tolerations: [{key: k, operator: Exists}]
-affinity: {nodeAffinity: {}}
+tolerations: [{key: k, operator: Exists, effect: NoSchedule}]
+affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: {matchLabels: {a: b}}}]}}
+resources: {requests: {cpu: 10m, memory: 32Mi}, limits: {memory: 1Gi, ephemeral-storage: 5M}}
 `}.manifests(t)
 	d := deployment(t, objects, "x-dane-operator")
-	pod := d.Spec.Template
-	if image := pod.Spec.Containers[0].Image; image != "registry.example/dane-operator@sha256:"+strings.Repeat("0a", 32) {
-		t.Errorf("image %s", image)
-	}
-	if *d.Spec.Replicas != 2 || pod.Spec.Containers[0].ImagePullPolicy != "Always" || pod.Spec.ImagePullSecrets[0].Name != "registry" ||
-		pod.Annotations["a"] != "1" || pod.Labels["team"] != "mail" || pod.Spec.PriorityClassName != "system-cluster-critical" ||
-		pod.Spec.NodeSelector["disk"] != "true" || len(pod.Spec.Tolerations) != 1 || pod.Spec.Affinity == nil {
-		t.Errorf("a value did not reach the pod: %+v", d.Spec)
-	}
-	for key, want := range d.Spec.Selector.MatchLabels {
-		if pod.Labels[key] != want {
-			t.Errorf("the selector wants %s=%s, the pod has %q", key, want, pod.Labels[key])
+	pod, container := d.Spec.Template, d.Spec.Template.Spec.Containers[0]
+	away := &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+		TopologyKey: "zone", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
+	}}}}
+	for what, of := range map[string][2]any{
+		"replicas":      {*d.Spec.Replicas, int32(2)},
+		"image":         {container.Image, "registry.example/dane-operator@sha256:" + strings.Repeat("0a", 32)},
+		"pull policy":   {container.ImagePullPolicy, corev1.PullAlways},
+		"pull secrets":  {pod.Spec.ImagePullSecrets, []corev1.LocalObjectReference{{Name: "registry"}}},
+		"annotations":   {pod.Annotations, map[string]string{"a": "1"}},
+		"labels":        {pod.Labels, map[string]string{"team": "mail", "app.kubernetes.io/name": "dane-operator", "app.kubernetes.io/instance": "x"}},
+		"selector":      {d.Spec.Selector.MatchLabels, map[string]string{"app.kubernetes.io/name": "dane-operator", "app.kubernetes.io/instance": "x"}},
+		"priority":      {pod.Spec.PriorityClassName, "system-cluster-critical"},
+		"node selector": {pod.Spec.NodeSelector, map[string]string{"disk": "true"}},
+		"tolerations":   {pod.Spec.Tolerations, []corev1.Toleration{{Key: "k", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}},
+		"affinity":      {pod.Spec.Affinity, away},
+		"requests":      {amounts(container.Resources.Requests), map[string]string{"cpu": "10m", "memory": "32Mi"}},
+		"limits":        {amounts(container.Resources.Limits), map[string]string{"memory": "1Gi", "ephemeral-storage": "5M"}},
+	} {
+		if !reflect.DeepEqual(of[0], of[1]) {
+			t.Errorf("%s: the pod has %+v, want %+v", what, of[0], of[1])
 		}
 	}
+}
+
+// amounts are those of resources, as they are written.
+func amounts(of corev1.ResourceList) map[string]string {
+	out := map[string]string{}
+	for name, amount := range of {
+		out[string(name)] = amount.String()
+	}
+	return out
+}
+
+// TestImage: a digest comes before a tag, and a tag before the version of the chart.
+func TestImage(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("0a", 32)
 	for values, want := range map[string]string{
-		"":                               "dane-operator:" + loadChart(t).Metadata.AppVersion,
-		"image: {repository: r, tag: t}": "r:t",
+		"":                                  "dane-operator:" + loadChart(t).Metadata.AppVersion,
+		"image: {repository: r, tag: t}":    "r:t",
+		"image: {digest: '" + digest + "'}": "dane-operator@" + digest,
+		"image: {tag: t, digest: '" + digest + "'}": "dane-operator@" + digest,
 	} {
-		objects, _ := release{"dane-operator", "mail", values}.manifests(t)
-		if got := deployment(t, objects, "dane-operator").Spec.Template.Spec.Containers[0].Image; got != want {
-			t.Errorf("%q: image %s, want %s", values, got, want)
+		objects, _ := release{"dane-operator", "mail", values}.all(t)
+		tested := &corev1.Pod{}
+		into(t, objects["Pod dane-operator-test"], tested)
+		for what, got := range map[string]string{
+			"operator":  deployment(t, objects, "dane-operator").Spec.Template.Spec.Containers[0].Image,
+			"helm test": tested.Spec.Containers[0].Image,
+		} {
+			if got != want {
+				t.Errorf("%q: the image of the %s is %s, want %s", values, what, got, want)
+			}
 		}
 	}
 }
@@ -166,12 +203,40 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// TestNotesSayWhatIsNext checks that the commands in NOTES.txt are those of this release.
+// TestNotesSayWhatIsNext: the commands in NOTES.txt are those of this release, and each choice that leaves something to do
+// or to know is told, and only where it was made.
 func TestNotesSayWhatIsNext(t *testing.T) {
-	_, notes := release{"mta", "mail", ""}.manifests(t)
-	for _, want := range []string{"kubectl -n mail rollout status deployment/mta-dane-operator", "kubectl get md", "DNSZone", "MailDomain"} {
-		if !strings.Contains(notes, want) {
-			t.Errorf("NOTES.txt does not say %q:\n%s", want, notes)
+	const keep = "and the DNS records stay when the release is uninstalled"
+	warnings := map[string]string{
+		"gatePolicy: {create: false}": "Set gatePolicy.create=true unless a policy of your own does the same",
+		"rbac: {secrets: Read}":       "MailDomains need strategy Follow, or Gate with standbyKey Disabled",
+		"rbac: {approve: false}":      "MailDomains need strategy Stage or Follow",
+		"crds: {keep: false}":         "Delete the\nMailDomains before, while the operator runs",
+		"crds: {enabled: false}":      "before an upgrade, bring the CRDs up to date yourself (config/crd)",
+		"dashboard: {enabled: true}":  "Bind who is to see it to the ClusterRole mta-dane-operator-dashboard-reader",
+	}
+	for _, values := range append(slices.Sorted(maps.Keys(warnings)), "") {
+		objects, notes := release{"mta", "mail", values}.manifests(t)
+		for _, want := range []string{"kubectl -n mail rollout status deployment/mta-dane-operator\n", "kubectl get md --all-namespaces\n", "a DNSZone", "a MailDomain"} {
+			if !strings.Contains(notes, want) {
+				t.Errorf("%q: NOTES.txt does not say %q:\n%s", values, want, notes)
+			}
+		}
+		for of, says := range warnings {
+			if strings.Contains(notes, says) != (of == values) {
+				t.Errorf("%q: NOTES.txt says %q: %t\n%s", values, says, of != values, notes)
+			}
+		}
+		if strings.Contains(notes, keep) != (values != "crds: {keep: false}") {
+			t.Errorf("%q: of what stays NOTES.txt says\n%s", values, notes)
+		}
+		if objects["Deployment mta-dane-operator"] == nil {
+			t.Errorf("%q: the notes name a Deployment that is not made", values)
+		}
+	}
+	for _, dir := range []string{"samples", "crd"} { // that it names
+		if _, err := os.Stat(filepath.Join(configDir, dir)); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package chart
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,12 +102,17 @@ func TestSchemaTakes(t *testing.T) {
 	}
 }
 
-// TestSchemaKnowsEveryValue checks that the schema and values.yaml have the same names at the top.
-func TestSchemaKnowsEveryValue(t *testing.T) {
-	values, schema := map[string]any{}, struct {
-		Properties map[string]any `json:"properties"`
-	}{}
-	for file, into := range map[string]any{"values.yaml": &values, "values.schema.json": &schema} {
+// valueSchema is what the tests read of a JSON schema.
+type valueSchema struct {
+	Type                 string                 `json:"type"`
+	Properties           map[string]valueSchema `json:"properties"`
+	AdditionalProperties any                    `json:"additionalProperties"`
+}
+
+// ofChart reads the values of the chart, and their schema.
+func ofChart(t *testing.T) (values map[string]any, root valueSchema) {
+	t.Helper()
+	for file, into := range map[string]any{"values.yaml": &values, "values.schema.json": &root} {
 		text, err := os.ReadFile(filepath.Join(chartDir, file))
 		if err != nil {
 			t.Fatal(err)
@@ -113,15 +121,87 @@ func TestSchemaKnowsEveryValue(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 	}
-	delete(schema.Properties, "global")
-	for name := range schema.Properties {
-		if _, ok := values[name]; !ok {
-			t.Errorf("values.yaml has no default for %s", name)
+	delete(root.Properties, "global") // every chart has it, by Helm
+	return values, root
+}
+
+// freeForm are the maps whose names are up to somebody else: the API of Kubernetes, the Prometheus operator, the user.
+var freeForm = []string{
+	"affinity", "nodeSelector", "podAnnotations", "podLabels",
+	"prometheus.dashboard.labels", "prometheus.podMonitor.labels", "prometheus.podMonitor.tlsConfig", "prometheus.rules.labels",
+	"prometheus.serviceMonitor.labels", "prometheus.serviceMonitor.tlsConfig",
+	"reports.resources", "resources", "serviceAccount.annotations",
+}
+
+// leaves are the paths of all values that hold no more values of the chart, each with its default.
+func leaves(at string, values map[string]any, out map[string]any) map[string]any {
+	for name, value := range values {
+		path := strings.TrimPrefix(at+"."+name, ".")
+		if section, ok := value.(map[string]any); ok && !slices.Contains(freeForm, path) {
+			leaves(path, section, out)
+			continue
+		}
+		out[path] = value
+	}
+	return out
+}
+
+// known are the paths of all values that a schema names, and hold no more of them. A section that names its values lets no
+// others pass; one that names none is free in its form.
+func known(t *testing.T, at string, s valueSchema, out map[string]bool) map[string]bool {
+	t.Helper()
+	if s.AdditionalProperties != false {
+		t.Errorf("values.schema.json lets any name pass in %q", at)
+	}
+	for name, of := range s.Properties {
+		path := strings.TrimPrefix(at+"."+name, ".")
+		switch free := slices.Contains(freeForm, path); {
+		case of.Type == "object" && len(of.Properties) == 0 && !free:
+			t.Errorf("values.schema.json lets any name pass in %q", path)
+		case len(of.Properties) > 0 && free:
+			t.Errorf("values.schema.json names what is in %q, which is free in its form", path)
+		case len(of.Properties) > 0:
+			known(t, path, of, out)
+		default:
+			out[path] = true
 		}
 	}
-	for name := range values {
-		if _, ok := schema.Properties[name]; !ok {
-			t.Errorf("values.schema.json does not know %s", name)
+	return out
+}
+
+// inREADME finds the values in the table of the README of the chart: sections have a row there, too, but no default.
+var inREADME = regexp.MustCompile("(?m)^\\| `([A-Za-z.]+)` \\| `")
+
+// TestSchemaKnowsEveryValue wants values.yaml, the schema and the README to have the same values, down to the last section.
+func TestSchemaKnowsEveryValue(t *testing.T) {
+	values, root := ofChart(t)
+	inSchema, inTable := known(t, "", root, map[string]bool{}), map[string]bool{}
+	text, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range inREADME.FindAllStringSubmatch(string(text), -1) {
+		inTable[found[1]] = true
+	}
+	inValues := map[string]bool{}
+	for path := range leaves("", values, map[string]any{}) {
+		inValues[path] = true
+	}
+	for file, has := range map[string]map[string]bool{"values.schema.json": inSchema, "README.md": inTable} {
+		for _, path := range slices.Sorted(maps.Keys(has)) {
+			if !inValues[path] {
+				t.Errorf("values.yaml has no default for %s of %s", path, file)
+			}
+		}
+		for _, path := range slices.Sorted(maps.Keys(inValues)) {
+			if !has[path] {
+				t.Errorf("%s does not know %s", file, path)
+			}
+		}
+	}
+	for _, path := range freeForm {
+		if !inValues[path] || !inSchema[path] {
+			t.Errorf("%s is free in its form, and there is no such value", path)
 		}
 	}
 }
