@@ -92,7 +92,7 @@ func (a *approval) doctor(state string, lines ...string) {
 			about++
 		}
 	}
-	said := regexp.MustCompile(`(?m)^\w+ +(another approver|the operator alone|\d+ gated requests|approver-policy|who approves)`).FindAllString(out.String(), -1)
+	said := regexp.MustCompile(`(?m)^\w+ +(another approver|the operator alone|approver-policy|who approves)`).FindAllString(out.String(), -1)
 	if len(said) != about {
 		a.Errorf("%s: doctor says %q of who approves, want %d lines:\n%s", state, said, about, out.String())
 	}
@@ -164,7 +164,7 @@ func TestDoctorTellsOfApprovers(t *testing.T) {
 	must(t, a.approve(a.operatorsClient(), first, v1alpha1.ApprovalReason))
 	_, err := a.WaitIssued(t.Context(), a.namespace, "first", 1)
 	must(t, err)
-	a.doctor("the operator has approved", theGate, `ok +(the operator alone approved 1 gated request|1 gated requests were approved by the operator alone) +-`)
+	a.doctor("the operator has approved", theGate, `ok +the operator alone approved 1 gated request +-`)
 
 	second := a.gated("second")
 	a.withoutPolicy(second)
