@@ -13,7 +13,7 @@ import (
 
 // TestHintsNameThePlugin: who keeps a demo is told how to look at it with the plugin, by commands that there are.
 func TestHintsNameThePlugin(t *testing.T) {
-	text := hints("/somewhere/kubeconfig")
+	text := hints("/somewhere/kubeconfig", "kubectl dane check example.test")
 	if !strings.Contains(text, "export KUBECONFIG=/somewhere/kubeconfig\n") || strings.Contains(text, "%!") {
 		t.Errorf("the hints are\n%s", text)
 	}

@@ -35,8 +35,8 @@ func legend() string {
 	for _, v := range []v1alpha1.Visibility{v1alpha1.VisibilityHidden, v1alpha1.VisibilityRumoured, v1alpha1.VisibilityOmnipresent, v1alpha1.VisibilityUnretentive} {
 		fmt.Fprint(&b, (&view{}).row(fmt.Sprintf("  %-13s   %-12s ", "", v), glossary.Line(string(v))))
 	}
-	row("others", "the other records of the domain; MX comes when caches can have the TLSA records, and MTA-STS would when")
-	row("", "its policy were served, which takes port 443")
+	row("others", "the other records of the domain; MX comes when caches can have the TLSA records, and MTA-STS when the")
+	row("", "operator has seen that the policy is served, at port 443")
 	row("waits for", "what the operator waits for, and until when")
 	return b.String() + outro
 }

@@ -1,8 +1,8 @@
 // Command demo runs the whole product on one machine, without a cluster and without root: a Kubernetes API,
 // cert-manager's controllers, a signing primary and two secondaries, a mail server, the operator, and
-// a sender that remembers every answer. It shows the first publication, the rest of the mail domain as "kubectl dane
-// check" grades it, a renewal with a standby key, one without, and an emergency, and ends with the number of sender
-// checks and mismatches.
+// a sender that remembers every answer. It shows the first publication, a renewal with a standby key, one without, an
+// emergency, and the whole mail domain as "kubectl dane check" grades it, and ends with the number of sender checks and
+// mismatches.
 //
 // With DEMO_KEEP=1 it leaves everything running until it is interrupted, and says how to reach it.
 package main
@@ -37,7 +37,7 @@ func run(ctx context.Context) error {
 	}
 	if os.Getenv("DEMO_KEEP") == "1" {
 		s.begin("everything keeps running")
-		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig))
+		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig, s.checkLine()))
 		<-ctx.Done()
 	}
 	v.end()
@@ -55,15 +55,16 @@ func newView(out *os.File) *view {
 }
 
 // hints say what to do with a demo that keeps running.
-func hints(kubeconfig string) string {
+func hints(kubeconfig, check string) string {
 	return fmt.Sprintf(`  export KUBECONFIG=%[1]s
   make build && export PATH="$PWD/bin:$PATH"   # the plugin "kubectl dane"; without kubectl, type kubectl-dane
   kubectl dane status -A
   kubectl dane status %[3]s -n %[2]s
   kubectl dane rollover %[4]s -n %[2]s
   kubectl get md,dz -A
+  %[5]s
 
 The rollover starts a renewal. The demo's own operator works here: "make run" is for another cluster.
 End with Ctrl-C.
-`, kubeconfig, namespace, zoneName, host)
+`, kubeconfig, namespace, zoneName, host, check)
 }
