@@ -25,13 +25,16 @@ const (
 	policyAddress = "127.0.0.78"
 )
 
-// openable says why nobody may listen there; nil where we may.
-func openable(address string) error {
+// closed says why we may not listen there; empty where we may.
+func closed(address string) string {
 	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.Close()
 	}
-	return l.Close()
+	if err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // policyListen is what the policy host listens on.
@@ -42,8 +45,8 @@ func (s *stage) trusted() string { return filepath.Join(s.folder, corev1.TLSCert
 
 // servePolicy starts the policy host, where that may be.
 func (s *stage) servePolicy(ctx context.Context) error {
-	if s.unserved != nil {
-		s.view.log("the policy of MTA-STS is not served, and its record waits: %v (expected where port 443 takes root; on Linux \"sysctl net.ipv4.ip_unprivileged_port_start=443\" opens it to all)", s.unserved)
+	if s.unserved != "" {
+		s.view.log("the policy of MTA-STS is not served, and its record waits: %s (expected where port 443 takes root; on Linux \"sysctl net.ipv4.ip_unprivileged_port_start=443\" opens it to all)", s.unserved)
 		return nil
 	}
 	if err := s.apply(ctx, "policyhost.yaml", "the certificate of the policy host of MTA-STS"); err != nil {

@@ -38,14 +38,14 @@ type stage struct {
 	stop   []func()
 	// resolver is what the operator and the check ask: no other knows the zone.
 	resolver *ns.Tree
-	// folder has what the policy host of MTA-STS needs; unserved is why there is none.
+	// folder has what the policy host of MTA-STS needs; unserved is why there is none, empty where there is one.
 	folder   string
-	unserved error
+	unserved string
 }
 
 // newStage starts everything.
 func newStage(ctx context.Context, v *view) (*stage, error) {
-	s := &stage{view: v, unserved: openable(policyListen())}
+	s := &stage{view: v, unserved: closed(policyListen())}
 	if err := s.start(ctx); err != nil {
 		s.close()
 		return nil, err
@@ -119,7 +119,7 @@ func (s *stage) startZone() (*ns.Zone, []string, error) {
 		return nil, nil, err
 	}
 	records := []string{host + ". 60 IN A 127.0.0.1"}
-	if s.unserved == nil {
+	if s.unserved == "" {
 		records = append(records, policyHost+". 60 IN A "+policyAddress)
 	}
 	for _, record := range records {

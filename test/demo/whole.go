@@ -25,7 +25,7 @@ import (
 func (s *stage) others(ctx context.Context) error {
 	s.view.log("waiting for the other records of the domain: MX, TLS-RPT, MTA-STS, SPF, DMARC and DKIM")
 	records := []v1alpha1.MailRecord{v1alpha1.RecordMX, v1alpha1.RecordTLSRPT, v1alpha1.RecordSPF, v1alpha1.RecordDMARC}
-	if s.unserved == nil {
+	if s.unserved == "" {
 		records = append(records, v1alpha1.RecordMTASTS)
 	}
 	md, err := s.published(ctx, records...)
@@ -43,7 +43,7 @@ func (s *stage) whole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.unserved == nil {
+	if s.unserved == "" {
 		if md, err = s.enforce(ctx, md.Status.Record(v1alpha1.RecordMTASTS).Found); err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (s *stage) check(ctx context.Context, selectors []string) error {
 	if err := os.WriteFile(s.anchors(), []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
 		return err
 	}
-	if s.unserved == nil {
+	if s.unserved == "" {
 		if err := os.Setenv("SSL_CERT_FILE", s.trusted()); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (s *stage) checkArgs() []string {
 // checkLine is the check as somebody types it.
 func (s *stage) checkLine() string {
 	line := "kubectl dane " + strings.Join(s.checkArgs(), " ")
-	if s.unserved == nil {
+	if s.unserved == "" {
 		line = "SSL_CERT_FILE=" + s.trusted() + " " + line
 	}
 	return line
