@@ -86,6 +86,8 @@ type recordBed struct {
 	// answers are what is looked up elsewhere, policy is what the policy host gives.
 	answers *answers
 	policy  string
+	// fetched counts how often it was asked for that.
+	fetched int
 }
 
 var recordName = types.NamespacedName{Namespace: "mail", Name: "example"}
@@ -124,6 +126,7 @@ func (b *recordBed) restart() {
 	b.Cleanup(senders.stop)
 	book := newRecordBook(func(types.NamespacedName) {})
 	fetch := func(context.Context, senderview.Resolver, string) (string, mailrecord.Problems) {
+		b.fetched++ // the bed waits for each look
 		if b.policy == "" {
 			return "", mailrecord.Problems{{Severity: mailrecord.Fatal, Message: "there is no policy host", Advice: "set one up"}}
 		}

@@ -23,6 +23,10 @@ const (
 	// should be.
 	lookAgain = time.Hour
 	lookSoon  = time.Minute
+	// lookFirst is how long after each of the firstLooks at a policy that is new: whoever serves it learns of it from the
+	// status, and may do so a moment later than the operator looks.
+	lookFirst  = 5 * time.Second
+	firstLooks = 4
 	// lookTime is how long one look may take.
 	lookTime = 2 * time.Minute
 	// lookDoubts is how many looks in a row have to fail before what was found earlier is given up.
@@ -45,6 +49,17 @@ type policyLook struct {
 	failed        int
 	at            time.Time
 	busy          bool
+	// want is the policy that is looked for, and looks counts the looks for it.
+	want  string
+	looks int
+}
+
+// again is how long after a look the next one is due that does not find what it should.
+func (p *policyLook) again() time.Duration {
+	if p.looks < firstLooks {
+		return lookFirst
+	}
+	return lookSoon
 }
 
 // recordLooks looks.
@@ -132,15 +147,24 @@ func (l *recordLooks) get(run *domainRun, in types.NamespacedName, want string) 
 	if !l.senders.enabled() || l.fetch == nil {
 		return never
 	}
-	due := never
+	due, again := never, lookSoon
 	l.book.amend(key, in, func(p *recordPage) {
-		due = l.dueIn(run.now, p.policy.at, p.policy.failed == 0 && samePolicy(p.policy.body, want))
-		if due <= 0 && !p.policy.busy {
-			p.policy.busy = true
+		look := &p.policy
+		if look.want != want {
+			look.want, look.looks = want, 0
+		}
+		well := look.failed == 0 && samePolicy(look.body, want)
+		if due, again = l.dueIn(run.now, look.at, well), lookSoon; !well {
+			again = look.again()
+			due = min(due, look.at.Add(again).Sub(run.now))
+		}
+		if due <= 0 && !look.busy {
+			look.busy = true
+			look.looks++
 			l.begin(run, func(ctx context.Context, r *asker) { l.got(ctx, key, in, run.md.Spec.Domain, r) })
 		}
 	})
-	return max(due, lookSoon)
+	return max(due, again)
 }
 
 func (l *recordLooks) got(ctx context.Context, key recordKey, in types.NamespacedName, name string, r *asker) {
@@ -149,7 +173,10 @@ func (l *recordLooks) got(ctx context.Context, key recordKey, in types.Namespace
 		news := false
 		l.book.amend(key, in, func(p *recordPage) {
 			was := p.policy
-			found.at = l.senders.clock.Now()
+			found.at, found.want, found.looks = l.senders.clock.Now(), was.want, was.looks
+			if samePolicy(found.body, found.want) {
+				found.looks = firstLooks // it is served: who fails from now on is asked no sooner
+			}
 			if found.problem != "" {
 				found.failed = was.failed + 1
 			}

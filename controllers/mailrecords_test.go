@@ -286,6 +286,54 @@ func TestMTASTSOrder(t *testing.T) {
 	}
 }
 
+// TestNewPolicyIsLookedForSoon: who serves a policy learns of it from the status, and may be a moment behind. So a policy that
+// is new is looked for again after seconds, some times, and once a minute from then on, or once it has been served.
+func TestNewPolicyIsLookedForSoon(t *testing.T) {
+	b := newRecordBed(t, func(s *v1alpha1.MailDomainSpec) { s.MTASTS = &v1alpha1.MTASTSSpec{Mode: v1alpha1.MTASTSTesting} })
+	b.settle()
+	b.is(v1alpha1.RecordMTASTS, v1alpha1.MailRecordWaiting)
+	if wait := b.reconcile().RequeueAfter; wait > lookFirst {
+		t.Errorf("it is looked at again in %s only", wait)
+	}
+	serve := func() { b.policy = b.get().Status.Record(v1alpha1.RecordMTASTS).Policy }
+	serve()
+	b.step(lookFirst)
+	b.settle()
+	b.is(v1alpha1.RecordMTASTS, v1alpha1.MailRecordPublished)
+
+	// Another one, that nobody serves for long.
+	b.edit(func(md *v1alpha1.MailDomain) { md.Spec.MTASTS.Mode = v1alpha1.MTASTSEnforce })
+	b.settle()
+	fetched := b.fetched
+	b.step(lookSoon)
+	for range 12 {
+		b.step(lookFirst)
+	}
+	if n := b.fetched - fetched; n < firstLooks-1 || n > firstLooks+1 {
+		t.Errorf("a policy that is new was looked for %d times in two minutes", n)
+	}
+	fetched = b.fetched
+	serve()
+	for range 12 {
+		b.step(lookFirst)
+	}
+	if n := b.fetched - fetched; n != 1 {
+		t.Errorf("it was looked for %d times in the next minute", n)
+	}
+	b.is(v1alpha1.RecordMTASTS, v1alpha1.MailRecordPublished)
+
+	// One that fails now is doubted three times, a minute apart.
+	b.step(lookAgain)
+	fetched, b.policy = b.fetched, ""
+	b.step(lookAgain)
+	for range 12 {
+		b.step(lookFirst)
+	}
+	if n := b.fetched - fetched; n != 2 {
+		t.Errorf("a policy that stands was looked for %d times in a minute", n)
+	}
+}
+
 // TestSecondaryBehind: published is what every server shows.
 func TestSecondaryBehind(t *testing.T) {
 	b := newRecordBed(t, all)

@@ -103,13 +103,19 @@ func zones(p *page) {
 func reports(p *page) {
 	p.section("Reports of senders")
 	p.curves("Sessions that failed", "As the TLS reports of the day before tell of them; DANE is not the only policy.", "", width/2,
-		over(`sum by (policy, result) (increase(dane_operator_tls_report_sessions_total{result!="successful"}[1d]))`, "{{policy}}: {{result}}"))
+		over(`sum by (policy, result) (`+inADay(`dane_operator_tls_report_sessions_total{result!="successful"}`)+`)`, "{{policy}}: {{result}}"))
 	p.curves("Sessions that succeeded", "", "", width/2,
-		over(`sum by (policy) (increase(dane_operator_tls_report_sessions_total{result="successful"}[1d]))`, "{{policy}}"))
+		over(`sum by (policy) (`+inADay(`dane_operator_tls_report_sessions_total{result="successful"}`)+`)`, "{{policy}}"))
 	p.curves("Reports", "A day, by the way they came and what became of them.", "", width/2,
 		over(`sum by (channel, outcome) (increase(dane_operator_tls_reports_total[1d])) > 0`, "{{channel}}: {{outcome}}"))
 	p.bars("Records held by reports", "How long the records of a key that is gone still stay for failures that were reported and proved.", "s",
 		now(`sort_desc(max `+host+` (dane_operator_host_removal_hold_end_timestamp_seconds{`+domain+`}) - time())`, "{{host}}"), noneIsGood("orange"))
+}
+
+// inADay is what a counter has gained in a day. One that was not there a day ago has begun with the first report of its kind,
+// and not with 0: all of it counts, where an increase would leave that report out.
+func inADay(counter string) string {
+	return `(` + counter + ` unless ` + counter + ` offset 1d) or increase(` + counter + `[1d])`
 }
 
 // operator: does it do its work?

@@ -92,7 +92,8 @@ func (f PolicyFetcher) addresses(ctx context.Context, host string) ([]netip.Addr
 	}
 	answer, _ := lookups{f.Resolver}.ask(ctx, host, mailrecord.TypeA)
 	if answer.Cause != "" {
-		return nil, &fatal(mailrecord.LookupFailed, fmt.Sprintf("the lookup of %s fails (%s)", host, answer.Cause), "see that every name server of that zone answers it")[0]
+		return nil, &fatal(mailrecord.LookupFailed, fmt.Sprintf("the lookup of %s fails (%s)", host, answer.Cause),
+			"see that every name server of that zone answers it, or, where only some resolvers know that zone, name one of them in --resolvers")[0]
 	}
 	return nil, &fatal(mailrecord.Unreachable, host+" has no address, and senders go on as without a policy", "publish A or AAAA records of it, and serve the policy there")[0]
 }

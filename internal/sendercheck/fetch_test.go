@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/mailrecord"
 	"github.com/dane-operator/dane-operator/internal/sendercheck"
 )
@@ -75,7 +77,7 @@ func (h *policyHost) dial(ctx context.Context, network, address string) (net.Con
 	return (&net.Dialer{}).DialContext(ctx, network, h.Listener.Addr().String())
 }
 
-func (h *policyHost) fetcher(z zone) sendercheck.PolicyFetcher {
+func (h *policyHost) fetcher(z senderview.Resolver) sendercheck.PolicyFetcher {
 	return sendercheck.PolicyFetcher{Resolver: z, Allowed: allowed, Dial: h.dial, Roots: h.roots, Now: time.Now}
 }
 
@@ -174,6 +176,18 @@ func TestFetchGoesNowhereElse(t *testing.T) {
 	both := h.fetcher(records("mta-sts.example.com. 60 IN A 10.0.0.1", policyAddress))
 	if _, problems := both.Fetch(t.Context(), "example.com"); len(problems) > 0 || !slices.Equal(h.dialled, []string{"192.0.2.7:443"}) {
 		t.Errorf("connected to %v: %v", h.dialled, problems)
+	}
+}
+
+// TestPolicyHostIsNotFound: where the address cannot be looked up, what failed is told, and what to do, be it that the one who asks
+// goes by resolvers that do not know the zone.
+func TestPolicyHostIsNotFound(t *testing.T) {
+	h := host(t, serve(goodPolicy), time.Now().Add(time.Hour), "mta-sts.example.com")
+	for _, state := range []dnssec.State{dnssec.Bogus, dnssec.Indeterminate} {
+		_, problems := h.fetcher(failing{records(policyAddress), map[string]dnssec.State{"mta-sts.example.com.": state}}).Fetch(t.Context(), "example.com")
+		if len(problems) != 1 || problems[0].Code != mailrecord.LookupFailed || !strings.Contains(problems[0].Message, "as told") || !strings.Contains(problems[0].Advice, "--resolvers") {
+			t.Errorf("%s: %v", state, problems)
+		}
 	}
 }
 

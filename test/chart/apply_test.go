@@ -52,6 +52,12 @@ func restricted(t *testing.T) string {
 func install(t *testing.T, r release) map[string]*unstructured.Unstructured {
 	t.Helper()
 	objects, _ := r.manifests(t)
+	return apply(t, objects)
+}
+
+// apply applies objects for as long as the test runs.
+func apply(t *testing.T, objects map[string]*unstructured.Unstructured) map[string]*unstructured.Unstructured {
+	t.Helper()
 	for key, o := range objects {
 		if err := cluster.ApplyObject(t.Context(), o); err != nil {
 			t.Fatalf("%s: %v", key, err)

@@ -9,12 +9,13 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/dane-operator/dane-operator/internal/plugin"
+	"github.com/dane-operator/dane-operator/test/ns"
 )
 
 // TestHintsNameThePlugin: who keeps a demo is told how to look at it with the plugin, by commands that there are.
 func TestHintsNameThePlugin(t *testing.T) {
-	filled := values{"PRIMARY": "127.0.0.1:5353", "SMTP_PORT": "2525"}
-	text := hints("/somewhere/kubeconfig", "/somewhere", filled)
+	s := &stage{folder: "/folder", resolver: &ns.Tree{Addr: "127.0.0.1:5353"}, values: values{"SMTP_PORT": "2525"}}
+	text := hints("/somewhere/kubeconfig", "/somewhere", s.checkLine())
 	if !strings.Contains(text, "export KUBECONFIG=/somewhere/kubeconfig\n") || strings.Contains(text, "%!") {
 		t.Errorf("the hints are\n%s", text)
 	}
@@ -25,7 +26,7 @@ func TestHintsNameThePlugin(t *testing.T) {
 	found := regexp.MustCompile(`kubectl dane ([a-z]+)`).FindAllStringSubmatch(text, -1)
 	for _, want := range []string{
 		"check", "doctor", "explain", "plan -f /somewhere/manifests/maildomain.yaml ", "records", "rollover", "status", "zone",
-		"--trust-anchors /somewhere/anchors.ds ", "--resolvers 127.0.0.1:5353 ", "--port 2525\n",
+		"--trust-anchors /folder/anchors.ds ", "--resolvers 127.0.0.1:5353 ", "--port 2525 ", "SSL_CERT_FILE=/folder/",
 		"annotate md example -n mail mail.dane-operator.io/abandon-records=true\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -36,8 +36,8 @@ func legend() string {
 		fmt.Fprint(&b, (&view{}).row(fmt.Sprintf("  %-13s   %-12s ", "", v), glossary.Line(string(v))))
 	}
 	row("", "a key in use is Rumoured while its first records spread; that alone fails no mail")
-	row("others", "the other records of the domain; MX comes when caches can have the TLSA records, and MTA-STS would when")
-	row("", "its policy were served, which takes port 443")
+	row("others", "the other records of the domain; MX comes when caches can have the TLSA records, and MTA-STS when the")
+	row("", "operator has seen that the policy is served, at port 443")
 	row("waits for", "what the operator waits for, and until when")
 	return b.String() + outro
 }

@@ -1,8 +1,8 @@
 // Command demo runs the whole product on one machine, without a cluster and without root: a Kubernetes API,
 // cert-manager's controllers, a signing primary and two secondaries, a mail server, the operator, and
-// a sender that remembers every answer. It shows the first publication, the rest of the mail domain as "kubectl dane
-// check" grades it, a renewal with a standby key, one without, and an emergency, and ends with the number of sender
-// checks and mismatches.
+// a sender that remembers every answer. It shows the first publication, a renewal with a standby key, one without, an
+// emergency, and the whole mail domain as "kubectl dane check" grades it, and ends with the number of sender checks and
+// mismatches.
 //
 // With DEMO_KEEP=1 it leaves everything running until it is interrupted, and says how to reach it.
 package main
@@ -39,7 +39,7 @@ func run(ctx context.Context) error {
 	}
 	if os.Getenv("DEMO_KEEP") == "1" {
 		s.begin("everything keeps running")
-		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig, s.lab.Dir, s.values))
+		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig, s.lab.Dir, s.checkLine()))
 		<-ctx.Done()
 	}
 	v.end()
@@ -63,8 +63,8 @@ func newView(out *os.File) *view {
 	return v
 }
 
-// hints say what to do with a demo that keeps running: its folder, and what was filled into its manifests.
-func hints(kubeconfig, dir string, filled values) string {
+// hints say what to do with a demo that keeps running: its folder, and how a check is typed here.
+func hints(kubeconfig, dir, check string) string {
 	return fmt.Sprintf(`  export KUBECONFIG=%[1]s
   make build && export PATH="$PWD/bin:$PATH"       # the plugin "kubectl dane"; without kubectl, type kubectl-dane
   kubectl dane status -A                           # "kubectl dane explain SENDERS" tells of a column, or any word in it
@@ -74,18 +74,16 @@ func hints(kubeconfig, dir string, filled values) string {
   kubectl dane records %[3]s -n %[2]s        # to put in DNS by hand
   kubectl dane plan -f %[5]s   # change it before
   kubectl dane doctor   # warns of what is so here: no lease, and CRDs of cert-manager without a version
-  # as a sender sees it: no resolver knows this zone, and the mail server is not at port 25
-  kubectl dane check %[3]s -n %[2]s --trust-anchors %[6]s \
-    --resolvers %[7]s --port %[8]s
+  # as a sender sees it, by the resolver, trust anchor, port and addresses of the demo: none of these is known elsewhere
+  %[6]s
   kubectl get md,dz -A
 
-The manifests as they were applied are in %[9]s. The demo's own operator works here: "make run" is for
-another cluster. "kubectl delete md %[10]s -n %[2]s" takes two hours: the MX record that the operator wrote has a TTL of one
+The manifests as they were applied are in %[7]s. The demo's own operator works here: "make run" is for
+another cluster. "kubectl delete md %[8]s -n %[2]s" takes two hours: the MX record that the operator wrote has a TTL of one
 hour, and TLSA records stay for two of them. To let it go at once, with its TLSA records left in DNS:
 
-  kubectl annotate md %[10]s -n %[2]s %[11]s=true
+  kubectl annotate md %[8]s -n %[2]s %[9]s=true
 
 End with Ctrl-C.
-`, kubeconfig, namespace, zoneName, host, applied(dir, "maildomain.yaml"), anchors(dir), filled["PRIMARY"], filled["SMTP_PORT"],
-		applied(dir, ""), domainName, v1alpha1.AbandonAnnotation)
+`, kubeconfig, namespace, zoneName, host, applied(dir, "maildomain.yaml"), check, applied(dir, ""), domainName, v1alpha1.AbandonAnnotation)
 }

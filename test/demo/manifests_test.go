@@ -11,10 +11,11 @@ func TestManifests(t *testing.T) {
 	all := values{
 		"PRIMARY": "127.0.0.1:1", "SECONDARY_1": "127.0.0.1:2", "SECONDARY_2": "127.0.0.1:3", "TSIG_NAME": "demo-key",
 		"TSIG_SECRET": "c2VjcmV0", "DS": "1 13 2 AB", "SMTP_PORT": "25", "STANDBY_KEY": "Enabled", "COMPROMISED_KEYS": "",
+		"MTA_STS": "Testing",
 	}
 	files, err := manifests.ReadDir("manifests")
-	if err != nil || len(files) != 4 {
-		t.Fatalf("%d manifests, want 4: %v", len(files), err)
+	if err != nil || len(files) != 5 {
+		t.Fatalf("%d manifests, want 5: %v", len(files), err)
 	}
 	for _, f := range files {
 		text, err := manifest(f.Name(), all)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/dane-operator/dane-operator/test/lab"
 	"github.com/dane-operator/dane-operator/test/mail"
 	"github.com/dane-operator/dane-operator/test/ns"
+	"github.com/dane-operator/dane-operator/test/operator"
 )
 
 // The names of the objects in manifests/.
@@ -34,23 +36,42 @@ type stage struct {
 	judge  *judge
 	step   atomic.Pointer[string]
 	stop   []func()
+	// resolver is what the operator and the check ask: no other knows the zone.
+	resolver *ns.Tree
+	// folder has what the policy host of MTA-STS needs; unserved is why there is none, empty where there is one.
+	folder   string
+	unserved string
 }
 
 // newStage starts everything.
 func newStage(ctx context.Context, v *view) (*stage, error) {
-	s := &stage{view: v}
-	progress := func(line string) { v.log("%s", line) }
-	l, err := lab.Start(ctx, lab.Options{Namespace: namespace, Progress: progress})
-	if err != nil {
-		return nil, err
-	}
-	s.lab = l
-	s.stop = append(s.stop, func() { _ = l.Stop() })
-	if err := s.startServers(ctx); err != nil {
+	s := &stage{view: v, unserved: closed(policyListen())}
+	if err := s.start(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *stage) start(ctx context.Context) error {
+	var err error
+	if s.folder, err = os.MkdirTemp("", "dane-operator-demo-"); err != nil {
+		return err
+	}
+	s.stop = append(s.stop, func() { _ = os.RemoveAll(s.folder) })
+	if s.resolver, err = ns.StartTree("127.0.0.1:0"); err != nil {
+		return err
+	}
+	s.stop = append(s.stop, s.resolver.Stop)
+	s.lab, err = lab.Start(ctx, lab.Options{
+		Namespace: namespace, Progress: func(line string) { s.view.log("%s", line) },
+		Operator: operator.Options{Args: []string{"--resolvers", s.resolver.Addr}, Env: []string{"SSL_CERT_FILE=" + s.trusted()}},
+	})
+	if err != nil {
+		return err
+	}
+	s.stop = append(s.stop, func() { _ = s.lab.Stop() })
+	return s.startServers(ctx)
 }
 
 func (s *stage) close() {
@@ -68,7 +89,7 @@ func (s *stage) startServers(ctx context.Context) error {
 		return err
 	}
 	s.stop = append(s.stop, server.Stop)
-	zone, servers, err := startZone()
+	zone, servers, err := s.startZone()
 	if err != nil {
 		return err
 	}
@@ -80,6 +101,7 @@ func (s *stage) startServers(ctx context.Context) error {
 		"PRIMARY": servers[0], "SECONDARY_1": servers[1], "SECONDARY_2": servers[2],
 		"TSIG_NAME": strings.TrimSuffix(zone.TSIGName, "."), "TSIG_SECRET": zone.TSIGSecret, "DS": zone.DS(),
 		"SMTP_PORT": strconv.Itoa(int(port)), "STANDBY_KEY": string(v1alpha1.StandbyEnabled), "COMPROMISED_KEYS": "",
+		"MTA_STS": string(v1alpha1.MTASTSTesting),
 	}
 	owner := fmt.Sprintf("_%d._tcp.%s.", port, host)
 	s.judge = newJudge(owner, host, server.Addr, servers, s.view.log)
@@ -91,18 +113,25 @@ func (s *stage) startServers(ctx context.Context) error {
 }
 
 // startZone starts the primary and two secondaries, one of them late.
-func startZone() (*ns.Zone, []string, error) {
+func (s *stage) startZone() (*ns.Zone, []string, error) {
 	zone, err := ns.NewZone(zoneName, "ns1."+zoneName, "ns2."+zoneName, "ns3."+zoneName)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := zone.Add(host + ". 60 IN A 127.0.0.1"); err != nil {
-		return nil, nil, err
+	records := []string{host + ". 60 IN A 127.0.0.1"}
+	if s.unserved == "" {
+		records = append(records, policyHost+". 60 IN A "+policyAddress)
+	}
+	for _, record := range records {
+		if err := zone.Add(record); err != nil {
+			return nil, nil, err
+		}
 	}
 	primary, err := zone.StartPrimary("127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}
+	s.resolver.Add(primary)
 	servers := []string{primary.Addr}
 	for _, delay := range []time.Duration{300 * time.Millisecond, 1500 * time.Millisecond} {
 		secondary, err := zone.StartSecondary("127.0.0.1:0", delay)
@@ -153,10 +182,10 @@ func (s *stage) act(step string) {
 	s.judge.begin(actName(step))
 }
 
-// play runs the four acts. Whatever the judge counts after them belongs to none.
+// play runs the acts. Whatever the judge counts after them belongs to none.
 func (s *stage) play(ctx context.Context) error {
 	defer s.judge.begin("")
-	for _, act := range []func(context.Context) error{s.publication, s.withStandby, s.withoutStandby, s.emergency} {
+	for _, act := range []func(context.Context) error{s.publication, s.withStandby, s.withoutStandby, s.emergency, s.whole} {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -167,8 +196,13 @@ func (s *stage) play(ctx context.Context) error {
 // publication applies what a user would apply, and waits for the records.
 func (s *stage) publication(ctx context.Context) error {
 	s.act("1. first publication: the records wait until the server presents the certificate")
+	if err := s.apply(ctx, "issuer.yaml", "who signs"); err != nil {
+		return err
+	}
+	if err := s.servePolicy(ctx); err != nil {
+		return err
+	}
 	for _, step := range []struct{ file, what string }{
-		{"issuer.yaml", "who signs"},
 		{"certificate.yaml", "the certificate of the mail server"},
 		{"dnszone.yaml", "the zone, and the key to update it with"},
 		{"maildomain.yaml", "the mail domain; the operator takes it from here"},
@@ -180,7 +214,7 @@ func (s *stage) publication(ctx context.Context) error {
 	if err := s.settle(ctx, true, ""); err != nil {
 		return err
 	}
-	return s.whole(ctx)
+	return s.others(ctx)
 }
 
 func (s *stage) withStandby(ctx context.Context) error {

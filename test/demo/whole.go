@@ -21,30 +21,68 @@ import (
 
 // This file shows the mail domain beside its TLSA records.
 
-// others are the records that the demo publishes. That of MTA-STS waits for a policy host.
-var others = []v1alpha1.MailRecord{v1alpha1.RecordMX, v1alpha1.RecordTLSRPT, v1alpha1.RecordSPF, v1alpha1.RecordDMARC}
-
-// whole waits for the other records, and looks at all of the domain as anybody can.
-func (s *stage) whole(ctx context.Context) error {
-	s.view.log("waiting for the other records of the domain: MX, TLS-RPT, SPF, DMARC and DKIM")
-	md, err := s.lab.WaitDomain(ctx, domainName, 3*time.Minute, unpublished)
+// others waits for the other records of the domain. That of MTA-STS is among them where the policy is served.
+func (s *stage) others(ctx context.Context) error {
+	s.view.log("waiting for the other records of the domain: MX, TLS-RPT, MTA-STS, SPF, DMARC and DKIM")
+	records := []v1alpha1.MailRecord{v1alpha1.RecordMX, v1alpha1.RecordTLSRPT, v1alpha1.RecordSPF, v1alpha1.RecordDMARC}
+	if s.unserved == "" {
+		records = append(records, v1alpha1.RecordMTASTS)
+	}
+	md, err := s.published(ctx, records...)
 	if err != nil {
 		return err
 	}
-	for i := range md.Status.Records {
-		r := &md.Status.Records[i]
-		if slices.Contains(others, r.Record) {
-			s.view.log("%s at %s: %s", r.Record, r.Name, strings.Join(r.Found, ", "))
+	s.view.log("DKIM key %s can be signed with: every cache knows its record", strings.Join(statusview.PublishedSelectors(md), ", "))
+	return nil
+}
+
+// whole looks at all of the domain as anybody can, in the end.
+func (s *stage) whole(ctx context.Context) error {
+	s.begin("5. the whole domain: MTA-STS is enforced, and all is graded as senders and receivers see it")
+	md, err := s.lab.Domain(ctx, domainName)
+	if err != nil {
+		return err
+	}
+	if s.unserved == "" {
+		if md, err = s.enforce(ctx, md.Status.Record(v1alpha1.RecordMTASTS).Found); err != nil {
+			return err
 		}
 	}
-	selectors := statusview.PublishedSelectors(md)
-	s.view.log("DKIM key %s can be signed with: every cache knows its record", strings.Join(selectors, ", "))
-	return s.check(ctx, selectors)
+	return s.check(ctx, statusview.PublishedSelectors(md))
+}
+
+// enforce changes the policy of MTA-STS, and waits until its record is another one than before.
+func (s *stage) enforce(ctx context.Context, before []string) (*v1alpha1.MailDomain, error) {
+	if err := s.change(ctx, "MTA_STS", string(v1alpha1.MTASTSEnforce), "mtaSTS: {mode: Enforce}; the policy changes first, and then the id in its record"); err != nil {
+		return nil, err
+	}
+	if _, err := s.lab.WaitDomain(ctx, domainName, 3*time.Minute, func(md *v1alpha1.MailDomain) string {
+		if slices.Equal(md.Status.Record(v1alpha1.RecordMTASTS).Found, before) {
+			return "the record of MTA-STS has the id of the policy before"
+		}
+		return ""
+	}); err != nil {
+		return nil, err
+	}
+	return s.published(ctx, v1alpha1.RecordMTASTS)
+}
+
+// published waits until records are published, and the DKIM key is in use, and shows the records.
+func (s *stage) published(ctx context.Context, records ...v1alpha1.MailRecord) (*v1alpha1.MailDomain, error) {
+	md, err := s.lab.WaitDomain(ctx, domainName, 3*time.Minute, func(md *v1alpha1.MailDomain) string { return unpublished(md, records) })
+	if err != nil {
+		return nil, err
+	}
+	for _, record := range records {
+		r := md.Status.Record(record)
+		s.view.log("%s at %s: %s", r.Record, r.Name, strings.Join(r.Found, ", "))
+	}
+	return md, nil
 }
 
 // unpublished returns which record is missing.
-func unpublished(md *v1alpha1.MailDomain) string {
-	for _, record := range others {
+func unpublished(md *v1alpha1.MailDomain, records []v1alpha1.MailRecord) string {
+	for _, record := range records {
 		if r := md.Status.Record(record); r == nil || r.State != v1alpha1.MailRecordPublished {
 			return fmt.Sprintf("%s is not published: %+v", record, r)
 		}
@@ -70,19 +108,21 @@ func othersLine(md *v1alpha1.MailDomain) string {
 	return strings.Join(out, ", ")
 }
 
-// anchors is the file with the trust anchor of the zone, in the folder of the demo.
-func anchors(dir string) string { return filepath.Join(dir, "anchors.ds") }
-
 // check runs "kubectl dane check", which asks neither the cluster nor the operator, and shows its grades. The zone is
-// nowhere but here: its trust anchor and its primary take the place of those of the Internet.
+// nowhere but here: its trust anchor, a resolver that knows it, and what is trusted at the policy host take the place of
+// those of the Internet.
 func (s *stage) check(ctx context.Context, selectors []string) error {
-	file := anchors(s.lab.Dir)
-	if err := os.WriteFile(file, []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(s.anchors(), []byte(zoneName+". IN DS "+s.values["DS"]+"\n"), 0o600); err != nil {
 		return err
+	}
+	if s.unserved == "" {
+		if err := os.Setenv("SSL_CERT_FILE", s.trusted()); err != nil {
+			return err
+		}
 	}
 	var out, said bytes.Buffer
 	cmd := plugin.New(genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &said}, time.Now)
-	cmd.SetArgs([]string{"check", zoneName, "--resolvers", s.values["PRIMARY"], "--trust-anchors", file, "--port", s.values["SMTP_PORT"], "-o", "json", "--dkim-selector", strings.Join(selectors, ",")})
+	cmd.SetArgs(append(s.checkArgs(), "-o", "json", "--dkim-selector", strings.Join(selectors, ",")))
 	err := cmd.ExecuteContext(ctx)
 	var found sendercheck.Report
 	if jsonErr := json.Unmarshal(out.Bytes(), &found); jsonErr != nil || plugin.ExitCode(err) != 0 {
@@ -94,4 +134,24 @@ func (s *stage) check(ctx context.Context, selectors []string) error {
 	}
 	s.view.log("kubectl dane check %s: %s%s", zoneName, found.Verdict, &text)
 	return nil
+}
+
+// anchors is the file with the zone's trust anchor.
+func (s *stage) anchors() string { return filepath.Join(s.folder, "anchors.ds") }
+
+// checkArgs are the command and the flags that a check takes here and nowhere else.
+func (s *stage) checkArgs() []string {
+	return []string{
+		"check", zoneName, "--resolvers", s.resolver.Addr, "--trust-anchors", s.anchors(), "--port", s.values["SMTP_PORT"],
+		"--allow-cidr", policyAddress + "/32",
+	}
+}
+
+// checkLine is the check as somebody types it.
+func (s *stage) checkLine() string {
+	line := "kubectl dane " + strings.Join(s.checkArgs(), " ")
+	if s.unserved == "" {
+		line = "SSL_CERT_FILE=" + s.trusted() + " " + line
+	}
+	return line
 }

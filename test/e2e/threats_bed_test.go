@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/dane-operator/dane-operator/test/attack"
 	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/lab"
+	"github.com/dane-operator/dane-operator/test/operator"
 	"github.com/dane-operator/dane-operator/test/protocols"
 	"github.com/dane-operator/dane-operator/test/servers"
 	"github.com/dane-operator/dane-operator/test/wire"
@@ -191,21 +191,11 @@ func (l *letters) isTold() {
 // startReports starts the receiver of reports for the namespace of the test, with the rights of its account.
 func (l *letters) startReports() (at string) {
 	l.Helper()
-	root, err := kube.Root()
-	l.must(err)
-	l.must(l.lab.EnsureNamespace(l.Context(), "dane-operator-system"))
-	for _, file := range []string{"rbac", "policy"} {
-		text, err := os.ReadFile(filepath.Join(root, "config/reports", file+".yaml"))
-		l.must(err)
-		l.must(l.lab.Apply(l.Context(), string(text)))
-	}
-	account, err := l.lab.AddUser(kube.ServiceAccount("dane-operator-system", "dane-operator-reports"))
-	l.must(err)
 	at = fmt.Sprintf("127.0.0.1:%d", servers.FreePort(l, "127.0.0.1"))
-	process, err := l.lab.StartProcess("reports-"+l.lab.Namespace, filepath.Join(l.lab.Dir, "dane-operator"), []string{
-		"reports", "--kubeconfig", account.Kubeconfig, "--namespace", l.lab.Namespace, "--database", filepath.Join(l.TempDir(), "reports.db"),
-		"--https-bind-address", at, "--metrics-bind-address", "0", "--health-probe-bind-address", "0", "--status-every", "100ms",
-	}, nil)
+	process, err := operator.Reports(l.Context(), l.lab.Cluster, "reports-"+l.lab.Namespace, operator.Options{Args: []string{
+		"--namespace", l.lab.Namespace, "--database", filepath.Join(l.TempDir(), "reports.db"), "--https-bind-address", at,
+		"--metrics-bind-address", "0", "--health-probe-bind-address", "0", "--status-every", "100ms",
+	}})
 	l.must(err)
 	l.Cleanup(func() {
 		if l.Failed() {

@@ -104,33 +104,46 @@ func (w *world) must(err error) {
 	}
 }
 
-// prometheus starts one that scrapes the operator, as the monitors of config/ have it scraped.
+// prometheus starts one that scrapes the operator.
 func (w *world) prometheus() {
 	w.Helper()
-	dir := w.TempDir()
-	config := filepath.Join(dir, "prometheus.yml")
-	w.must(os.WriteFile(config, fmt.Appendf(nil,
-		"global: {scrape_interval: %s}\nscrape_configs: [{job_name: dane-operator, honor_labels: true, static_configs: [{targets: [%q]}]}]\n", interval, w.scrape), 0o600))
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(servers.FreePort(w, "127.0.0.1"))))
-	_, err := w.lab.StartProcess("prometheus", servers.Find(w, "prometheus"), []string{
-		"--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address,
-	}, nil)
-	w.must(err)
-	asked, err := api.NewClient(api.Config{Address: "http://" + address})
-	w.must(err)
-	w.prom, w.begun = v1.NewAPI(asked), time.Now()
-	w.until("Prometheus to see the operator", func() bool {
+	w.prom, w.begun = startPrometheus(w.T, w.lab.Cluster, w.scrape), time.Now()
+	await(w.T, "Prometheus to see the operator", func() bool {
 		value, _, err := w.prom.Query(w.Context(), "dane_operator_trust_anchors_usable", time.Now())
 		return err == nil && strings.Contains(value.String(), "=> 1")
 	})
 }
 
-// until waits for something.
-func (w *world) until(what string, is func() bool) {
-	w.Helper()
+// startPrometheus starts one that scrapes an address, as the monitors of config/ have it scraped.
+func startPrometheus(t *testing.T, c *kube.Cluster, target string) v1.API {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "prometheus.yml")
+	text := fmt.Appendf(nil,
+		"global: {scrape_interval: %s}\nscrape_configs: [{job_name: dane-operator, honor_labels: true, static_configs: [{targets: [%q]}]}]\n", interval, target)
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(servers.FreePort(t, "127.0.0.1"))))
+	_, err := c.StartProcess("prometheus", servers.Find(t, "prometheus"), []string{
+		"--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := api.NewClient(api.Config{Address: "http://" + address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v1.NewAPI(asked)
+}
+
+// await waits for something.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			w.Fatalf("waited in vain for %s", what)
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }
@@ -223,7 +236,7 @@ func (w *world) play() {
 	})
 	w.must(err)
 	// What is asked for is what has been scraped.
-	w.until("Prometheus to see the key that waits", func() bool {
+	await(w.T, "Prometheus to see the key that waits", func() bool {
 		value, _, err := w.prom.Query(w.Context(), "dane_operator_host_key_deployable_timestamp_seconds > time()", time.Now())
 		return err == nil && value.String() != ""
 	})
@@ -235,7 +248,7 @@ var empty = map[string]string{
 	"dane_operator_host_standby_keys_missing":   "no standby key is missing: the query leaves out zeros",
 	"dane_operator_zone_finding{":               "the zone may have no findings",
 	"controller_runtime_reconcile_errors_total": "no controller may have ended with an error",
-	"dane_operator_tls_report":                  "no receiver of reports is there",
+	"dane_operator_tls_report":                  "the receiver has a test of its own, with reports that were seen in public",
 	"host_unsafe_start_timestamp_seconds":       "senders may fail for a while, and may not any more",
 	"removal_hold_end_timestamp_seconds":        "nobody has reported a failure",
 }

@@ -135,18 +135,10 @@ func (s *site) certificate() {
 // servePolicies has the report receiver serve the policies of MTA-STS, with the rights of its account.
 func (s *site) servePolicies() {
 	s.Helper()
-	root, err := kube.Root()
-	s.must(err)
-	s.must(s.lab.EnsureNamespace(s.Context(), "dane-operator-system"))
-	text, err := os.ReadFile(filepath.Join(root, "config/reports/rbac.yaml"))
-	s.must(err)
-	s.must(s.lab.Apply(s.Context(), string(text)))
-	account, err := s.lab.AddUser(kube.ServiceAccount("dane-operator-system", "dane-operator-reports"))
-	s.must(err)
-	_, err = s.lab.StartProcess("reports", filepath.Join(s.lab.Dir, "dane-operator"), []string{
-		"reports", "--kubeconfig", account.Kubeconfig, "--database", filepath.Join(s.TempDir(), "reports.db"), "--tls-cert-dir", s.folder,
-		"--https-bind-address", net.JoinHostPort(policyAddress, "443"), "--metrics-bind-address", "0", "--health-probe-bind-address", "0",
-	}, nil)
+	_, err := operator.Reports(s.Context(), s.lab.Cluster, "reports", operator.Options{Args: []string{
+		"--database", filepath.Join(s.TempDir(), "reports.db"), "--tls-cert-dir", s.folder, "--https-bind-address", net.JoinHostPort(policyAddress, "443"),
+		"--metrics-bind-address", "0", "--health-probe-bind-address", "0",
+	}})
 	s.must(err)
 }
 

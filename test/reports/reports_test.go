@@ -47,21 +47,7 @@ func newRig(t *testing.T) *rig {
 	if r.program, err = operator.Build(ctx, root, r.cluster.Dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.cluster.EnsureNamespace(ctx, "dane-operator-system"); err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range []string{"rbac", "policy", "volume", "deployment", "service"} {
-		text, err := os.ReadFile(filepath.Join(root, "config/reports", file+".yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.cluster.Apply(ctx, string(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if r.account, err = r.cluster.AddUser(kube.ServiceAccount("dane-operator-system", "dane-operator-reports")); err != nil {
-		t.Fatal(err)
-	}
+	r.install()
 	if err := r.cluster.EnsureNamespace(ctx, "mail"); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +58,31 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// install applies what config/reports has, but for the kustomization, and takes the account's rights.
+func (r *rig) install() {
+	r.Helper()
+	ctx := context.Background()
+	root, err := kube.Root()
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := r.cluster.EnsureNamespace(ctx, "dane-operator-system"); err != nil {
+		r.Fatal(err)
+	}
+	for _, file := range []string{"rbac", "policy", "volume", "deployment", "service"} {
+		text, err := os.ReadFile(filepath.Join(root, "config/reports", file+".yaml"))
+		if err != nil {
+			r.Fatal(err)
+		}
+		if err := r.cluster.Apply(ctx, string(text)); err != nil {
+			r.Fatal(err)
+		}
+	}
+	if r.account, err = r.cluster.AddUser(operator.ReportsName); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // receiver is a running program.

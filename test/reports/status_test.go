@@ -219,6 +219,8 @@ func (r *rig) accountWritesReportsAlone() {
 type sender struct {
 	*rig
 	key ed25519.PrivateKey
+	// about is the domain that its reports are about.
+	about string
 }
 
 // resolver is an address of the loopback network, whose port 53 is free.
@@ -247,7 +249,7 @@ func newSender(r *rig) *sender {
 	})}
 	go func() { _ = server.ActivateAndServe() }()
 	r.Cleanup(func() { _ = server.Shutdown() })
-	return &sender{r, private}
+	return &sender{r, private, "example.com"}
 }
 
 // namespace is a command that runs another in a mount namespace, where it asks the sender's DNS.
@@ -276,8 +278,8 @@ func (s *sender) say(c *smtp.Client, report string) {
 	defer c.Close()
 	var message, signed strings.Builder
 	for _, line := range []string{
-		"From: reports@sender.example", "To: tlsrpt@example.com", "Subject: Report Domain: example.com Submitter: sender.example Report-ID: <2>",
-		"TLS-Report-Domain: example.com", "TLS-Report-Submitter: sender.example", "MIME-Version: 1.0",
+		"From: reports@sender.example", "To: tlsrpt@example.com", "Subject: Report Domain: " + s.about + " Submitter: sender.example Report-ID: <2>",
+		"TLS-Report-Domain: " + s.about, "TLS-Report-Submitter: sender.example", "MIME-Version: 1.0",
 		`Content-Type: multipart/report; report-type="tlsrpt"; boundary="b"`, "", "--b", "Content-Type: text/plain", "", "A report.", "--b",
 		`Content-Type: application/tlsrpt+json; name="report.json"`, "Content-Transfer-Encoding: 8bit", "", strings.ReplaceAll(report, "\n", "\r\n"), "--b--", "",
 	} {
