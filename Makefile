@@ -6,6 +6,9 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# Everything is compiled as the image is, without C: once for the tests and for the programs that they start.
+export CGO_ENABLED := 0
+
 cache  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dane-operator
 tool   := go tool -modfile=hack/tools/go.mod
 gen    := $(tool) controller-gen
@@ -38,7 +41,7 @@ uninstall: ## Take the operator out of the current cluster; the CRDs, objects an
 ##@ Build
 
 build: ## Build the operator and the kubectl plugin into bin/; VERSION=v1.2.3 names them.
-	CGO_ENABLED=0 go build -trimpath -ldflags "$(stamp)" -o bin/ ./cmd/dane-operator ./cmd/kubectl-dane
+	go build -trimpath -ldflags "$(stamp)" -o bin/ ./cmd/dane-operator ./cmd/kubectl-dane
 
 plugin: ## Make the archives of the kubectl plugin that .krew.yaml names, in bin/plugin; VERSION=v1.2.3.
 	@VERSION=$(VERSION) hack/plugin-archives.sh
@@ -46,7 +49,7 @@ plugin: ## Make the archives of the kubectl plugin that .krew.yaml names, in bin
 IMAGE_TAG ?= latest
 
 image: ## Make the image in dist/image (an OCI layout, amd64 and arm64) with SBOMs; no docker, no registry.
-	for arch in amd64 arm64; do CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags "-s $(stamp)" -o bin/linux-$$arch/ ./cmd/dane-operator; done
+	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch go build -trimpath -ldflags "-s $(stamp)" -o bin/linux-$$arch/ ./cmd/dane-operator; done
 	go -C hack/image run . -tag $(IMAGE_TAG) -out ../../dist/image -sbom ../../dist/sbom ../../bin/linux-amd64/dane-operator ../../bin/linux-arm64/dane-operator
 
 clean: ## Remove what was built here.

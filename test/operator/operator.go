@@ -192,16 +192,16 @@ func apply(ctx context.Context, c *kube.Cluster, files ...string) error {
 }
 
 // Build builds the operator into dir and returns the path of the program.
-func Build(ctx context.Context, root, dir string) (string, error) { return build(ctx, root, dir, nil) }
+func Build(ctx context.Context, root, dir string) (string, error) { return build(ctx, root, dir) }
 
-// BuildForImage does as Build does, and as the Dockerfile says: without C, the program needs no file beside itself.
+// BuildForImage does as Build does, and without C as the Dockerfile: the program needs no file beside itself.
 func BuildForImage(ctx context.Context, root, dir string) (string, error) {
-	return build(ctx, root, dir, []string{"CGO_ENABLED=0"}, "-trimpath")
+	return build(ctx, root, dir, "CGO_ENABLED=0")
 }
 
-func build(ctx context.Context, root, dir string, env []string, flags ...string) (string, error) {
+func build(ctx context.Context, root, dir string, env ...string) (string, error) {
 	path := filepath.Join(dir, program)
-	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-C", root, "-o", path}, flags, []string{"./cmd/dane-operator"})...) //nolint:gosec // flags of ours
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", root, "-o", path, "./cmd/dane-operator")
 	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, env)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the operator: %w\n%s", err, out)
