@@ -33,14 +33,14 @@ func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	safe := c.combine(v1alpha1.ConditionRolloverSafe, safeFinding)
 	c.combine(v1alpha1.ConditionRolloverInProgress, progressFinding)
 	if stalled == nil {
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+		removeCondition(&status.Conditions, v1alpha1.ConditionStalled)
 	} else {
 		c.set(v1alpha1.ConditionStalled, *stalled)
 	}
 	if reported := reportedFinding(run.md, status, run.now); reported != nil {
 		c.set(v1alpha1.ConditionSendersReportFailures, *reported)
 	} else {
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionSendersReportFailures)
+		removeCondition(&status.Conditions, v1alpha1.ConditionSendersReportFailures)
 	}
 	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, append([]finding{published, verified, secure, safe, sendersFinding(run)}, records...)...))
 }
@@ -55,6 +55,13 @@ func (c conditionSetter) set(kind string, f finding) {
 		Type: kind, Status: f.status, Reason: f.reason, Message: truncate(f.message, 2048),
 		ObservedGeneration: c.run.md.Generation, LastTransitionTime: metav1.NewTime(c.run.now),
 	})
+}
+
+// removeCondition takes a condition out. Nearly always there is none, and nothing is copied then.
+func removeCondition(conditions *[]metav1.Condition, kind string) {
+	if meta.FindStatusCondition(*conditions, kind) != nil {
+		meta.RemoveStatusCondition(conditions, kind)
+	}
 }
 
 // worse ranks the states of a condition: what is wrong comes before what is not known.

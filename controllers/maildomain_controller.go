@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -108,7 +107,7 @@ func (r *MailDomainReconciler) addFinalizer(ctx context.Context, md *v1alpha1.Ma
 func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool, error) {
 	md := run.md
 	next := buildStatus(run)
-	if equality.Semantic.DeepEqual(next, md.Status) {
+	if sameStatus(&next, &md.Status) {
 		if run.hasEffects() {
 			return r.isNewest(ctx, md)
 		}

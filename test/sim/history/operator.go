@@ -59,7 +59,7 @@ type operator struct {
 	// any more; asked is what it could not read when it last asked for an update of an owner.
 	actors      []*zone.Actor
 	connecting  sync.Mutex
-	connections []*connection
+	connections map[*connection]bool
 	severed     bool
 	asked       map[string]blindness
 }
@@ -97,7 +97,7 @@ func (h *History) start(behind time.Duration) *operator {
 	h.startsUnaware()
 	began := h.now
 	op := &operator{
-		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{}, darkened: map[string]bool{}, unreached: map[string]bool{}, old: h.older, asked: map[string]blindness{},
+		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{}, darkened: map[string]bool{}, unreached: map[string]bool{}, old: h.older, asked: map[string]blindness{}, connections: map[*connection]bool{},
 		view: newView(h.store, behind), clock: &operatorClock{of: &h.timeline, ahead: h.clockAhead}, lag: h.between(0, 500*time.Millisecond),
 	}
 	if h.wire != nil {
