@@ -3,7 +3,6 @@ package controllers
 import (
 	"slices"
 
-
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -154,9 +153,8 @@ func (h *hostRun) stalled(run *domainRun) *refusal {
 
 // certificateStalled says what about a Certificate only a person can mend.
 func certificateStalled(run *domainRun, h *hostRun, c *certificateFacts, ref v1alpha1.CertificateReference) *refusal {
-	if c.certificate != nil && c.compromised(run.md) && keepsKey(run.md, c.certificate) {
-		return &refusal{v1alpha1.ReasonCompromisedKeyKept, fmt.Sprintf(
-			"the key of Certificate %s is listed as compromised, and a renewal would keep it: set spec.privateKey.rotationPolicy of the Certificate to Always", c.certificate.Name)}
+	if refused := c.keepsCompromised(run.md); refused != nil {
+		return refused
 	}
 	if run.md.Spec.Rollover.KeepsStandbyKey() {
 		return standbyConflict(c)
