@@ -39,6 +39,7 @@ type MailDomainReconciler struct {
 	looks     *recordLooks
 	decisions *decisionBoard
 	refusals  refusalBoard
+	behind    behindBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
 }
@@ -53,6 +54,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 			r.records.forget(req.NamespacedName)
 			r.decisions.forget(req.NamespacedName)
 			r.refusals.forget(req.NamespacedName)
+			r.behind.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("read MailDomain %s: %w", req.NamespacedName, err)
@@ -66,8 +68,9 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{}, err
 	}
 	if !current {
-		return ctrl.Result{RequeueAfter: retrySoon}, nil
+		return ctrl.Result{RequeueAfter: r.behind.wait(req.NamespacedName)}, nil
 	}
+	r.behind.forget(req.NamespacedName)
 	if !md.DeletionTimestamp.IsZero() {
 		r.senders.forget(req.NamespacedName)
 		return r.finishDeletion(ctx, run)
@@ -82,9 +85,6 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
-
-// retrySoon is how long to wait for the cache to show what was just written.
-const retrySoon = 50 * time.Millisecond
 
 // needsFinalizer says whether records may be written before anything keeps the object from vanishing.
 func (r *MailDomainReconciler) needsFinalizer(run *domainRun) bool {

@@ -13,7 +13,7 @@ import (
 )
 
 // defaultHistories take about a minute on one core.
-const defaultHistories = 44
+const defaultHistories = 80
 
 // seenAlways is what happens in the default histories: a kind of fault that came to nothing would go unnoticed.
 var seenAlways = []string{
