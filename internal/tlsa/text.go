@@ -72,7 +72,7 @@ func (p Parameters) appendTo(text []byte) []byte {
 
 // String is the RDATA in presentation form. A status has dozens of them, and is made anew at each look.
 func (r Record) String() string {
-	text := r.Parameters.appendTo(make([]byte, 0, longestParameters+len(r.Data)))
+	text := r.appendTo(make([]byte, 0, longestParameters+len(r.Data)))
 	return string(append(append(text, ' '), r.Data...))
 }
 
