@@ -114,6 +114,25 @@ func TestRecordsGoByEvidenceOfNow(t *testing.T) {
 	}
 }
 
+// TestRecordsGoByEvidenceThatIsFresh: what was known of the endpoints when records were to go is no word on what they
+// present half an hour later (seed 10465 of the simulator).
+func TestRecordsGoByEvidenceThatIsFresh(t *testing.T) {
+	s := replaced(t, func(*Policy) {})
+	s.owners[0].heldBack = true
+	s.at(s.now.Add(s.policy.RetireSafety))
+	s.owners[0].heldBack = false
+	old := s.round
+	s.now = s.now.Add(30 * time.Minute)
+	s.look()
+	s.round, s.rounds = old, nil // nobody has probed since
+	if d := s.decide(); !d.NeedProbe {
+		t.Errorf("no probe is asked for: %+v", d.Waits)
+	}
+	s.shows(firstOwner, "a", "b")
+	s.settle()
+	s.shows(firstOwner, "b")
+}
+
 // TestForgettable: a key that no object holds is forgotten only when it was never handed out, and every object
 // could be read.
 func TestForgettable(t *testing.T) {

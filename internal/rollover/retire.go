@@ -99,12 +99,13 @@ func (r *run) canBeTakenOut(t *tracked) bool {
 }
 
 // lingering are the records of ours at an owner that no key which is known has, while it is not known what every endpoint
-// presents: they were to go with a key that was proved to be gone, and did not, since an update failed or was not sent.
+// presents now: they were to go with a key that was proved to be gone, and did not, since an update failed or was not sent.
 // That was proved then, and has to be proved again. The records of a key that was never handed to a server go by what this
 // decision knows.
 func (r *run) lingering(o *ownerRun) []tlsa.Record {
 	p, round := r.f.Policy, r.f.LastRound
-	if p.ProbeDisabled || p.NamedKeys || o.facts.HandedOver || round != nil && round.knows(o.facts.Port) {
+	known := round != nil && round.knows(o.facts.Port) && r.now.Sub(round.End) <= p.SweepFreshness
+	if p.ProbeDisabled || p.NamedKeys || o.facts.HandedOver || known {
 		return nil
 	}
 	never := func(k tlsa.Record) bool {
@@ -122,7 +123,7 @@ func (r *run) lookForLingering(o *ownerRun) {
 	}
 	r.needProbe = true
 	why := "the endpoints have to be probed"
-	if r.f.LastRound != nil {
+	if r.f.LastRound != nil && !r.f.LastRound.knows(o.facts.Port) {
 		why = "an endpoint could not be reached: " + firstProblem(*r.f.LastRound, o.facts.Port)
 	}
 	r.wait(WaitEndpoints, o.Name, "records of keys that are gone stay at "+o.Name+": "+why, time.Time{})
