@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -35,6 +36,50 @@ func TestKeepsKey(t *testing.T) {
 		crt := &cmapi.Certificate{Spec: cmapi.CertificateSpec{PrivateKey: &cmapi.CertificatePrivateKey{RotationPolicy: row.policy}}}
 		if keeps := keepsKey(md, crt); keeps != row.keeps {
 			t.Errorf("%s: keeps is %t", row.reason, keeps)
+		}
+	}
+}
+
+// TestKeepsCompromised: what keeps a compromised key in use is said with all that has to be done, however far a renewal
+// with it has come. The simulator found that a renewal which had begun waited for ever once the rotation policy was
+// changed as the message asked, and that nothing was said then.
+func TestKeepsCompromised(t *testing.T) {
+	waiting, key := request(t)
+	inUse := chainOf(t, 1)
+	next := "mx-abcde"
+	for about, row := range map[string]struct {
+		policy      cmapi.PrivateKeyRotationPolicy
+		standby     v1alpha1.StandbyKeyMode
+		compromised []string
+		waiting     bool
+		want        []string // what the message says; empty for none
+	}{
+		"a renewal would keep it":                {cmapi.RotationPolicyNever, v1alpha1.StandbyDisabled, []string{spkiOfChain(inUse)}, false, []string{"to Always"}},
+		"a renewal that has begun keeps it":      {cmapi.RotationPolicyNever, v1alpha1.StandbyDisabled, []string{spkiOfChain(inUse), key}, true, []string{"to Always", "delete Secret mx-abcde"}},
+		"it goes on with it whatever the policy": {cmapi.RotationPolicyAlways, v1alpha1.StandbyDisabled, []string{key}, true, []string{"delete Secret mx-abcde"}},
+		"a standby key takes its place":          {cmapi.RotationPolicyNever, v1alpha1.StandbyEnabled, []string{spkiOfChain(inUse), key}, true, nil},
+		"the renewal brings another key":         {cmapi.RotationPolicyAlways, v1alpha1.StandbyDisabled, []string{spkiOfChain(inUse)}, true, nil},
+		"no key is compromised":                  {cmapi.RotationPolicyNever, v1alpha1.StandbyDisabled, nil, true, nil},
+	} {
+		md := &v1alpha1.MailDomain{}
+		md.Spec.Rollover = v1alpha1.RolloverSpec{Strategy: v1alpha1.StrategyGate, StandbyKey: row.standby}
+		for _, k := range row.compromised {
+			md.Spec.Rollover.CompromisedKeys = append(md.Spec.Rollover.CompromisedKeys, v1alpha1.SPKIDigest(k))
+		}
+		crt := &cmapi.Certificate{Spec: cmapi.CertificateSpec{PrivateKey: &cmapi.CertificatePrivateKey{RotationPolicy: row.policy}}}
+		c := &certificateFacts{certificate: crt, current: inUse}
+		if row.waiting {
+			c.pending, crt.Status.NextPrivateKeySecretName = waiting, &next
+		}
+		refused := c.keepsCompromised(md)
+		if (refused != nil) != (len(row.want) > 0) {
+			t.Errorf("%s: %v", about, refused)
+			continue
+		}
+		for _, words := range row.want {
+			if !strings.Contains(refused.message, words) {
+				t.Errorf("%s: %q does not say %q", about, refused.message, words)
+			}
 		}
 	}
 }

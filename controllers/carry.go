@@ -3,8 +3,6 @@ package controllers
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )
@@ -86,7 +84,7 @@ func (h *hostRun) carryCounts(s *v1alpha1.MailServerStatus) {
 		}
 	}
 	// To compare whole statuses is a good part of a look: it is done only where there is something to keep.
-	if grown && equality.Semantic.DeepEqual(as, *before) {
+	if grown && sameStatus(&as, before) {
 		*s, h.counting = as, true
 	}
 }
@@ -113,7 +111,7 @@ func (h *hostRun) onlyPruned(s *v1alpha1.MailServerStatus) bool {
 	}
 	left := slices.Clone(s.Versions)
 	for _, v := range h.previous.Versions {
-		if len(left) > 0 && equality.Semantic.DeepEqual(v, left[0]) {
+		if len(left) > 0 && sameStatus(&v, &left[0]) {
 			left = left[1:]
 		} else if v.Open || h.ofFormerPort(v.Owner) {
 			return false
@@ -121,5 +119,5 @@ func (h *hostRun) onlyPruned(s *v1alpha1.MailServerStatus) bool {
 	}
 	as := *s
 	as.Versions = h.previous.Versions
-	return len(left) == 0 && equality.Semantic.DeepEqual(as, *h.previous)
+	return len(left) == 0 && sameStatus(&as, h.previous)
 }

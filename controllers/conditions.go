@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,14 +32,14 @@ func setConditions(run *domainRun, status *v1alpha1.MailDomainStatus) {
 	safe := c.combine(v1alpha1.ConditionRolloverSafe, safeFinding)
 	c.combine(v1alpha1.ConditionRolloverInProgress, progressFinding)
 	if stalled == nil {
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+		removeCondition(&status.Conditions, v1alpha1.ConditionStalled)
 	} else {
 		c.set(v1alpha1.ConditionStalled, *stalled)
 	}
 	if reported := reportedFinding(run.md, status, run.now); reported != nil {
 		c.set(v1alpha1.ConditionSendersReportFailures, *reported)
 	} else {
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionSendersReportFailures)
+		removeCondition(&status.Conditions, v1alpha1.ConditionSendersReportFailures)
 	}
 	c.set(v1alpha1.ConditionReady, readyFinding(run, stalled, append([]finding{published, verified, secure, safe, sendersFinding(run)}, records...)...))
 }
@@ -55,6 +54,13 @@ func (c conditionSetter) set(kind string, f finding) {
 		Type: kind, Status: f.status, Reason: f.reason, Message: truncate(f.message, 2048),
 		ObservedGeneration: c.run.md.Generation, LastTransitionTime: metav1.NewTime(c.run.now),
 	})
+}
+
+// removeCondition takes a condition out. Nearly always there is none, and nothing is copied then.
+func removeCondition(conditions *[]metav1.Condition, kind string) {
+	if meta.FindStatusCondition(*conditions, kind) != nil {
+		meta.RemoveStatusCondition(conditions, kind)
+	}
 }
 
 // worse ranks the states of a condition: what is wrong comes before what is not known.
@@ -147,9 +153,8 @@ func (h *hostRun) stalled(run *domainRun) *refusal {
 
 // certificateStalled says what about a Certificate only a person can mend.
 func certificateStalled(run *domainRun, h *hostRun, c *certificateFacts, ref v1alpha1.CertificateReference) *refusal {
-	if c.certificate != nil && c.compromised(run.md) && keepsKey(run.md, c.certificate) {
-		return &refusal{v1alpha1.ReasonCompromisedKeyKept, fmt.Sprintf(
-			"the key of Certificate %s is listed as compromised, and a renewal would keep it: set spec.privateKey.rotationPolicy of the Certificate to Always", c.certificate.Name)}
+	if refused := c.keepsCompromised(run.md); refused != nil {
+		return refused
 	}
 	if run.md.Spec.Rollover.KeepsStandbyKey() {
 		return standbyConflict(c)

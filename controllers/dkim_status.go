@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -318,7 +317,7 @@ func dkimStalled(run *domainRun) *refusal {
 func (c conditionSetter) setDKIMCondition() []finding {
 	f := dkimFinding(c.run)
 	if f == nil {
-		meta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionDKIMReady)
+		removeCondition(&c.status.Conditions, v1alpha1.ConditionDKIMReady)
 		return nil
 	}
 	c.set(v1alpha1.ConditionDKIMReady, *f)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,7 +21,7 @@ import (
 // storeZone writes the status of a DNSZone when it changed.
 func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, next v1alpha1.DNSZoneStatus) error {
 	// What was read has other time zones and empty lists than what is made here, and says the same.
-	if equality.Semantic.DeepEqual(next, z.Status) {
+	if sameStatus(&next, &z.Status) {
 		return nil
 	}
 	updated := z.DeepCopy()
@@ -111,7 +110,7 @@ func zoneStatus(z *v1alpha1.DNSZone, h *zone.Health, trust string, now time.Time
 
 // settle sets every condition anew.
 func (c zoneConditions) settle(h *zone.Health) {
-	meta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionStalled)
+	removeCondition(&c.status.Conditions, v1alpha1.ConditionStalled)
 	findings := []finding{c.updates(h), c.inSync(h), c.secure(h)}
 	for _, f := range findings {
 		if f.status != metav1.ConditionTrue {

@@ -56,6 +56,41 @@ func TestNothingIsWrittenBeforeItStands(t *testing.T) {
 	}
 }
 
+// TestCacheThatLagsIsNoHurry: while the cache shows an older object than the API server has, to look again is put off longer
+// each time, and no more once it has caught up. The simulator counted twenty refused writes a second for each MailDomain
+// for as long as a watch stood still.
+func TestCacheThatLagsIsNoHurry(t *testing.T) {
+	b := newRecordBed(t, published)
+	look := func() time.Duration {
+		b.Helper()
+		result, err := b.r.Reconcile(b.Context(), ctrl.Request{NamespacedName: recordName})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return result.RequeueAfter
+	}
+	b.refuse = apierrors.NewConflict(schema.GroupResource{Resource: "maildomains"}, recordName.Name, nil)
+	if first := look(); first != retrySoon {
+		t.Errorf("the first look in vain is followed by another after %s", first)
+	}
+	looks := 0
+	for waited := time.Duration(0); waited < time.Minute; looks++ {
+		next := look()
+		if next > retryBehind {
+			t.Fatalf("the next look is after %s", next)
+		}
+		waited += next
+	}
+	if looks > 20 {
+		t.Errorf("%d looks in vain in a minute", looks)
+	}
+	b.refuse = nil
+	look()
+	if again := b.r.behind.wait(recordName); again != retrySoon {
+		t.Errorf("after a look that was not in vain the next one that is counts from %s", again)
+	}
+}
+
 // TestFinalizerComesFirst: a MailDomain that wrote records is held until they are gone again; and one that has a finalizer and no status
 // has lost that.
 func TestFinalizerComesFirst(t *testing.T) {

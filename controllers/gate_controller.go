@@ -91,10 +91,11 @@ func isHeld(cr *cmapi.CertificateRequest) bool {
 }
 
 // domainsOf are the MailDomains that have a say: those that name the Certificate and gate it, and the
-// one that the annotation names, which may not name it any more and still be taking its host out of DNS.
+// one that the annotation names, which may not name it any more and still be taking its host out of DNS. They are
+// shared with the cache, and must not be changed.
 func (r *GateReconciler) domainsOf(ctx context.Context, cr *cmapi.CertificateRequest, certificate string) ([]v1alpha1.MailDomain, error) {
 	var list v1alpha1.MailDomainList
-	if err := r.List(ctx, &list, client.InNamespace(cr.Namespace), client.MatchingFields{certificateIndex: certificate}); err != nil {
+	if err := r.List(ctx, &list, client.InNamespace(cr.Namespace), client.MatchingFields{certificateIndex: certificate}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", cr.Namespace, certificate, err)
 	}
 	isGate := slices.ContainsFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Name == cr.Annotations[v1alpha1.GateAnnotation] })

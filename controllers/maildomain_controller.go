@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -41,6 +40,7 @@ type MailDomainReconciler struct {
 	looks     *recordLooks
 	decisions *decisionBoard
 	refusals  refusalBoard
+	behind    behindBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
 	// wakeZone enqueues a DNSZone.
@@ -57,6 +57,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 			r.records.forget(req.NamespacedName)
 			r.decisions.forget(req.NamespacedName)
 			r.refusals.forget(req.NamespacedName)
+			r.behind.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("read MailDomain %s: %w", req.NamespacedName, err)
@@ -70,8 +71,9 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{}, err
 	}
 	if !current {
-		return ctrl.Result{RequeueAfter: retrySoon}, nil
+		return ctrl.Result{RequeueAfter: r.behind.wait(req.NamespacedName)}, nil
 	}
+	r.behind.forget(req.NamespacedName)
 	if !md.DeletionTimestamp.IsZero() {
 		r.senders.forget(req.NamespacedName)
 		return r.finishDeletion(ctx, run)
@@ -86,9 +88,6 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
-
-// retrySoon is how long to wait for the cache to show what was just written.
-const retrySoon = 50 * time.Millisecond
 
 // needsFinalizer says whether records may be written before anything keeps the object from vanishing.
 func (r *MailDomainReconciler) needsFinalizer(run *domainRun) bool {
@@ -111,7 +110,7 @@ func (r *MailDomainReconciler) addFinalizer(ctx context.Context, md *v1alpha1.Ma
 func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool, error) {
 	md := run.md
 	next := buildStatus(run)
-	if equality.Semantic.DeepEqual(next, md.Status) {
+	if sameStatus(&next, &md.Status) {
 		if run.hasEffects() {
 			return r.isNewest(ctx, md)
 		}

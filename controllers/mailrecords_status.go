@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -166,7 +165,7 @@ func (f *finding) stalled() *refusal {
 func (c conditionSetter) setRecordsCondition() []finding {
 	f := recordsFinding(c.run)
 	if f == nil {
-		meta.RemoveStatusCondition(&c.status.Conditions, v1alpha1.ConditionMailRecordsPublished)
+		removeCondition(&c.status.Conditions, v1alpha1.ConditionMailRecordsPublished)
 		return nil
 	}
 	c.set(v1alpha1.ConditionMailRecordsPublished, *f)

@@ -29,12 +29,14 @@ type endpointProbe struct {
 	// chains are those of the results in DER, while the probe is kept between two looks at the host: a
 	// parsed certificate takes ten times as much memory.
 	chains [][][]byte
+	// compared remembers how the results compare with records, while the probe is kept.
+	compared *comparisons
 }
 
 // kept is the probe as it is kept: with chains in DER.
 func (e endpointProbe) kept() endpointProbe {
 	out := e
-	out.results, out.chains = slices.Clone(e.results), nil
+	out.results, out.chains, out.compared = slices.Clone(e.results), nil, &comparisons{}
 	for i := range out.results {
 		out.chains = append(out.chains, derOf(out.results[i].Chain))
 		out.results[i].Chain = nil

@@ -13,10 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// ownedRequests lists the requests of a Certificate, oldest first.
+// ownedRequests lists the requests of a Certificate, oldest first. They may be shared with the cache, and must not be
+// changed: each holds a request and a chain, and all of them are looked at with every look at a host.
 func ownedRequests(ctx context.Context, reader client.Reader, crt *cmapi.Certificate, options ...client.ListOption) ([]cmapi.CertificateRequest, error) {
 	var list cmapi.CertificateRequestList
-	if err := reader.List(ctx, &list, append(options, client.InNamespace(crt.Namespace))...); err != nil {
+	if err := reader.List(ctx, &list, append(options, client.InNamespace(crt.Namespace), client.UnsafeDisableDeepCopy)...); err != nil {
 		return nil, fmt.Errorf("list CertificateRequests of Certificate %s/%s: %w", crt.Namespace, crt.Name, err)
 	}
 	return sortedRequests(crt, list.Items), nil

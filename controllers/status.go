@@ -193,7 +193,7 @@ func sameEndpoints(a, b []v1alpha1.EndpointStatus) bool {
 func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 	var out []v1alpha1.EndpointStatus
 	seen := map[string]bool{}
-	for _, r := range e.results {
+	for i, r := range e.results {
 		if r.Outcome != probe.Presented || len(r.Chain) == 0 {
 			continue
 		}
@@ -202,7 +202,7 @@ func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 			continue
 		}
 		seen[spki] = true
-		verified, message := verify(h, e.port, r)
+		verified, message := verify(h, e, i)
 		out = append(out, v1alpha1.EndpointStatus{Address: e.address, Port: e.port, SPKISHA256: spki, Verified: verified, LastProbe: statusTime(r.End), Message: message})
 	}
 	if len(out) == 0 && len(e.results) > 0 {
@@ -216,17 +216,13 @@ func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 const notCompared = "no answer of the name servers to compare with yet"
 
 // verify says whether a presented chain matches what the servers show now, as a sender sees it.
-func verify(h *hostRun, port int32, r probe.Result) (matched bool, message string) {
-	seen := h.view.owners[ownerName(h.server.Hostname, port)]
+func verify(h *hostRun, e endpointProbe, result int) (matched bool, message string) {
+	seen := h.view.owners[ownerName(h.server.Hostname, e.port)]
 	if seen.last == nil {
 		return false, notCompared
 	}
-	var records []tlsa.Record
-	for _, s := range shown(seen.last) {
-		records = append(records, s.record)
-	}
-	result := tlsa.Match(records, r.Chain, referenceNames(h.server.Hostname, h.mailDomain), r.End)
-	return result.Verdict == tlsa.Matched, result.String()
+	c := e.compared.compare(result, e.results[result], seen.last, referenceNames(h.server.Hostname, h.mailDomain))
+	return c.matched, c.message
 }
 
 // nameserverStatuses says of each address whether it shows what is wanted, at every owner.

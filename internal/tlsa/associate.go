@@ -1,6 +1,7 @@
 package tlsa
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -53,8 +54,25 @@ func ParseChain(text []byte) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
+// requests are the keys of certificate requests that were read. One that waits is read at each look.
+var requests = newFindings[requested]()
+
+// requested is what SPKIFromCSR returns.
+type requested struct {
+	spki []byte
+	err  error
+}
+
 // SPKIFromCSR returns the public key (SPKI, DER) of a PEM certificate request whose signature is good.
 func SPKIFromCSR(text []byte) ([]byte, error) {
+	found := requests.recall(sha256.Sum256(text), func() requested {
+		spki, err := spkiFromCSR(text)
+		return requested{bytes.Clone(spki), err}
+	})
+	return bytes.Clone(found.spki), found.err
+}
+
+func spkiFromCSR(text []byte) ([]byte, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || len(block.Bytes) > maxDER {
 		return nil, ErrPEM

@@ -82,9 +82,7 @@ func (m *memory) sameName(issuer, subject *x509.Certificate) bool {
 // verifies checks a signature.
 func (m *memory) verifies(issuer, subject *x509.Certificate) bool {
 	return recall(m.signed, pair{issuer, subject}, func() bool {
-		// CheckSignature takes SHA-1 where CheckSignatureFrom does not. Neither takes MD5.
-		return !oversized(issuer.PublicKey) &&
-			issuer.CheckSignature(subject.SignatureAlgorithm, subject.RawTBSCertificate, subject.Signature) == nil
+		return !oversized(issuer.PublicKey) && signatureGood(issuer, subject)
 	})
 }
 

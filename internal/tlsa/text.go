@@ -1,7 +1,6 @@
 package tlsa
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -43,19 +42,39 @@ func ParseRecord(text string) (Record, error) {
 		return Record{}, err
 	}
 	data := strings.ToLower(strings.Join(fields[3:], ""))
-	if _, err := hex.DecodeString(data); err != nil {
+	if !isHex(data) {
 		return Record{}, fmt.Errorf("%w: the data is not hexadecimal", ErrSyntax)
 	}
 	return Record{Parameters: p, Data: data}, nil
 }
 
-// String is the parameters in presentation form.
-func (p Parameters) String() string {
-	return fmt.Sprintf("%d %d %d", p.Usage, p.Selector, p.MatchingType)
+// isHex says whether a text in lower case is octets in hexadecimal.
+func isHex(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(text)%2 == 0
 }
 
-// String is the RDATA in presentation form.
-func (r Record) String() string { return r.Parameters.String() + " " + r.Data }
+// longestParameters is the length of three numbers of an octet each, in presentation form with a space behind each.
+const longestParameters = 3 * 4
+
+// String is the parameters in presentation form.
+func (p Parameters) String() string { return string(p.appendTo(make([]byte, 0, longestParameters))) }
+
+func (p Parameters) appendTo(text []byte) []byte {
+	text = strconv.AppendUint(text, uint64(p.Usage), 10)
+	text = strconv.AppendUint(append(text, ' '), uint64(p.Selector), 10)
+	return strconv.AppendUint(append(text, ' '), uint64(p.MatchingType), 10)
+}
+
+// String is the RDATA in presentation form. A status has dozens of them, and is made anew at each look.
+func (r Record) String() string {
+	text := r.appendTo(make([]byte, 0, longestParameters+len(r.Data)))
+	return string(append(append(text, ' '), r.Data...))
+}
 
 // Short is the RDATA with its data cut short, for messages.
 func (r Record) Short() string {

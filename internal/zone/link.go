@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
@@ -223,6 +224,9 @@ func (l *link) exchangePackets(ctx context.Context, msgs []*dns.Msg) []reply {
 	return out
 }
 
+// packets are buffers for one packet each, of the largest size; what is read from one does not refer to it.
+var packets = sync.Pool{New: func() any { room := make([]byte, dns.MaxMsgSize); return &room }}
+
 // exchangePacket sends one packet and waits for its reply. Packets that are not the reply, or whose
 // signature is wrong, are passed over and waited past (RFC 8945 section 5.4): anybody can send one.
 func (l *link) exchangePacket(ctx context.Context, m *dns.Msg, patience time.Duration) reply {
@@ -237,7 +241,9 @@ func (l *link) exchangePacket(ctx context.Context, m *dns.Msg, patience time.Dur
 	if _, err := l.conn.Write(wire); err != nil {
 		return reply{err: silence(ctx, wait, err)}
 	}
-	buf := make([]byte, dns.MaxMsgSize)
+	room := packets.Get().(*[]byte)
+	defer packets.Put(room)
+	buf := *room
 	var doubtful *reply
 	for {
 		n, err := l.conn.Read(buf)

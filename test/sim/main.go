@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ func main() {
 	flag.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many histories run at a time")
 	flag.IntVar(&o.most, "failures", 5, "how many failing seeds end the run")
 	flag.StringVar(&o.wire, "wire", "some", "histories with the real zone actors and DNS messages: some (every fourth seed), all or none")
+	profile := flag.String("cpuprofile", "", "a file for a CPU profile, for go tool pprof")
 	only := flag.String("only", "", "families of faults to draw from: "+strings.Join(history.Families(), ", ")+"; - for none (default all)")
 	flag.Func("keep", "the numbers of the faults and renewals that are left in, as the timeline has them", func(text string) error {
 		for number := range strings.SplitSeq(text, ",") {
@@ -55,10 +57,34 @@ func main() {
 		fmt.Fprintln(os.Stderr, "sim: "+err.Error())
 		os.Exit(2)
 	}
+	stop, err := startProfile(*profile)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sim: "+err.Error())
+		os.Exit(2)
+	}
 	start := time.Now()
 	_, failed := o.run(os.Stdout)
+	stop()
 	fmt.Printf("took %s\n", time.Since(start).Round(time.Millisecond))
 	if failed > 0 {
 		os.Exit(1)
 	}
+}
+
+// startProfile begins a CPU profile, if a file is named for it, and returns what ends it.
+func startProfile(name string) (stop func(), err error) {
+	if name == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(name) //nolint:gosec // named by the user
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}, nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/dane-operator/dane-operator/test/sim/history"
 )
 
-// defaultHistories take about a minute on one core.
-const defaultHistories = 44
+// defaultHistories take about 40 seconds of one core.
+const defaultHistories = 80
 
 // seenAlways is what happens in the default histories: a kind of fault that came to nothing would go unnoticed.
 var seenAlways = []string{

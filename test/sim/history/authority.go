@@ -3,7 +3,7 @@ package history
 import (
 	"crypto/ed25519"
 	"encoding/base64"
-	"fmt"
+	"encoding/binary"
 	"net"
 	"slices"
 	"strings"
@@ -144,13 +144,23 @@ func (h *History) denial(s *server, name string) dns.RR {
 // signatures are those that were made, by what they are for.
 var signatures sync.Map
 
+// signedOf are the octets of a set, and when its signature expires.
+func signedOf(expires time.Time, set []dns.RR) string {
+	octets := binary.BigEndian.AppendUint64(nil, uint64(expires.Unix())) //nolint:gosec // after 1970
+	for _, rr := range set {
+		room := make([]byte, dns.Len(rr)+1)
+		octets = append(octets, room[:must(dns.PackRR(rr, room, 0, nil, false))]...)
+	}
+	return string(octets)
+}
+
 // withSignature adds a signature that is made once a day, and is good for ten to fourteen days.
 func (h *History) withSignature(set []dns.RR, wanted bool) []dns.RR {
 	if !wanted {
 		return set
 	}
 	expires := h.now.Truncate(24 * time.Hour).Add(10 * 24 * time.Hour)
-	of := fmt.Sprint(expires.Unix(), set)
+	of := signedOf(expires, set)
 	if made, ok := signatures.Load(of); ok {
 		return append(slices.Clone(set), made.(dns.RR))
 	}

@@ -125,6 +125,12 @@ func (i *issuer) makeKey() {
 	_ = i.h.store.create(secret)
 }
 
+// loseNextKey is what becomes of a renewal whose next key somebody deletes: cert-manager makes another.
+func (i *issuer) loseNextKey() {
+	i.h.store.remove(secrets, i.h.named(i.nextSecret()))
+	i.edit(func(crt *cmapi.Certificate) { crt.Status.NextPrivateKeySecretName = nil })
+}
+
 // keyInUse is the key in the Certificate's Secret; nil without one.
 func (i *issuer) keyInUse() *key {
 	secret, ok := i.h.store.get(secrets, i.h.named(i.certificate().Spec.SecretName)).(*corev1.Secret)

@@ -31,13 +31,16 @@ type task struct {
 // operator is one process. When it dies, all that it knows is gone, and nothing reaches it any more.
 type operator struct {
 	*History
-	name   string
-	parts  *controllers.Parts
-	view   *view
-	clock  *operatorClock
-	live   bool
-	queue  map[task]time.Time
-	failed map[task]int
+	name  string
+	parts *controllers.Parts
+	// reconcilers and watches are those of its parts.
+	reconcilers map[kind]reconcile.Reconciler
+	watches     map[kind][]controllers.Watch
+	view        *view
+	clock       *operatorClock
+	live        bool
+	queue       map[task]time.Time
+	failed      map[task]int
 	// crashIn counts the effects until it dies; with crashAfter the last one is still carried out.
 	crashIn    int
 	crashAfter bool
@@ -59,7 +62,7 @@ type operator struct {
 	// any more; asked is what it could not read when it last asked for an update of an owner.
 	actors      []*zone.Actor
 	connecting  sync.Mutex
-	connections []*connection
+	connections map[*connection]bool
 	severed     bool
 	asked       map[string]blindness
 }
@@ -97,7 +100,7 @@ func (h *History) start(behind time.Duration) *operator {
 	h.startsUnaware()
 	began := h.now
 	op := &operator{
-		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{}, darkened: map[string]bool{}, unreached: map[string]bool{}, old: h.older, asked: map[string]blindness{},
+		History: h, name: "op" + string(rune('0'+h.processes%10)), live: true, queue: map[task]time.Time{}, failed: map[task]int{}, darkened: map[string]bool{}, unreached: map[string]bool{}, old: h.older, asked: map[string]blindness{}, connections: map[*connection]bool{},
 		view: newView(h.store, behind), clock: &operatorClock{of: &h.timeline, ahead: h.clockAhead}, lag: h.between(0, 500*time.Millisecond),
 	}
 	if h.wire != nil {
@@ -114,6 +117,8 @@ func (h *History) start(behind time.Duration) *operator {
 		Random:        &keyReader{next: h.newKey},
 		Beside:        op.beside,
 	})
+	op.reconcilers = map[kind]reconcile.Reconciler{domains: op.parts.MailDomains, zones: op.parts.Zones, requests: op.parts.Requests}
+	op.watches = map[kind][]controllers.Watch{domains: op.parts.MailDomains.Watches(), zones: op.parts.Zones.Watches()}
 	if op.old {
 		h.count("process of the older version")
 	}
@@ -205,10 +210,9 @@ func (op *operator) enqueue(t task, in time.Duration) {
 }
 
 func (op *operator) reconcile(t task) {
-	reconcilers := map[kind]reconcile.Reconciler{domains: op.parts.MailDomains, zones: op.parts.Zones, requests: op.parts.Requests}
 	op.reconciles++
 	op.unread = false
-	result, err := reconcilers[t.kind].Reconcile(context.Background(), ctrl.Request{NamespacedName: t.name})
+	result, err := op.reconcilers[t.kind].Reconcile(context.Background(), ctrl.Request{NamespacedName: t.name})
 	switch {
 	case err != nil:
 		op.failed[t]++
@@ -268,8 +272,8 @@ func (op *operator) changed(k kind, o client.Object) {
 			}
 		}
 	}
-	wake(domains, op.parts.MailDomains.Watches())
-	wake(zones, op.parts.Zones.Watches())
+	wake(domains, op.watches[domains])
+	wake(zones, op.watches[zones])
 }
 
 // write is an effect on the API server.

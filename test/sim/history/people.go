@@ -3,9 +3,12 @@ package history
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
@@ -130,6 +133,34 @@ func (h *History) compromise(f Fault) {
 	h.editSpec(of.of, func(s *v1alpha1.MailDomainSpec) {
 		s.Rollover.CompromisedKeys = append(s.Rollover.CompromisedKeys, v1alpha1.SPKIDigest(made.key.digest))
 	})
+}
+
+// heedAdvice does what the status advises where a renewal waits for ever, since it would keep a compromised key: a person
+// does so when nothing else is the matter any more.
+func (h *History) heedAdvice(tries int) {
+	for _, of := range h.hosts {
+		md := h.object(of.of)
+		if md == nil || !issuing(of.issuer.certificate()) {
+			continue
+		}
+		stalled := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionStalled)
+		if stalled == nil || stalled.Reason != v1alpha1.ReasonCompromisedKeyKept || !strings.Contains(stalled.Message, "Certificate "+of.certificate+" ") {
+			continue
+		}
+		h.count("advice heeded: CompromisedKeyKept")
+		if strings.Contains(stalled.Message, "rotationPolicy") {
+			h.say("people", "%s shall have a new key", of.name)
+			of.rotation = cmapi.RotationPolicyAlways
+			h.setRotation(of, of.rotation)
+		}
+		if strings.Contains(stalled.Message, "Secret "+of.issuer.nextSecret()) {
+			h.say("people", "Secret %s is deleted", of.issuer.nextSecret())
+			of.issuer.loseNextKey()
+		}
+	}
+	if tries > 1 {
+		h.after(step, func() { h.heedAdvice(tries - 1) })
+	}
 }
 
 // loseStatus deletes the status.

@@ -134,6 +134,7 @@ func (h *History) calmDown() {
 		h.comeBack(d)
 	}
 	h.setClocks(0)
+	h.after(step, func() { h.heedAdvice(30) })
 	for _, of := range h.hosts {
 		of.issuer.refusals, of.issuer.slow = 0, time.Minute
 		of.issuer.soon(of.issuer.replaceLost)

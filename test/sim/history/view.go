@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,10 +23,17 @@ type view struct {
 	store   *store
 	cursor  [kinds]int
 	objects [kinds]map[types.NamespacedName]client.Object
+	// sorted are the names of the objects of a kind, in order; nil when that has changed.
+	sorted [kinds][]types.NamespacedName
+	// found are the objects of a kind by an index and a value of it, in order; nil when some object has changed.
+	found [kinds]map[indexed][]client.Object
 	// stalled is until when the watch of a kind shows nothing.
 	stalled [kinds]time.Time
 	indexes map[string]client.IndexerFunc
 }
+
+// indexed is a value of an index, named as the view names it.
+type indexed struct{ index, value string }
 
 // newView is a cache that was filled by an API server that was behind.
 func newView(s *store, behind time.Duration) *view {
@@ -61,11 +70,15 @@ func (v *view) advance(k kind, to int) []shift {
 	var order []types.NamespacedName
 	before := map[types.NamespacedName]client.Object{}
 	for ; v.cursor[k] < to; v.cursor[k]++ {
+		v.found[k] = nil
 		c := v.store.history[k][v.cursor[k]]
 		name := c.of.name
 		if _, seen := before[name]; !seen {
 			order = append(order, name)
 			before[name] = v.objects[k][name]
+		}
+		if _, have := v.objects[k][name]; have != (c.object != nil) {
+			v.sorted[k] = nil
 		}
 		if c.object == nil {
 			delete(v.objects[k], name)
@@ -98,38 +111,68 @@ func (c *change) kept() client.Object {
 	return c.slim
 }
 
-// names are all objects of a kind, sorted.
+// names are all objects of a kind, sorted. They are not to be changed.
 func (v *view) names(k kind) []types.NamespacedName {
-	out := make([]types.NamespacedName, 0, len(v.objects[k]))
-	for name := range v.objects[k] {
-		out = append(out, name)
+	if v.sorted[k] == nil {
+		out := make([]types.NamespacedName, 0, len(v.objects[k]))
+		for name := range v.objects[k] {
+			out = append(out, name)
+		}
+		slices.SortFunc(out, func(a, b types.NamespacedName) int {
+			return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+		})
+		v.sorted[k] = out
 	}
-	slices.SortFunc(out, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
-	return out
+	return v.sorted[k]
 }
 
-// matching are the objects of a kind that list options ask for.
+// matching are the objects of a kind that list options ask for, in a slice of the caller's own.
 func (v *view) matching(k kind, o client.ListOptions) []client.Object {
 	var out []client.Object
-	for _, name := range v.names(k) {
-		object := v.objects[k][name]
-		if o.Namespace != "" && o.Namespace != name.Namespace || !v.selects(k, o, object) {
-			continue
+	for _, object := range v.selected(k, o.FieldSelector) {
+		if o.Namespace == "" || o.Namespace == object.GetNamespace() {
+			out = append(out, object)
 		}
-		out = append(out, object)
 	}
 	return out
 }
 
-func (v *view) selects(k kind, o client.ListOptions, object client.Object) bool {
-	if o.FieldSelector == nil {
-		return true
+// selected are those that a field selector asks for, of one requirement or none.
+func (v *view) selected(k kind, selector fields.Selector) []client.Object {
+	if selector == nil {
+		return v.all(k)
 	}
-	for _, r := range o.FieldSelector.Requirements() {
-		of := v.indexes[k.String()+"/"+r.Field]
-		if of == nil || !slices.Contains(of(object), r.Value) {
-			return false
+	requirements := selector.Requirements()
+	if len(requirements) != 1 {
+		panic("the simulator's cache looks for one field at a time")
+	}
+	index := k.String() + "/" + requirements[0].Field
+	of := v.indexes[index]
+	if of == nil {
+		return nil
+	}
+	if v.found[k] == nil {
+		v.found[k] = map[indexed][]client.Object{}
+	}
+	at := indexed{index, requirements[0].Value}
+	out, known := v.found[k][at]
+	if !known {
+		for _, object := range v.all(k) {
+			if slices.Contains(of(object), at.value) {
+				out = append(out, object)
+			}
 		}
+		v.found[k][at] = out
 	}
-	return true
+	return out
+}
+
+// all are the objects of a kind.
+func (v *view) all(k kind) []client.Object {
+	names := v.names(k)
+	out := make([]client.Object, 0, len(names))
+	for _, name := range names {
+		out = append(out, v.objects[k][name])
+	}
+	return out
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -111,6 +112,8 @@ type connection struct {
 	server *server
 	far    net.Conn
 	packet bool
+	// room is for a packet.
+	room []byte
 
 	mu     sync.Mutex
 	closed bool
@@ -130,7 +133,7 @@ func (op *operator) dial(ctx context.Context, network, address string) (net.Conn
 	near, far := net.Pipe()
 	c := &connection{op: op, server: s, far: far, packet: network == "udp", out: make(chan []byte, mostReplies)}
 	op.connecting.Lock()
-	op.connections = append(op.connections, c)
+	op.connections[c] = true
 	op.connecting.Unlock()
 	go c.read()
 	go c.write()
@@ -138,7 +141,7 @@ func (op *operator) dial(ctx context.Context, network, address string) (net.Conn
 }
 
 func (c *connection) read() {
-	defer c.shut()
+	defer c.end()
 	for {
 		octets, err := c.next()
 		if err != nil {
@@ -156,11 +159,14 @@ func (c *connection) read() {
 	}
 }
 
+// next is the next message; it stands until the one after it is read.
 func (c *connection) next() ([]byte, error) {
 	if c.packet {
-		octets := make([]byte, dns.MaxMsgSize)
-		n, err := c.far.Read(octets)
-		return octets[:n], err
+		if c.room == nil {
+			c.room = make([]byte, dns.MaxMsgSize)
+		}
+		n, err := c.far.Read(c.room)
+		return c.room[:n], err
 	}
 	var size [2]byte
 	if _, err := io.ReadFull(c.far, size[:]); err != nil {
@@ -188,6 +194,14 @@ func (c *connection) reply(m *dns.Msg) {
 	if !c.closed {
 		c.out <- octets
 	}
+}
+
+// end ends a connection that the other side has ended, or may go on no more, and forgets it.
+func (c *connection) end() {
+	c.shut()
+	c.op.connecting.Lock()
+	defer c.op.connecting.Unlock()
+	delete(c.op.connections, c)
 }
 
 func (c *connection) shut() {
@@ -225,7 +239,10 @@ func (op *operator) sever() {
 		return
 	}
 	op.severed = true
-	for _, c := range op.connections {
+	op.connecting.Lock()
+	open := slices.Collect(maps.Keys(op.connections))
+	op.connecting.Unlock()
+	for _, c := range open {
 		c.shut()
 	}
 	now, cancel := context.WithCancel(context.Background())

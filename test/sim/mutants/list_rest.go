@@ -3,6 +3,30 @@ package main
 // ofReconcilers break what is read, stored and carried out.
 var ofReconcilers = []mutant{
 	{
+		name: "a renewal that waits with a compromised key is no matter", file: "controllers/compromised.go",
+		old: "if c.waitsForCompromised(md) {", new: "if false {",
+		why:  "cert-manager goes on with the key of a renewal that has begun, and it is never approved",
+		test: control("TestKeepsCompromised"),
+	},
+	{
+		name: "what was compared once", file: "controllers/compared.go",
+		old: "known.sweep != sweep || ", new: "",
+		why:  "servers show other records than when the chain was compared with them",
+		test: control("TestComparisonsAreTheNewest"),
+	},
+	{
+		name: "the last field of a status is not compared", file: "controllers/equal.go",
+		old: "for i := range a.NumField() {", new: "for i := range a.NumField() - 1 {",
+		why:  "what is not compared is not written when it alone changes",
+		test: control("TestEveryChangeOfStatusIsSeen"),
+	},
+	{
+		name: "a signature is good for every key", file: "internal/tlsa/remember.go",
+		old: "digestOf(issuer.RawSubjectPublicKeyInfo, ", new: "digestOf(nil, ",
+		why:  "whether a signature is good rests on the key it is checked with",
+		test: matched("TestSignaturesAreCheckedOnce"),
+	},
+	{
 		name: "what status has lost never was", file: "controllers/zonekeys.go",
 		old: "return m.blank && d.Unsigned && len(d.DS) == 0", new: "return false",
 		why:  "a DNSZone is made anew, and caches have the DS records that its parent had until then",
