@@ -27,6 +27,8 @@ type certificateFacts struct {
 	certificate *cmapi.Certificate
 	// pending is the request that waits for approval; nil when there is none.
 	pending *cmapi.CertificateRequest
+	// unissued is the newest request that was approved and has no certificate yet; nil when there is none.
+	unissued *cmapi.CertificateRequest
 	// current is the chain in the Certificate's own Secret, leaf first; empty before the first issuance.
 	current []*x509.Certificate
 	// issued is the Certificate's own Secret, with strategy Stage: what is copied.
@@ -159,6 +161,7 @@ func (r keyReader) readRequests(ctx context.Context, b *keyBuilder, requests []c
 	}
 	for _, cr := range open {
 		if isTrue(cr, cmapi.CertificateRequestConditionApproved) {
+			b.facts.unissued = cr
 			b.request(rollover.StageDeployed, cr)
 			continue
 		}

@@ -2,8 +2,10 @@ package controllers
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -21,7 +23,7 @@ func progressFinding(_ *domainRun, h *hostRun) finding {
 	case h.keyArrives():
 		reason, message = v1alpha1.ReasonHeld, "the new key is handed to the servers"
 	case h.keyIsDeployed():
-		reason, message = v1alpha1.ReasonDeploying, "the servers do not present the new key yet"
+		reason, message = v1alpha1.ReasonDeploying, h.deploying()
 	case h.keyLeaves() || h.recordsLeave():
 		reason = v1alpha1.ReasonRetiring
 	default:
@@ -70,6 +72,27 @@ func (h *hostRun) keyIsDeployed() bool {
 		}
 	}
 	return false
+}
+
+// deploying says what a key that was handed over waits for: a certificate, which cert-manager may have given up to make, or
+// servers that load it.
+func (h *hostRun) deploying() string {
+	for _, c := range h.certs {
+		if c.unissued == nil {
+			continue
+		}
+		crt, out := c.certificate, fmt.Sprintf("request %s is approved, and cert-manager has not issued its certificate yet", c.unissued.Name)
+		for _, ready := range c.unissued.Status.Conditions {
+			if ready.Type == cmapi.CertificateRequestConditionReady && ready.Message != "" {
+				out += ": " + ready.Message
+			}
+		}
+		if !isIssuing(crt) {
+			out += fmt.Sprintf("; it does not work on Certificate %s now, and tries again by itself, mostly after an hour, or after: cmctl renew %s -n %s", crt.Name, crt.Name, crt.Namespace)
+		}
+		return out
+	}
+	return "the servers do not present the new key yet"
 }
 
 // keyLeaves says that a key is not in use any more, and its records stay for a while.

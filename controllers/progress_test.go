@@ -1,8 +1,11 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -56,6 +59,47 @@ func TestProgressLasts(t *testing.T) {
 		f := progressFinding(nil, h)
 		if f.reason != row.want || (f.status == metav1.ConditionTrue) != (row.want != v1alpha1.ReasonNoRollover) {
 			t.Errorf("%s: %s %s %q, want %s", row.reason, f.status, f.reason, f.message, row.want)
+		}
+	}
+}
+
+// TestApprovedAndNotIssued: a key that was handed over and is not served waits for a certificate, as cert-manager says, or for the
+// servers. cert-manager can delete the key of a request that is under way (its issue 6331), and has given up then.
+func TestApprovedAndNotIssued(t *testing.T) {
+	crt := &cmapi.Certificate{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "mx1"}}
+	issuing := crt.DeepCopy()
+	issuing.Status.Conditions = []cmapi.CertificateCondition{{Type: cmapi.CertificateConditionIssuing, Status: cmmeta.ConditionTrue}}
+	request := &cmapi.CertificateRequest{ObjectMeta: metav1.ObjectMeta{Name: "mx1-3"}}
+	lost := request.DeepCopy()
+	lost.Status.Conditions = []cmapi.CertificateRequestCondition{{Type: cmapi.CertificateRequestConditionReady, Message: "Referenced secret mail/mx1-abcde not found"}}
+	const approved, again = "request mx1-3 is approved, and cert-manager has not issued its certificate yet", "cmctl renew mx1 -n mail"
+	for _, row := range []struct {
+		reason    string
+		facts     certificateFacts
+		has, lack []string
+	}{
+		{"issued", certificateFacts{certificate: crt}, []string{"the servers do not present the new key yet"}, []string{"cert-manager"}},
+		{"just approved", certificateFacts{certificate: issuing, unissued: request}, []string{approved}, []string{again, ": "}},
+		{"the issuer says why not", certificateFacts{certificate: issuing, unissued: lost}, []string{approved + ": Referenced secret mail/mx1-abcde not found"}, []string{again}},
+		{"cert-manager has given up", certificateFacts{certificate: crt, unissued: lost}, []string{approved + ": Referenced secret", again}, nil},
+	} {
+		h := &hostRun{decided: true, certs: []*certificateFacts{&row.facts}}
+		h.decision = rollover.Decision{Published: true, Keys: []rollover.KeyState{
+			{ID: "a", Certificate: "mx1", Role: string(v1alpha1.RoleCurrent)}, {ID: "b", Certificate: "mx1", Role: string(v1alpha1.RoleCurrent)},
+		}}
+		f := progressFinding(nil, h)
+		if f.reason != v1alpha1.ReasonDeploying {
+			t.Errorf("%s: the reason is %s", row.reason, f.reason)
+		}
+		for _, words := range row.has {
+			if !strings.Contains(f.message, words) {
+				t.Errorf("%s: %q does not say %q", row.reason, f.message, words)
+			}
+		}
+		for _, words := range row.lack {
+			if strings.Contains(f.message, words) {
+				t.Errorf("%s: %q says %q", row.reason, f.message, words)
+			}
 		}
 	}
 }
