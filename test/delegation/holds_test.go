@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// keyTTL and dsTTL of the zone, in seconds. Each is longer than every other wait of a rollover here, and that of the DS
-	// records longer than that of the keys: what a key is held back for can be told by how long it is.
-	keyTTL, dsTTL = 20, 30
+	// keyTTL and dsTTL of the zone, in seconds. That of the keys is longer than every other wait of a rollover here, and a change of
+	// keys or of DS records is waited for as long. That of the DS records is short: the operator keeps those that it knows for it.
+	keyTTL, dsTTL = 20, 4
 	// waitsForKeys and waitsForSignatures are what the condition says of a key that is held back.
 	waitsForKeys       = "waits until the change of DNSKEY or DS records, of the zone or of one above it, is over"
 	waitsForSignatures = "waits until the zone's signatures are renewed: they run out too soon"
@@ -62,12 +62,14 @@ func TestOperatorHoldsRollovers(t *testing.T) {
 	}
 }
 
-// holdsForDS: the parent has one DS record more. Caches have the set without it for its TTL.
+// holdsForDS: the parent has one DS record more. The operator knows the set without it for the TTL of that, and meets the new one
+// when it asks the name servers after that.
 func (f *found) holdsForDS() {
 	f.Helper()
 	another := servers.NewKey(f, defaultApex).DS()
-	f.holdsFor(dsTTL*time.Second, func() {
+	f.holdsFor(keyTTL*time.Second, func() {
 		f.parent.Admin(fmt.Sprintf("add %s %d DS %s", defaultApex, dsTTL, another))
+		time.Sleep((dsTTL + 1) * time.Second)
 	})
 	if z, err := f.lab.Zone(f.Context(), "zone"); err != nil || !slices.Contains(z.Status.DNSSEC.DS, another) || len(z.Status.DNSSEC.DS) != 2 {
 		f.Errorf("the parent has two DS records, one of them %s, and status says %v (%v)", another, z.Status.DNSSEC.DS, err)
