@@ -56,6 +56,9 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 		if err := r.gatherHost(ctx, run, w, h); err != nil {
 			return nil, err
 		}
+		if err := r.findHeldElsewhere(ctx, run, h); err != nil {
+			return nil, err
+		}
 	}
 	if z, refused := w.zoneFor(md.Namespace, &v1alpha1.MailServer{Hostname: md.Spec.Domain}); refused == nil {
 		run.domainZone = z

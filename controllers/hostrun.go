@@ -51,6 +51,8 @@ type hostRun struct {
 	// decided says that decision holds something.
 	decided  bool
 	decision rollover.Decision
+	// heldElsewhere says which other MailDomain of its Certificate holds the new key back; empty for none.
+	heldElsewhere string
 	// counting says that the status kept its counts although there is more to count.
 	counting bool
 	// sender is what senders do with mail for the host; nil while it is not known.

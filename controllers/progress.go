@@ -21,7 +21,7 @@ func progressFinding(_ *domainRun, h *hostRun) finding {
 	case !h.decided || h.refused != nil || !h.decision.Published:
 		reason = v1alpha1.ReasonNoRollover
 	case h.keyArrives():
-		reason, message = v1alpha1.ReasonHeld, "the new key is handed to the servers"
+		reason, message = v1alpha1.ReasonHeld, cmp.Or(h.heldElsewhere, "the new key is handed to the servers")
 	case h.keyIsDeployed():
 		reason, message = v1alpha1.ReasonDeploying, h.deploying()
 	case h.keyLeaves() || h.recordsLeave():

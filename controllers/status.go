@@ -283,6 +283,9 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 		if action == "" && len(h.decision.Waits) > 0 {
 			at, action = time.Time{}, h.decision.Waits[0].Message
 		}
+		if action == "" && h.keyArrives() {
+			action = h.heldElsewhere
+		}
 		if action == "" {
 			continue
 		}

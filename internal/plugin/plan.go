@@ -108,8 +108,7 @@ func (k *kube) planOne(ctx context.Context, c client.Client, info *resource.Info
 	if err != nil {
 		return fmt.Errorf("%s: %w", info.Source, err)
 	}
-	fmt.Fprintf(k.Out, "MailDomain %s/%s of %s, strategy %s: a new key is served %s after every name server shows it, at the earliest\n",
-		md.Namespace, md.Name, md.Spec.Domain, md.Spec.Rollover.Strategy, duration.HumanDuration(keyWait(md)))
+	fmt.Fprintf(k.Out, "MailDomain %s/%s of %s%s\n", md.Namespace, md.Name, md.Spec.Domain, whenServed(md))
 	for i := range md.Spec.MailServers {
 		server := &md.Spec.MailServers[i]
 		chains, err := chainsOf(ctx, c, md.Namespace, server)
@@ -124,6 +123,19 @@ func (k *kube) planOne(ctx context.Context, c client.Client, info *resource.Info
 	}
 	writeRest(k.Out, md)
 	return nil
+}
+
+// whenServed says by which strategy keys are handed to servers, and when at the earliest; nothing where no certificate is named.
+func whenServed(md *v1alpha1.MailDomain) string {
+	named := func(s v1alpha1.MailServer) bool { return len(s.Certificates) > 0 }
+	switch {
+	case !slices.ContainsFunc(md.Spec.MailServers, named):
+		return ""
+	case md.Spec.Rollover.Strategy == v1alpha1.StrategyFollow:
+		return fmt.Sprintf(", strategy %s: nothing holds a new key back until its records are known", md.Spec.Rollover.Strategy)
+	}
+	return fmt.Sprintf(", strategy %s: a new key is served %s after every name server shows it, at the earliest",
+		md.Spec.Rollover.Strategy, duration.HumanDuration(keyWait(md)))
 }
 
 // intended is what a host of a MailDomain comes to.
@@ -205,7 +217,7 @@ func writePlannedSet(out io.Writer, md *v1alpha1.MailDomain, set recordSet, now 
 		fmt.Fprintf(out, "  %s %s\n", yesNo(slices.Contains(have, r), " ", comes), r)
 	}
 	for _, r := range have {
-		switch why := keptFor(now, r); {
+		switch why := keptFor(md, now, r); {
 		case slices.Contains(set.Data, r):
 		case slices.Contains(foreign, r):
 			fmt.Fprintf(out, "  %s %s (foreign)\n", yesNo(md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove, goes, " "), r)
@@ -230,13 +242,16 @@ func dataAt(lines []string, owner string) []string {
 }
 
 // keptFor says for which key that is not in the Certificate's Secret a record stands; empty for none.
-func keptFor(now *v1alpha1.MailServerStatus, record string) string {
+func keptFor(md *v1alpha1.MailDomain, now *v1alpha1.MailServerStatus, record string) string {
 	for _, k := range now.Keys {
 		if !slices.Contains(k.Records, record) {
 			continue
 		}
 		switch k.Role {
 		case v1alpha1.RoleNext:
+			if !md.Spec.Rollover.KeepsStandbyKey() {
+				return "of the next key: it goes, unless a renewal has asked for that key"
+			}
 			return "of the next key"
 		case v1alpha1.RolePrevious:
 			return "of the key that was in use before, for a while"

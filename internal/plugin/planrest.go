@@ -85,7 +85,7 @@ func writeKeyPlan(out io.Writer, md *v1alpha1.MailDomain) {
 		}
 		fmt.Fprintf(out, "%s (%s): ", k.Name, kind)
 		if s := md.Status.DKIMKey(k.Name); s != nil && s.Selector != "" {
-			fmt.Fprintf(out, "selector %s is in use, in Secret %s; a change of the algorithm or size brings another\n", s.Selector, s.SecretName)
+			fmt.Fprintf(out, "selector %s is in use, in Secret %s, and stays if its key is of this kind; if not, another takes its place once every cache can know it\n", s.Selector, s.SecretName)
 			continue
 		}
 		fmt.Fprintf(out, "it is made, published at %s-DIGITS._domainkey.%s, and put into Secret %s once every cache can know it\n", k.Name, md.Spec.Domain, k.SecretName)

@@ -62,3 +62,34 @@ DMARC _dmarc.example.com. TXT
 		t.Errorf("what is adopted stays in\n%s", got)
 	}
 }
+
+// TestWhenServed: what plan says of a new key is true of the strategy, and nothing is said where no certificate is named.
+func TestWhenServed(t *testing.T) {
+	md := rolling()
+	md.Spec.Rollover.Strategy = v1alpha1.StrategyGate
+	if said := whenServed(md); !strings.Contains(said, "strategy Gate: a new key is served ") {
+		t.Errorf("of Gate it says %q", said)
+	}
+	md.Spec.Rollover.Strategy = v1alpha1.StrategyFollow
+	if said := whenServed(md); !strings.Contains(said, "nothing holds a new key back") || strings.Contains(said, "at the earliest") {
+		t.Errorf("of Follow it says %q", said)
+	}
+	for i := range md.Spec.MailServers {
+		md.Spec.MailServers[i].Certificates = nil
+	}
+	if said := whenServed(md); said != "" {
+		t.Errorf("without certificates it says %q", said)
+	}
+}
+
+// TestRecordOfAStandbyKeyThatGoes: with standby keys switched off, the record of the next key does not stay as a matter of course.
+func TestRecordOfAStandbyKeyThatGoes(t *testing.T) {
+	now := &v1alpha1.MailServerStatus{Keys: []v1alpha1.KeyStatus{{Role: v1alpha1.RoleNext, Records: []string{"3 1 1 aa"}}}}
+	for mode, goes := range map[v1alpha1.StandbyKeyMode]bool{v1alpha1.StandbyEnabled: false, v1alpha1.StandbyDisabled: true} {
+		md := &v1alpha1.MailDomain{}
+		md.Spec.Rollover = v1alpha1.RolloverSpec{Strategy: v1alpha1.StrategyGate, StandbyKey: mode}
+		if why := keptFor(md, now, "3 1 1 aa"); !strings.HasPrefix(why, "of the next key") || strings.Contains(why, "it goes") != goes {
+			t.Errorf("standby keys %s: %q", mode, why)
+		}
+	}
+}

@@ -149,7 +149,7 @@ func (s *stage) checkArgs() []string {
 
 // checkLine is the check as somebody types it.
 func (s *stage) checkLine() string {
-	line := "kubectl dane " + strings.Join(s.checkArgs(), " ")
+	line := "kubectl dane " + strings.Join(append(s.checkArgs(), "-n", namespace), " ")
 	if s.unserved == "" {
 		line = "SSL_CERT_FILE=" + s.trusted() + " " + line
 	}
