@@ -56,8 +56,6 @@ type ownerRun struct {
 	primary      []tlsa.Record
 	primaryTTL   time.Duration
 	primaryKnown bool
-	// lingering are the records that stay since it is not known what every endpoint presents.
-	lingering []tlsa.Record
 	// ends are the names at which servers say that the records stand.
 	ends []string
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // TestDeadlineReached: a new key is handed out early only where the user has said so, and never a standby key.
@@ -77,60 +75,6 @@ func TestRoundsWithGaps(t *testing.T) {
 			t.Errorf("%s: %d rounds, want %d", c.name, k.GoneRounds, c.want)
 		}
 	}
-}
-
-// TestRecordsGoByEvidenceOfNow: records that were to go, and did not, stay while it is not known any more what every
-// endpoint presents. The simulator found that they went twenty minutes after the update that was to take them out had been
-// lost, though the addresses of the host could not be asked for by then.
-func TestRecordsGoByEvidenceOfNow(t *testing.T) {
-	for about, hindered := range map[string]func(*scene, bool){
-		"the update failed": func(s *scene, yes bool) { s.owners[0].heldBack = yes },
-		"the zone was not Secure": func(s *scene, yes bool) {
-			if s.dnssec.State = dnssec.Secure; yes {
-				s.dnssec.State = dnssec.Bogus
-			}
-		},
-	} {
-		t.Run(about, func(t *testing.T) {
-			s := replaced(t, func(*Policy) {})
-			endpoint := s.endpoints[0]
-			hindered(s, true)
-			s.at(s.now.Add(s.policy.RetireSafety))
-			s.settle()
-			s.shows(firstOwner, "a", "b")
-			endpoint.down = "refused"
-			s.settle()
-			hindered(s, false)
-			if d := s.settle(); !slices.ContainsFunc(d.Waits, func(w Wait) bool {
-				return w.Code == WaitEndpoints && strings.Contains(w.Message, "refused")
-			}) {
-				t.Errorf("nothing says that the records stay: %+v", d.Waits)
-			}
-			s.shows(firstOwner, "a", "b")
-			endpoint.down = ""
-			s.settle()
-			s.shows(firstOwner, "b")
-		})
-	}
-}
-
-// TestRecordsGoByEvidenceThatIsFresh: what was known of the endpoints when records were to go is no word on what they
-// present half an hour later (seed 10465 of the simulator).
-func TestRecordsGoByEvidenceThatIsFresh(t *testing.T) {
-	s := replaced(t, func(*Policy) {})
-	s.owners[0].heldBack = true
-	s.at(s.now.Add(s.policy.RetireSafety))
-	s.owners[0].heldBack = false
-	old := s.round
-	s.now = s.now.Add(30 * time.Minute)
-	s.look()
-	s.round, s.rounds = old, nil // nobody has probed since
-	if d := s.decide(); !d.NeedProbe {
-		t.Errorf("no probe is asked for: %+v", d.Waits)
-	}
-	s.shows(firstOwner, "a", "b")
-	s.settle()
-	s.shows(firstOwner, "b")
 }
 
 // TestForgettable: a key that no object holds is forgotten only when it was never handed out, and every object

@@ -23,7 +23,6 @@ func (r *run) publish() {
 		}
 		o.InSync = r.inSync(o)
 		r.warnAbout(o)
-		r.lookForLingering(o)
 		r.decideWrite(o)
 	}
 }
@@ -40,9 +39,6 @@ func (r *run) compose() {
 		o.Records = o.ours()
 		if o.removing {
 			o.Records = kept(o)
-		} else {
-			o.lingering = r.lingering(o)
-			o.Records = tlsa.Normalize(append(o.Records, o.lingering...))
 		}
 		if !r.foreignMayGo(o) {
 			o.Records = tlsa.Normalize(append(slices.Clone(o.Records), o.Foreign...))

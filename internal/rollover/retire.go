@@ -3,8 +3,6 @@ package rollover
 import (
 	"slices"
 	"time"
-
-	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // retire decides for each Previous key whether its records may go now, and drops those that may.
@@ -96,37 +94,6 @@ func (r *run) canBeTakenOut(t *tracked) bool {
 		return false
 	}
 	return true
-}
-
-// lingering are the records of ours at an owner that no key which is known has, while it is not known what every endpoint
-// presents now: they were to go with a key that was proved to be gone, and did not, since an update failed or was not sent.
-// That was proved then, and has to be proved again. The records of a key that was never handed to a server go by what this
-// decision knows.
-func (r *run) lingering(o *ownerRun) []tlsa.Record {
-	p, round := r.f.Policy, r.f.LastRound
-	known := round != nil && round.knows(o.facts.Port) && r.now.Sub(round.End) <= p.SweepFreshness
-	if p.ProbeDisabled || p.NamedKeys || o.facts.HandedOver || known {
-		return nil
-	}
-	never := func(k tlsa.Record) bool {
-		return slices.ContainsFunc(r.f.States, func(s KeyState) bool { return !s.Deployed && slices.Contains(s.Records, k) })
-	}
-	return slices.DeleteFunc(slices.Clone(o.primary), func(k tlsa.Record) bool {
-		return !slices.Contains(o.facts.Written, k) || r.isOfOurKey(o, k) || r.presents(k) || never(k)
-	})
-}
-
-// lookForLingering says what records wait for that were to be gone.
-func (r *run) lookForLingering(o *ownerRun) {
-	if len(o.lingering) == 0 {
-		return
-	}
-	r.needProbe = true
-	why := "the endpoints have to be probed"
-	if r.f.LastRound != nil && !r.f.LastRound.knows(o.facts.Port) {
-		why = "an endpoint could not be reached: " + firstProblem(*r.f.LastRound, o.facts.Port)
-	}
-	r.wait(WaitEndpoints, o.Name, "records of keys that are gone stay at "+o.Name+": "+why, time.Time{})
 }
 
 // anotherIsDeployed says whether a key is deployed that the user has not given up.

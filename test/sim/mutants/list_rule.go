@@ -75,12 +75,6 @@ var ofVersions = []mutant{
 		test: rule("FreshEvidence"),
 	},
 	{
-		name: "what was to go once goes by what was known then", file: "internal/rollover/publish.go",
-		old: "o.lingering = r.lingering(o)", new: "_ = r.lingering",
-		why:  "an update that failed may take records out long after it was decided on, when nobody knows what endpoints present",
-		test: rule("EvidenceOfNow"),
-	},
-	{
 		name: "what was planned never was", file: "internal/rollover/versions.go",
 		old: "if o.Refused {", new: "if true {",
 		why:  "an update that was sent, and not answered, may stand",
