@@ -309,8 +309,28 @@ func TestSweepThatMeetsOtherKeys(t *testing.T) {
 	b.reconcile()
 	b.clients[0].answer(t, b.secureZone("2"))
 	b.reconcile()
-	if !changing() || b.entry().unlike || b.zone().Status.DNSSEC.KeysChangedAt == nil {
+	if !changing() || b.entry().unlike > 0 || b.zone().Status.DNSSEC.KeysChangedAt == nil {
 		t.Errorf("changing is %t after a look that has found others: %+v", changing(), b.zone().Status.DNSSEC)
+	}
+}
+
+// TestSweepsDuringALook: a second sweep meets other keys while the look is under way that the first one asked for.
+func TestSweepsDuringALook(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	changing := func() bool { return dnssecFacts(b.entry()).KeysChanging }
+	domains := &MailDomainReconciler{zones: b.r.zones, wakeZone: func(types.NamespacedName) {}}
+	domains.lookAgain(zoneName)
+	b.reconcile()
+	domains.lookAgain(zoneName)
+	b.clients[0].answer(t, b.secureZone("1"))
+	if !changing() {
+		t.Error("a look that began before a sweep takes back what the sweep has met")
+	}
+	b.reconcile()
+	b.clients[0].answer(t, b.secureZone("1"))
+	if changing() {
+		t.Error("the look that began afterwards has found the same keys, and they count as changing")
 	}
 }
 

@@ -239,7 +239,7 @@ func dnssecFacts(e zoneEntry) rollover.DNSSEC {
 		return rollover.DNSSEC{State: dnssec.Indeterminate, Message: "the zone has not been looked at yet"}
 	}
 	d := e.health.DNSSEC
-	return rollover.DNSSEC{State: d.State, Message: d.Message, KeysChanging: d.KeysChanging || e.unlike, Unsigned: d.Unsigned}
+	return rollover.DNSSEC{State: d.State, Message: d.Message, KeysChanging: d.KeysChanging || e.unlike > 0, Unsigned: d.Unsigned}
 }
 
 // hasRecords says whether anything of ours may stand in DNS for the host.

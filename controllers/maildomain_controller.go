@@ -258,7 +258,7 @@ func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) b
 
 // lookAgain has a zone looked at now, and its keys count as changing until that is done: a sweep has met others than the newest look.
 func (r *MailDomainReconciler) lookAgain(name types.NamespacedName) {
-	r.zones.amend(name, func(e *zoneEntry) { e.unlike = true })
+	r.zones.amend(name, func(e *zoneEntry) { e.unlike++ })
 	r.wakeZone(name)
 }
 

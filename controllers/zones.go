@@ -26,9 +26,9 @@ type zoneEntry struct {
 	problem string
 	// checking says that a look is under way.
 	checking bool
-	// unlike says that a sweep has met other keys or DS records than the newest look: until the next one, which is due now, they
-	// count as changing.
-	unlike   bool
+	// unlike counts the sweeps that have met other keys or DS records than the newest look and were not followed by another, which is
+	// due now: until then they count as changing. A look that began before a sweep says nothing of what that met.
+	unlike   int
 	keys     keyMemory
 	findings findingMemory
 	// delegation is what is known of the DS records in the parent.

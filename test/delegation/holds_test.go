@@ -19,7 +19,7 @@ import (
 const (
 	// keyTTL and dsTTL of the zone, in seconds. That of the keys is longer than every other wait of a rollover here, and a change of
 	// keys or of DS records is waited for as long. That of the DS records is short: the operator keeps those that it knows for it.
-	keyTTL, dsTTL = 20, 4
+	keyTTL, dsTTL = 40, 4
 	// waitsForKeys and waitsForSignatures are what the condition says of a key that is held back.
 	waitsForKeys       = "waits until the change of DNSKEY or DS records, of the zone or of one above it, is over"
 	waitsForSignatures = "waits until the zone's signatures are renewed: they run out too soon"
