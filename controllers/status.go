@@ -279,13 +279,7 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 			best = cmp.Or(best, &v1alpha1.Transition{Action: truncate(h.held(), 512)})
 			continue
 		}
-		at, action := h.decision.Next, h.decision.NextAction
-		if action == "" && len(h.decision.Waits) > 0 {
-			at, action = time.Time{}, h.decision.Waits[0].Message
-		}
-		if action == "" && h.keyArrives() {
-			action = h.heldElsewhere
-		}
+		at, action := h.awaited()
 		if action == "" {
 			continue
 		}
@@ -295,6 +289,19 @@ func nextTransition(run *domainRun) *v1alpha1.Transition {
 		}
 	}
 	return best
+}
+
+// awaited is what a host waits for, and when that is over; the zero time where nobody knows.
+func (h *hostRun) awaited() (time.Time, string) {
+	switch {
+	case h.decision.NextAction != "":
+		return h.decision.Next, h.decision.NextAction
+	case len(h.decision.Waits) > 0:
+		return time.Time{}, h.decision.Waits[0].Message
+	case h.keyArrives():
+		return h.decision.Next, h.heldElsewhere
+	}
+	return h.decision.Next, ""
 }
 
 // halted says that nothing happens for a host by itself.
