@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -156,6 +157,11 @@ func requireRestart(t *testing.T, process *Process) {
 
 // waitRequest waits for a request of the Certificate that asks for the given public key; nil means any.
 func waitRequest(ctx context.Context, namespace, certificate string, spki []byte) (*cmv1.CertificateRequest, error) {
+	return waitRequestFor(ctx, namespace, certificate, func(got []byte) bool { return spki == nil || bytes.Equal(got, spki) })
+}
+
+// waitRequestFor waits for a request of the Certificate that asks for a wanted public key.
+func waitRequestFor(ctx context.Context, namespace, certificate string, wanted func(spki []byte) bool) (*cmv1.CertificateRequest, error) {
 	deadline := time.Now().Add(issueTimeout)
 	for {
 		requests, err := cluster.RequestsOf(ctx, namespace, certificate)
@@ -172,7 +178,7 @@ func waitRequest(ctx context.Context, namespace, certificate string, spki []byte
 			if err != nil {
 				return nil, err
 			}
-			if spki == nil || bytes.Equal(got, spki) {
+			if wanted(got) {
 				return &requests[i], nil
 			}
 		}
@@ -236,6 +242,53 @@ func swapOfNextPrivateKey(t *testing.T, policy cmv1.PrivateKeyRotationPolicy) {
 	}
 	if !bytes.Equal(publicKey(t, namespace, certificate.Spec.SecretName), next) {
 		t.Error("the issued certificate does not carry the key that was put in")
+	}
+}
+
+// TestNextPrivateKeyIsMadeAnew holds down what Stalled advises where a renewal that waits has the key in use, and that is
+// compromised: with rotationPolicy Always it goes on with that key, until the Secret that status.nextPrivateKeySecretName names is
+// deleted; then it asks for another one.
+func TestNextPrivateKeyIsMadeAnew(t *testing.T) {
+	startCertManager(t, CertManagerOptions{WithoutApprover: true})
+	ctx, namespace := t.Context(), cluster.Namespace(t.Context(), t)
+	certificate := Certificate(namespace, "leaf", "selfsigned", "mx1.example.com")
+	certificate.Spec.PrivateKey.RotationPolicy = cmv1.RotationPolicyNever
+	create(t, SelfSignedIssuer(namespace, "selfsigned"), certificate)
+	first := approveFirst(t, namespace, certificate)
+	if _, err := cluster.WaitIssued(ctx, namespace, certificate.Name, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Renew(ctx, namespace, certificate.Name); err != nil {
+		t.Fatal(err)
+	}
+	err := cluster.WaitFor(ctx, certificate, issueTimeout, func() string {
+		requests, err := cluster.RequestsOf(ctx, namespace, certificate.Name)
+		waits := func(r cmv1.CertificateRequest) bool { return !cmutil.CertificateRequestIsApproved(&r) }
+		if err != nil || certificate.Status.NextPrivateKeySecretName == nil || !slices.ContainsFunc(requests, waits) {
+			return fmt.Sprintf("a request that waits, of %d (%v)", len(requests), err)
+		}
+		return ""
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := &corev1.Secret{}
+	if err := cluster.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: *certificate.Status.NextPrivateKeySecretName}, next); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(spkiOf(t, next.Data[corev1.TLSPrivateKeyKey]), first) {
+		t.Fatal("the renewal has another key than the one in use")
+	}
+	base := certificate.DeepCopy()
+	certificate.Spec.PrivateKey.RotationPolicy = cmv1.RotationPolicyAlways
+	if err := cluster.Client.Patch(ctx, certificate, client.MergeFrom(base)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Client.Delete(ctx, next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := waitRequestFor(ctx, namespace, certificate.Name, func(spki []byte) bool { return !bytes.Equal(spki, first) }); err != nil {
+		t.Fatal(err)
 	}
 }
 
