@@ -190,7 +190,7 @@ func (l *look) match(s *server) {
 	case err == nil:
 		l.matchEach(s, ds)
 	case err.Reason == dnssec.AnchorMismatch:
-		l.add(DSMatchesNoKey, s, "no DNSKEY of %s matches a DS record (%s): validating resolvers refuse everything in the zone; bring back the key, or have the DS records replaced", l.Zone, present(ds))
+		l.matchesNone(s, ds)
 	case err.Reason == dnssec.Unsupported:
 		l.addZone(DSUnsupported, "no DS record of %s has an algorithm and a digest type that validators support: they take the zone for insecure, and TLSA records are without effect; sign with algorithm 13 and digest type 2", l.Zone)
 	case err.Reason == dnssec.TooMuchWork:
@@ -199,6 +199,16 @@ func (l *look) match(s *server) {
 		l.add(DSKeyDoesNotSign, s, "the keys of %s that its DS records match do not sign the DNSKEY records (%s): validating resolvers refuse everything in the zone; have these keys sign, or have the DS records replaced", l.Zone, present(ds))
 	}
 	// Otherwise the signatures over the DNSKEY RRset are broken in themselves, which is found there.
+}
+
+// matchesNone tells of keys that no DS record is of. Where the parent did not tell, and the zone has trust anchors of its own, it is
+// these that are of no key: what the world outside goes by is not known then.
+func (l *look) matchesNone(s *server, ds []*dns.DS) {
+	if _, known := l.parentDS(); !known && len(dnssec.AnchorsOf(l.Zone, l.Anchors)) > 0 {
+		l.add(DSMatchesNoKey, s, "no DNSKEY of %s matches a trust anchor of the DNSZone (%s): compare spec.dnssec.trustAnchors with the keys of the zone, and correct it; if it is right, bring back the key", l.Zone, present(ds))
+		return
+	}
+	l.add(DSMatchesNoKey, s, "no DNSKEY of %s matches a DS record (%s): validating resolvers refuse everything in the zone; bring back the key, or have the DS records replaced", l.Zone, present(ds))
 }
 
 // matchEach looks at single DS records, and at each algorithm, where one of them does.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 )
 
 // row is a fault and the findings that it must give, all of them.
@@ -217,6 +219,32 @@ func TestServers(t *testing.T) {
 		}},
 		{reason: "a serial is behind for long", want: "SerialSpread@ns2", seen: func(o *Observations) { o.Servers[1].BehindSince = at.Add(-10 * time.Minute) }},
 	})
+}
+
+// TestWhoseDSMatchesNoKey: a trust anchor of the DNSZone that is of no key is not blamed on the parent.
+func TestWhoseDSMatchesNoKey(t *testing.T) {
+	newZone(t)
+	wrong := ds(common.spare, 2)
+	for _, r := range []struct {
+		reason, says, lacks string
+		seen                func(*Observations)
+	}{
+		{"an anchor of the zone, and the parent was not asked", "spec.dnssec.trustAnchors", "validating resolvers refuse", func(o *Observations) {
+			o.Parents, o.Anchors, o.DS = nil, []dnssec.Anchor{wrong}, []*dns.DS{wrong}
+		}},
+		{"found from above, and the parent was not asked again", "have the DS records replaced", "trustAnchors", func(o *Observations) {
+			o.Parents, o.Anchors, o.DS = nil, nil, []*dns.DS{wrong}
+		}},
+		{"the parent's own, beside an anchor", "have the DS records replaced", "trustAnchors", func(o *Observations) {
+			o.Parents, o.Anchors = []Parent{parent(t, "p1", wrong), parent(t, "p2", wrong)}, []dnssec.Anchor{wrong}
+		}},
+	} {
+		report := row{reason: r.reason, seen: r.seen}.judge(t)
+		i := slices.IndexFunc(report.Findings, func(f Finding) bool { return f.Code == DSMatchesNoKey })
+		if i < 0 || !strings.Contains(report.Findings[i].Message, r.says) || strings.Contains(report.Findings[i].Message, r.lacks) {
+			t.Errorf("%s: %+v, want a finding that says %q and not %q", r.reason, report.Findings, r.says, r.lacks)
+		}
+	}
 }
 
 func TestDelegation(t *testing.T) {
