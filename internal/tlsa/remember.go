@@ -5,23 +5,20 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"hash"
-	"sync"
+
+	"k8s.io/utils/lru"
 )
 
-// maxRemembered is how many of the newest findings of a kind are kept at least, and half of how many at most.
+// maxRemembered is how many findings of a kind are kept: those asked for last.
 const maxRemembered = 4096
 
 // findings keeps what was found out of some octets and follows from them alone, so that it is found out once
 // however often it is asked for: the same few certificates and requests are looked at again and again. It keeps a
 // digest and the outcome, and bounds how many: whoever decides what is looked at can make others be found
 // out again, and no more. It is safe for use by many goroutines.
-type findings[V any] struct {
-	mu sync.Mutex
-	// young are the newest, and old those before them; once there are enough young ones they are the old ones.
-	young, old map[digest]V
-}
+type findings[V any] struct{ kept *lru.Cache }
 
-func newFindings[V any]() *findings[V] { return &findings[V]{young: map[digest]V{}} }
+func newFindings[V any]() *findings[V] { return &findings[V]{lru.New(maxRemembered)} }
 
 // recall returns what was found out of octets with a digest, or finds it out.
 func (f *findings[V]) recall(id digest, find func() V) V {
@@ -29,31 +26,14 @@ func (f *findings[V]) recall(id digest, find func() V) V {
 		return value
 	}
 	value := find() // others need not wait for it: the worst is that two find out the same
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.put(id, value)
+	f.kept.Add(id, value)
 	return value
 }
 
 func (f *findings[V]) get(id digest) (V, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	value, ok := f.young[id]
-	if ok {
-		return value, true
-	}
-	if value, ok = f.old[id]; ok {
-		f.put(id, value) // it is in use
-	}
+	found, ok := f.kept.Get(id)
+	value, _ := found.(V)
 	return value, ok
-}
-
-// put keeps a finding; the caller holds the lock.
-func (f *findings[V]) put(id digest, value V) {
-	if len(f.young) >= maxRemembered {
-		f.young, f.old = map[digest]V{}, f.young
-	}
-	f.young[id] = value
 }
 
 // signatures says which certificates are signed with which keys.

@@ -104,7 +104,7 @@ func TestFindingsAreBounded(t *testing.T) {
 	for n := range 5 * maxRemembered {
 		look(n)
 		look(0)
-		if kept := len(f.young) + len(f.old); kept > 2*maxRemembered {
+		if kept := f.kept.Len(); kept > maxRemembered {
 			t.Fatalf("%d findings are kept", kept)
 		}
 	}
