@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // TestDeadlineReached: a new key is handed out early only where the user has said so, and never a standby key.
@@ -132,4 +134,75 @@ func TestRecordsGoByFreshEvidence(t *testing.T) {
 	endpoint.down = ""
 	s.settle()
 	s.shows(firstOwner, "b")
+}
+
+// TestRemovalIsDecidedAgain: whether the records of an old key go is decided anew each time that an update is sent, by what is known of
+// the endpoints by then. The simulator found records that went half an hour after the update which was lost, though an endpoint had
+// gone back to the old key and could not be reached (seeds 10050 and 10465).
+func TestRemovalIsDecidedAgain(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		// fail is what happens to the update; repair ends it.
+		fail, repair func(*remembered)
+	}{
+		{"the update is lost", func(o *remembered) { o.loses = true }, func(o *remembered) { o.loses = false }},
+		{"the server refuses it", func(o *remembered) { o.refused = true }, func(o *remembered) { o.refused = false }},
+		{"it is held back", func(o *remembered) { o.heldBack = true }, func(o *remembered) { o.heldBack = false }},
+	} {
+		s := replaced(t, func(*Policy) {})
+		c.fail(s.owners[0])
+		d := s.at(s.now.Add(s.policy.RetireSafety))
+		if slices.ContainsFunc(d.Owners[0].Records, func(r tlsa.Record) bool { return keyOf(r) == digest("a") }) {
+			t.Fatalf("%s: the records are not due: %+v", c.reason, d.Waits)
+		}
+		s.endpoints[0].key, s.endpoints[0].down = s.key("a", StageDeployed), "refused"
+		s.settle()
+		c.repair(s.owners[0])
+		s.held(s.settle(), "c", WaitEndpoints, "refused", short(digest("a")))
+		s.shows(firstOwner, "a", "b")
+		s.endpoints[0].down = ""
+		if d := s.settle(); !slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") && k.Role == roleCurrent }) {
+			t.Errorf("%s: the key that is presented is %+v", c.reason, d.Keys)
+		}
+		s.shows(firstOwner, "a", "b")
+	}
+}
+
+// TestRemovedIsNotPutBack: records that went as decided do not come back because an endpoint cannot be reached when that is seen.
+func TestRemovedIsNotPutBack(t *testing.T) {
+	s := replaced(t, func(*Policy) {})
+	s.at(s.now.Add(s.policy.RetireSafety))
+	s.shows(firstOwner, "b")
+	s.endpoints[0].down = "refused"
+	d := s.settle()
+	s.shows(firstOwner, "b")
+	if slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+		t.Errorf("the key is still remembered: %+v", d.Keys)
+	}
+}
+
+// TestOldRoundIsNoEvidence: a probe round that is older than the sweep which an update rests on is made again.
+func TestOldRoundIsNoEvidence(t *testing.T) {
+	s := replaced(t, func(*Policy) {})
+	s.now = s.now.Add(s.policy.RetireSafety)
+	round := s.round
+	s.look()
+	s.round, s.rounds = round, nil
+	if d := s.decide(); d.Owners[0].Write || !d.NeedProbe {
+		t.Errorf("by a round of %s before, records go (%t), or none is asked for (%t)", s.policy.RetireSafety, d.Owners[0].Write, d.NeedProbe)
+	}
+	s.work()
+	s.shows(firstOwner, "b")
+}
+
+// TestSharedRecordOutlivesItsKey: a record that another key has too, as that of an issuer, stays when one of them goes, and keeps nobody
+// from being forgotten.
+func TestSharedRecordOutlivesItsKey(t *testing.T) {
+	s := replaced(t, func(p *Policy) { p.Additional = recordsOfKey(digest("a"), []tlsa.Parameters{p311}) })
+	s.at(s.now.Add(s.policy.RetireSafety))
+	d := s.settle()
+	s.shows(firstOwner, "a", "b")
+	if slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+		t.Errorf("the key is still remembered: %+v", d.Keys)
+	}
 }

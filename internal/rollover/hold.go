@@ -55,17 +55,12 @@ func (r *run) letGo() bool {
 	if !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held }) {
 		return false
 	}
-	kept := r.keys[:0:0]
-	for _, t := range r.keys {
-		if t.held {
-			t.held, t.HeldUntil = false, time.Time{}
-			t.gone, t.Records = true, r.lastWitness(&t)
-		}
-		if !t.gone || len(t.Records) > 0 {
-			kept = append(kept, t)
+	for i := range r.keys {
+		if t := &r.keys[i]; t.held {
+			t.held, t.HeldUntil, t.gone = false, time.Time{}, true
 		}
 	}
-	r.keys = kept
+	r.forgetGone()
 	r.waits = slices.DeleteFunc(r.waits, func(w Wait) bool { return w.Code == WaitReports })
 	return true
 }

@@ -67,7 +67,7 @@ func TestReportsHoldRemoval(t *testing.T) {
 				}
 			}
 			d := s.at(at)
-			if slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+			if slices.ContainsFunc(d.Owners[0].Records, func(k tlsa.Record) bool { return keyOf(k) == digest("a") }) {
 				continue
 			}
 			went = at
@@ -76,8 +76,11 @@ func TestReportsHoldRemoval(t *testing.T) {
 		if late := went.Sub(removable.Add(c.until)); went.IsZero() || late < 0 || late > hour/2 {
 			t.Errorf("%s: the records go %s after they could, want %s", c.why, went.Sub(removable), c.until)
 		}
-		s.settle()
+		d := s.settle()
 		s.shows(firstOwner, "b")
+		if slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+			t.Errorf("%s: the key is never forgotten: %+v", c.why, d.Keys)
+		}
 	}
 }
 
@@ -93,8 +96,12 @@ func TestHoldIsTold(t *testing.T) {
 		t.Errorf("held until %+v, next at %s", d.Keys, d.Next)
 	}
 	s.reported = time.Time{} // a person has put it aside
-	if d := s.work(); slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+	if d := s.work(); !d.Owners[0].Write {
 		t.Errorf("put aside, the report still holds: %+v", d.Keys)
+	}
+	s.shows(firstOwner, "b")
+	if d := s.work(); slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+		t.Errorf("its records have gone, and the key is still remembered: %+v", d.Keys)
 	}
 }
 

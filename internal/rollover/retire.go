@@ -3,29 +3,60 @@ package rollover
 import (
 	"slices"
 	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
-// retire decides for each Previous key whether its records may go now, and drops those that may.
-// It returns the keys that stay, and what the others wait for.
+// retire decides for each Previous key whether its records may go now, and notes what the others wait for. Such a key is
+// remembered until its records are seen to be gone: an update that is lost, or held back, is decided on again by what is
+// known of the endpoints by then.
 func (r *run) retire() {
-	kept := r.keys[:0:0]
-	for _, t := range r.keys {
+	for i := range r.keys {
+		t := &r.keys[i]
 		t.HeldUntil = time.Time{}
 		// A Secret that holds a named key to be used next has come back: the signer may be given it, so that its record stays.
 		if t.Role != rolePrevious || r.f.Policy.NamedKeys && t.stage != "" {
 			t.RemovableAt = time.Time{}
-			kept = append(kept, t)
 			continue
 		}
-		r.heedRevocation(&t)
-		if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {
-			t.gone, t.Records = true, r.lastWitness(&t)
+		r.heedRevocation(t)
+		t.gone = r.removable(t) && !r.hold(t) && !r.revoke(t)
+		r.waitForPrimary(t)
+	}
+	r.forgetGone()
+}
+
+// forgetGone forgets the keys whose records may go, and are seen to have gone. What makes one the last witness is remembered.
+func (r *run) forgetGone() {
+	kept := make([]tracked, 0, len(r.keys))
+	for _, t := range r.keys {
+		if t.gone && r.takenOut(&t) {
+			t.Records = r.lastWitness(&t)
 		}
 		if !t.gone || len(t.Records) > 0 {
 			kept = append(kept, t)
 		}
 	}
 	r.keys = kept
+}
+
+// takenOut says whether the primary was seen without the records of a key, but for those that stay for other reasons.
+func (r *run) takenOut(t *tracked) bool {
+	return !slices.ContainsFunc(r.owners, func(o ownerRun) bool {
+		if !t.standsAt(o.Name) || o.facts.HandedOver {
+			return false
+		}
+		return !o.primaryKnown || !r.fresh(&o) || slices.ContainsFunc(o.primary, func(k tlsa.Record) bool {
+			return slices.Contains(t.Records, k) && !r.staysWithout(t, &o, k)
+		})
+	})
+}
+
+// staysWithout says whether a record of a key belongs to an owner although the key is gone.
+func (r *run) staysWithout(t *tracked, o *ownerRun, k tlsa.Record) bool {
+	return slices.Contains(r.f.Policy.Additional, k) || slices.Contains(o.facts.Shared, k) || slices.ContainsFunc(r.keys, func(other tracked) bool {
+		return other.ID != t.ID && !other.gone && other.standsAt(o.Name) && slices.Contains(other.Records, k)
+	})
 }
 
 // removable says whether the records of a Previous key may go now.
@@ -69,12 +100,9 @@ func (r *run) removalAllowed(t *tracked) bool {
 	case !r.anotherIsDeployed():
 		r.wait(WaitCertificate, t.ID, "no other key is deployed: the records of key "+short(t.SPKI)+" stay", time.Time{})
 		return false
-	case !r.canBeTakenOut(t):
-		r.needSweep = true
-		return false
-	case p.ProbeDisabled:
+	case p.ProbeDisabled, r.takenOut(t):
 		return true
-	case r.f.LastRound == nil || !r.allKnown(*r.f.LastRound):
+	case r.f.LastRound == nil || r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || !r.allKnown(*r.f.LastRound):
 		r.needProbe = true
 		r.waitForEndpoints(t)
 		return false
@@ -82,18 +110,18 @@ func (r *run) removalAllowed(t *tracked) bool {
 	return true
 }
 
-// canBeTakenOut says whether the records of a key can go in this very decision. While the primary is away they cannot, and when it
-// is back the evidence by which the key was taken for gone is as old as that.
-func (r *run) canBeTakenOut(t *tracked) bool {
-	for i := range r.owners {
-		o := &r.owners[i]
-		if !t.standsAt(o.Name) || o.facts.HandedOver || o.primaryKnown && r.fresh(o) {
-			continue
-		}
-		r.wait(WaitSweep, t.ID, "the records of key "+short(t.SPKI)+" stay until the primary has answered for "+o.Name, time.Time{})
-		return false
+// waitForPrimary says what keeps records that may go where they are.
+func (r *run) waitForPrimary(t *tracked) {
+	if !t.gone {
+		return
 	}
-	return true
+	for i := range r.owners {
+		if o := &r.owners[i]; t.standsAt(o.Name) && !o.facts.HandedOver && (!o.primaryKnown || !r.fresh(o)) {
+			r.needSweep = true
+			r.wait(WaitSweep, t.ID, "the records of key "+short(t.SPKI)+" stay until the primary has answered for "+o.Name, time.Time{})
+			return
+		}
+	}
 }
 
 // anotherIsDeployed says whether a key is deployed that the user has not given up.

@@ -54,6 +54,17 @@ func after(f Facts, d Decision, at time.Time, records map[string]tlsa.Record) Fa
 	return stands(f, records)
 }
 
+// gone is the scene after the record of one key was taken out as decided, where another one's stands.
+func gone(f Facts, d Decision, key, other string) Facts {
+	f = after(f, d, f.Now.Add(time.Minute), map[string]tlsa.Record{key: recordOf(key), other: recordOf(other)})
+	for i := range f.Owners {
+		if o := &f.Owners[i]; o.Name == ownerOf(key) {
+			o.Sweeps[0].Answers[0].Records, o.Last.Answers[0].Records = nil, nil
+		}
+	}
+	return f
+}
+
 func stateOf(d Decision, id string) *KeyState {
 	if i := slices.IndexFunc(d.Keys, func(k KeyState) bool { return k.ID == id }); i >= 0 {
 		return &d.Keys[i]
@@ -95,8 +106,11 @@ func TestNamedKeyIsRevoked(t *testing.T) {
 	}
 	f = after(f, d, begin.Add(keptRevoked), map[string]tlsa.Record{"k": revocation[0], "n": recordOf("n")})
 	d = Decide(f)
-	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 || !slices.Equal(o.Expect, revocation) || stateOf(d, "k") != nil {
-		t.Errorf("it stays: %+v", o)
+	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 || !slices.Equal(o.Expect, revocation) || stateOf(d, "k") == nil {
+		t.Errorf("it stays, or is forgotten before it is seen to be gone: %+v", o)
+	}
+	if d = Decide(gone(f, d, "k", "n")); stateOf(d, "k") != nil || ownerIn(d, "k").Write {
+		t.Errorf("it has gone, and is remembered: %+v", d.Keys)
 	}
 }
 
@@ -112,8 +126,12 @@ func TestRevokedKeyInTheNextRotation(t *testing.T) {
 		t.Errorf("it is %+v", k)
 	}
 	f.Now = begin.Add(keptRevoked)
-	if d := Decide(stands(f, map[string]tlsa.Record{"k": revocation[0], "m": recordOf("m"), "n": recordOf("n")})); stateOf(d, "k") != nil {
+	f = stands(f, map[string]tlsa.Record{"k": revocation[0], "m": recordOf("m"), "n": recordOf("n")})
+	if d = Decide(f); !ownerIn(d, "k").Write {
 		t.Errorf("it stays: %+v", stateOf(d, "k"))
+	}
+	if d = Decide(gone(f, d, "k", "m")); stateOf(d, "k") != nil {
+		t.Errorf("it has gone, and is remembered: %+v", stateOf(d, "k"))
 	}
 }
 
@@ -122,8 +140,11 @@ func TestRevocationIsGivenUp(t *testing.T) {
 	f, _ := revoked(t)
 	f.Policy.Revoked = nil
 	d := Decide(f)
-	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 || stateOf(d, "k") != nil {
+	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 {
 		t.Errorf("it stays: %+v", o)
+	}
+	if d = Decide(gone(f, d, "k", "n")); stateOf(d, "k") != nil {
+		t.Errorf("it has gone, and is remembered: %+v", stateOf(d, "k"))
 	}
 }
 

@@ -58,8 +58,10 @@ type remembered struct {
 	last     *Sweep
 	// removing, handedOver, heldBack and refused are handed on.
 	removing, handedOver, heldBack, refused bool
-	shared                                  []tlsa.Record
-	peers                                   []Peer
+	// loses says that updates do not arrive, and nobody knows.
+	loses  bool
+	shared []tlsa.Record
+	peers  []Peer
 }
 
 // presenter is an endpoint; it presents a chain that has these records.
@@ -282,7 +284,9 @@ func (s *scene) decide() Decision {
 		}
 		mine.versions, mine.written, mine.sweeps = o.Versions, tlsa.Normalize(kept), nil
 		if o.Write && !mine.refused {
-			s.write(o.Name, answerSet{o.Records, s.policy.TTL})
+			if !mine.loses {
+				s.write(o.Name, answerSet{o.Records, s.policy.TTL})
+			}
 			mine.last = nil
 		}
 	}

@@ -22,7 +22,7 @@ var ofRemoval = []mutant{
 	},
 	{
 		name: "the last look is left out", file: "internal/rollover/retire.go",
-		old: "case r.f.LastRound == nil || !r.allKnown(*r.f.LastRound):", new: "case false:",
+		old: "case r.f.LastRound == nil || r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || !r.allKnown(*r.f.LastRound):", new: "case false:",
 		why:  "an endpoint that cannot be reached any more may present the key",
 		test: rule("Traps|Silence|Silent"),
 	},
@@ -34,13 +34,13 @@ var ofRemoval = []mutant{
 	},
 	{
 		name: "the sets of a key that went are forgotten", file: "internal/rollover/retire.go",
-		old: "t.gone, t.Records = true, r.lastWitness(&t)", new: "t.gone, t.Records = true, nil",
+		old: "t.Records = r.lastWitness(&t)", new: "t.Records = nil",
 		why:  "caches hold answers of a set that no key is known to have",
 		test: rule("."),
 	},
 	{
 		name: "reports are not heeded", file: "internal/rollover/retire.go",
-		old: "if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {", new: "if r.removable(&t) && !r.revoke(&t) {",
+		old: "t.gone = r.removable(t) && !r.hold(t) && !r.revoke(t)", new: "t.gone = r.removable(t) && !r.revoke(t)",
 		why:  "senders fail at what no probe sees, and the records that they may need go",
 		test: rule("ReportsHold"),
 	},

@@ -70,9 +70,21 @@ var ofVersions = []mutant{
 	},
 	{
 		name: "records go by old evidence", file: "internal/rollover/retire.go",
-		old: "case !r.canBeTakenOut(t):", new: "case false:",
-		why:  "what was known of endpoints when the primary went away need not hold when it is back",
-		test: rule("FreshEvidence"),
+		old: "r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || ", new: "",
+		why:  "what was known of endpoints some time ago need not hold when the records go",
+		test: rule("OldRound"),
+	},
+	{
+		name: "what goes is forgotten at once", file: "internal/rollover/retire.go",
+		old: "if t.gone && r.takenOut(&t) {", new: "if t.gone {",
+		why:  "an update that is lost is sent again by what was known before",
+		test: rule("DecidedAgain"),
+	},
+	{
+		name: "what went is put back", file: "internal/rollover/retire.go",
+		old: "case p.ProbeDisabled, r.takenOut(t):", new: "case p.ProbeDisabled:",
+		why:  "records that went as they should come back with each endpoint that cannot be reached",
+		test: rule("NotPutBack"),
 	},
 	{
 		name: "what was planned never was", file: "internal/rollover/versions.go",
@@ -219,7 +231,7 @@ var ofDeployment = []mutant{
 	},
 	{
 		name: "an old key is revoked at once", file: "internal/rollover/retire.go",
-		old: "if r.removable(&t) && !r.hold(&t) && !r.revoke(&t) {", new: "if !r.revoke(&t) && r.removable(&t) && !r.hold(&t) {",
+		old: "t.gone = r.removable(t) && !r.hold(t) && !r.revoke(t)", new: "t.gone = !r.revoke(t) && r.removable(t) && !r.hold(t)",
 		why:  "mail that was signed with it is under way",
 		test: rule("NamedKeyIsRevoked"),
 	},
