@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type DNSZoneReconciler struct {
 	Clock  clock.PassiveClock
 	events events.EventRecorder
 	zones  *zoneRegistry
+	// contests are of who writes the status.
+	contests contestBoard
 	// newClient makes the client of a zone.
 	newClient func(zone.Config) zone.Client
 	// trust are the operator's trust anchors, resolvers its recursive servers.
@@ -51,6 +54,7 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	z := &v1alpha1.DNSZone{}
 	if err := r.Get(ctx, req.NamespacedName, z); err != nil {
 		if apierrors.IsNotFound(err) {
+			r.contests.forget(req.NamespacedName)
 			r.wakeDomains(req.NamespacedName, r.zones.remove(ctx, req.NamespacedName))
 			return ctrl.Result{}, nil
 		}
@@ -64,7 +68,8 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	switch {
 	case errors.As(err, &unusable):
 		r.disable(ctx, z, unusable)
-		return ctrl.Result{RequeueAfter: zoneIdle}, r.storeZone(ctx, z, unusableStatus(z, unusable, r.Clock.Now()))
+		again, err := r.storeZone(ctx, z, unusableStatus(z, unusable, r.Clock.Now()))
+		return ctrl.Result{RequeueAfter: cmp.Or(again, zoneIdle)}, err
 	case err != nil:
 		return ctrl.Result{}, err
 	}
@@ -81,7 +86,11 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if again > 0 {
 		wait = min(wait, again)
 	}
-	if err := r.storeZone(ctx, z, next); err != nil || task == nil {
+	later, err := r.storeZone(ctx, z, next)
+	switch {
+	case later > 0:
+		return ctrl.Result{RequeueAfter: min(wait, later)}, nil
+	case err != nil || task == nil:
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
 	return ctrl.Result{RequeueAfter: wait}, task(ctx)

@@ -18,20 +18,26 @@ import (
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
-// storeZone writes the status of a DNSZone when it changed.
-func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, next v1alpha1.DNSZoneStatus) error {
+// storeZone writes the status of a DNSZone when it changed. Where another operator writes it as well, it says how long to wait
+// before the next try.
+func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, next v1alpha1.DNSZoneStatus) (time.Duration, error) {
 	// What was read has other time zones and empty lists than what is made here, and says the same.
 	if sameStatus(&next, &z.Status) {
-		return nil
+		return 0, nil
+	}
+	name := client.ObjectKeyFromObject(z)
+	if wait := r.contests.wait(name, z.ResourceVersion, r.Clock.Now()); wait > 0 {
+		return wait, nil
 	}
 	updated := z.DeepCopy()
 	updated.Status = next
 	if err := r.Status().Update(ctx, updated); err != nil {
-		return client.IgnoreNotFound(ignoreConflict(err))
+		return 0, client.IgnoreNotFound(ignoreConflict(err))
 	}
+	r.contests.wrote(name, updated.ResourceVersion, r.Clock.Now())
 	logZone(ctx, &z.Status, &next)
 	r.announceZone(z, &next)
-	return nil
+	return 0, nil
 }
 
 // unusableStatus is the status of a zone whose configuration cannot be used, so that nobody looks at it.

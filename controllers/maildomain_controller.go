@@ -41,6 +41,7 @@ type MailDomainReconciler struct {
 	decisions *decisionBoard
 	refusals  refusalBoard
 	behind    behindBoard
+	contests  contestBoard
 	keeper    gatekeeper
 	guard     *guard.Guard
 	// wakeZone enqueues a DNSZone.
@@ -58,6 +59,7 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 			r.decisions.forget(req.NamespacedName)
 			r.refusals.forget(req.NamespacedName)
 			r.behind.forget(req.NamespacedName)
+			r.contests.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("read MailDomain %s: %w", req.NamespacedName, err)
@@ -101,11 +103,15 @@ func (r *MailDomainReconciler) addFinalizer(ctx context.Context, md *v1alpha1.Ma
 	base := md.DeepCopy()
 	controllerutil.AddFinalizer(md, v1alpha1.Finalizer)
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	return client.IgnoreNotFound(ignoreConflict(r.Patch(ctx, md, patch)))
+	if err := r.Patch(ctx, md, patch); err != nil {
+		return client.IgnoreNotFound(ignoreConflict(err))
+	}
+	r.contests.wrote(client.ObjectKeyFromObject(md), md.ResourceVersion, r.Clock.Now())
+	return nil
 }
 
 // store writes the status when it changed. It returns false when the object that the decision rests
-// on is not the newest: nothing may be done then. An unchanged status is compared with a live read
+// on is not the newest, or another operator writes it as well: nothing may be done then. An unchanged status is compared with a live read
 // only if something is about to be done.
 func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool, error) {
 	md := run.md
@@ -117,12 +123,17 @@ func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool,
 		r.consumed(run)
 		return true, nil
 	}
+	name := client.ObjectKeyFromObject(md)
+	if r.contests.wait(name, md.ResourceVersion, r.Clock.Now()) > 0 {
+		return false, nil
+	}
 	before := md.Status
 	updated := md.DeepCopy()
 	updated.Status = next
 	if err := r.Status().Update(ctx, updated); err != nil {
 		return false, client.IgnoreNotFound(ignoreConflict(err))
 	}
+	r.contests.wrote(name, updated.ResourceVersion, r.Clock.Now())
 	logDecision(ctx, &before, &next)
 	r.announce(run, &before, &next)
 	run.md = updated

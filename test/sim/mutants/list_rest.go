@@ -270,4 +270,16 @@ var ofWire = []mutant{
 		why:  "senders compare the name with usage 2",
 		test: matched("."),
 	},
+	{
+		name: "operators write in turn", file: "controllers/contest.go",
+		old: "if c.turns <= contestFree {", new: "if true {",
+		why:  "two that see an object in different ways write it as fast as they can",
+		test: control("StatusIsNot"),
+	},
+	{
+		name: "the status of a zone is written in turn", file: "controllers/dnszone_status.go",
+		old: "r.Clock.Now()); wait > 0 {", new: "r.Clock.Now()); false {",
+		why:  "every write wakes who watches the zone, in both operators",
+		test: control("StatusIsNot"),
+	},
 }
