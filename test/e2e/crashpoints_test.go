@@ -43,26 +43,40 @@ func crashes(w *watched) {
 	w.endsAsWithout()
 	w.rests()
 	if thorough {
-		w.eachPoint()
+		w.eachPoint("crash points", points)
+		w.eachPoint("pairs of crash points", pairs)
 	}
 	w.conclude()
 }
 
-// eachPoint kills the operator once in a renewal, at the effect of each number in turn, before it and after it.
-func (w *watched) eachPoint() {
+// points are before an effect, and after it.
+func points(k int) []wire.Plan {
+	return []wire.Plan{wire.At(k, wire.Before), wire.At(k, wire.After)}
+}
+
+// pairs are an effect with the first of the next life, and with the second of it: what is done after a crash is not finished either.
+func pairs(k int) []wire.Plan {
+	return []wire.Plan{
+		wire.Twice(k, 1, wire.After, wire.Before), wire.Twice(k, 1, wire.Before, wire.After),
+		wire.Twice(k, 2, wire.After, wire.After), wire.Twice(k, 2, wire.Before, wire.Before),
+	}
+}
+
+// eachPoint kills the operator in a renewal, by the plans for the effect of each number in turn.
+func (w *watched) eachPoint(what string, plans func(k int) []wire.Plan) {
 	w.Helper()
-	points := 0
+	tried := 0
 	for k := 1; ; k++ {
-		for _, moment := range []wire.Moment{wire.Before, wire.After} {
-			if w.renewal(wire.At(k, moment)) < k {
-				w.Logf("%d crash points were tried", points)
+		for i, plan := range plans(k) {
+			if w.renewal(plan) < k {
+				w.Logf("%d %s were tried", tried, what)
 				return
 			}
-			points++
+			tried++
 			w.endsAsWithout()
 			w.rests()
 			if w.Failed() {
-				w.Fatalf("it was killed %s effect %d", moment, k)
+				w.Fatalf("%s: it was killed at effect %d (%d)", what, k, i+1)
 			}
 		}
 	}

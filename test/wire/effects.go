@@ -32,6 +32,19 @@ func At(n int, m Moment) Plan {
 	}
 }
 
+// Twice ends the operator at the nth effect, and again at the one that comes so many later: that belongs to the next life.
+func Twice(n, later int, first, second Moment) Plan {
+	return func(i int) Moment {
+		switch i {
+		case n:
+			return first
+		case n + later:
+			return second
+		}
+		return Never
+	}
+}
+
 // Each ends the operator after each nth effect.
 func Each(n int) Plan {
 	return func(i int) Moment {
