@@ -55,7 +55,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
-			Client: s.Client, live: s.Live, Clock: o.Clock, watch: clockwatch.New(o.Clock, o.Uptime), events: s.Events, counts: o.Counts,
+			Client: s.Client, live: s.Live, Clock: o.Clock, watch: clockwatch.New(o.Clock, o.Uptime), ahead: o.Ahead, events: s.Events, counts: o.Counts,
 			settings: settings{
 				unknownHistory: o.UnknownHistory,
 				reportQuiet:    cmp.Or(o.ReportQuiet, reportQuiet), maxReportHold: cmp.Or(o.MaxReportHold, maxReportHold),

@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -37,5 +39,32 @@ func TestLeapIsKnownToEveryDecision(t *testing.T) {
 				t.Errorf("after a leap of %s, key %s: even since %s, want %s", leap, row.name(), got, want)
 			}
 		}
+	}
+}
+
+// TestClockIsCompared: before the clock is read for the first time it is compared with that of the API server. Until that was possible
+// nothing is decided, and one that is ahead counts as one that was set forward.
+func TestClockIsCompared(t *testing.T) {
+	b := newDKIMBed(t, func(*v1alpha1.MailDomainSpec) {})
+	b.r.watch = clockwatch.New(b.clock, nil)
+	asked, ahead, failure := 0, time.Hour, errors.New("connection refused")
+	b.r.ahead = func(context.Context) (time.Duration, error) {
+		asked++
+		return ahead, failure
+	}
+	if _, err := b.r.gather(b.Context(), b.get()); !errors.Is(err, failure) {
+		t.Fatalf("what cannot be compared is believed: %v", err)
+	}
+	failure = nil
+	began := b.clock.Now()
+	for range 3 {
+		run, err := b.r.gather(b.Context(), b.get())
+		if err != nil || len(run.hosts) == 0 || !run.hosts[0].facts.EvenSince.Equal(began) {
+			t.Fatalf("even since %+v, want %s: %v", run.hosts, began, err)
+		}
+		b.clock.Step(time.Minute)
+	}
+	if asked != 2 {
+		t.Errorf("it was compared %d times, want twice", asked)
 	}
 }

@@ -24,9 +24,11 @@ import (
 type MailDomainReconciler struct {
 	client.Client
 	// live reads past the cache, for Secrets and before every effect.
-	live      client.Reader
-	Clock     clock.PassiveClock
-	watch     *clockwatch.Watch
+	live  client.Reader
+	Clock clock.PassiveClock
+	watch *clockwatch.Watch
+	// ahead as in Options.
+	ahead     func(context.Context) (time.Duration, error)
 	events    events.EventRecorder
 	counts    *metrics.Events
 	settings  settings

@@ -39,6 +39,9 @@ type Options struct {
 	Clock clock.WithTicker
 	// Uptime says how long the process has run, by a clock that nobody sets; nil is for a Clock that measures by one.
 	Uptime func() time.Duration
+	// Ahead says by how much Clock is ahead of that of the API server; negative when it is behind. nil is for where nobody can
+	// know.
+	Ahead func(context.Context) (time.Duration, error)
 	// Trust are the DNSSEC trust anchors of zones that name none; nil for none.
 	Trust *Trust
 	// Resolvers are the recursive servers (host:port) that delegations are found with.

@@ -134,7 +134,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	setup.Status = &metrics.Status{}
+	setup.Status, setup.Ahead = &metrics.Status{}, aheadOf(config, clock.RealClock{})
 	options, err := o.managerOptions(setup.Status)
 	if err != nil {
 		return err

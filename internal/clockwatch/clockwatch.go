@@ -48,6 +48,31 @@ func New(c clock.PassiveClock, uptime func() time.Duration) *Watch {
 	return &Watch{clock: c, uptime: uptime}
 }
 
+// Begun says whether the clock has been read.
+func (w *Watch) Begun() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.begun
+}
+
+// Begin is for before the first reading, and says by how much the clock is ahead of one that earlier processes were near to. A clock
+// that was set forward while none ran, or that of another machine, shows that time has passed which has not: what was noted before may
+// have been a moment before. It says whether that is so; after the first reading it does nothing.
+func (w *Watch) Begin(ahead time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.begun {
+		return false
+	}
+	now, ran := w.both()
+	w.begun, w.lead = true, time.Duration(now.UnixNano())-ran
+	if ahead <= tolerance {
+		return false
+	}
+	w.evenSince = now.Round(0)
+	return true
+}
+
 // Read reads the clock. It may be called by several goroutines.
 func (w *Watch) Read() Reading {
 	w.mu.Lock()

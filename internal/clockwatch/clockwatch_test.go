@@ -83,3 +83,34 @@ func TestReadRealClock(t *testing.T) {
 		}
 	}
 }
+
+// TestBegin: a clock that is ahead when the process begins is one that was set forward then, and the first word counts.
+func TestBegin(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		ahead  time.Duration
+		even   bool
+	}{
+		{"as it should be", 0, false},
+		{"a little ahead, as clocks are", tolerance, false},
+		{"ahead", tolerance + time.Second, true},
+		{"behind", -time.Hour, false},
+	} {
+		m := &machine{ran: time.Minute, ahead: c.ahead}
+		w := New(m, m.uptime)
+		if w.Begun() {
+			t.Errorf("%s: it has begun before it was read", c.reason)
+		}
+		if got := w.Begin(c.ahead); got != c.even {
+			t.Errorf("%s: %t", c.reason, got)
+		}
+		at := w.Read()
+		if !w.Begun() || at.Leap != 0 || at.EvenSince.Equal(m.Now()) != c.even || w.Begin(time.Hour) {
+			t.Errorf("%s: %+v", c.reason, at)
+		}
+		m.ahead += time.Hour
+		if at := w.Read(); at.Leap != time.Hour || !at.EvenSince.Equal(m.Now()) {
+			t.Errorf("%s: set forward after that: %+v", c.reason, at)
+		}
+	}
+}

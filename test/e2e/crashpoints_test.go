@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/dane-operator/dane-operator/test/operator"
 	"github.com/dane-operator/dane-operator/test/wire"
@@ -96,10 +98,14 @@ func twoLeaders(w *watched) {
 	through, err := wire.StartAPI(user.Config, filepath.Join(w.TempDir(), "second"), theirs)
 	w.must(err)
 	w.Cleanup(through.Stop)
+	through.Behind = time.Hour
 	second, err := w.beside(w.lab.Namespace+"-second", through)
 	w.must(err)
 	w.Cleanup(func() { _ = second.Kill() }) // it may have ended by itself, which is told below
 	w.must(w.within(patience, func() error { return unless(through.Reads() > 0, "the second operator reads nothing") }))
+	w.must(w.within(patience, func() error {
+		return unless(strings.Contains(second.Tail(1000), "ahead of the API server's"), "the second operator does not tell that its clock is ahead")
+	}))
 
 	w.renewal(nil)
 	w.endsAsWithout()

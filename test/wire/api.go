@@ -30,6 +30,8 @@ type API struct {
 
 	effects *Effects
 	server  *http.Server
+	// Behind is by how much the clock of the API server is behind, as its answers to reads tell; set it before there are any.
+	Behind time.Duration
 	// live ends with the proxy.
 	live context.Context
 	end  context.CancelFunc
@@ -66,6 +68,7 @@ func StartAPI(user *rest.Config, kubeconfig string, effects *Effects) (*API, err
 	forward := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport: transport, FlushInterval: -1, ErrorLog: quiet,
+		ModifyResponse: a.setDate,
 	}
 	a.server = &http.Server{Handler: a.handler(forward), ErrorLog: quiet, ReadHeaderTimeout: time.Minute}
 	go func() { _ = a.server.Serve(l) }()
@@ -83,6 +86,14 @@ func (a *API) writeKubeconfig(server string) error {
 		return fmt.Errorf("write a kubeconfig: %w", err)
 	}
 	return os.WriteFile(a.Kubeconfig, text, 0o600)
+}
+
+// setDate has an answer tell of another time.
+func (a *API) setDate(r *http.Response) error {
+	if at, err := http.ParseTime(r.Header.Get("Date")); err == nil {
+		r.Header.Set("Date", at.Add(-a.Behind).Format(http.TimeFormat))
+	}
+	return nil
 }
 
 // Stop ends the proxy and every connection through it, watches included.

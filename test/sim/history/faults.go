@@ -255,7 +255,9 @@ func (h *History) setClocks(ahead time.Duration) {
 	if ahead > h.clockAhead {
 		h.say("world", "clocks are set forward by %s", ahead-h.clockAhead)
 		h.count("clock set forward")
-		h.setForward = h.now
+		if h.clockAhead < 0 { // what was noted so far may have been noted too early
+			h.setForward = h.now
+		}
 		if !h.running() {
 			h.startsUnaware()
 		}
@@ -266,9 +268,9 @@ func (h *History) setClocks(ahead time.Duration) {
 	}
 }
 
-// startsUnaware is for a process that was started after the clock was set forward, maybe before another one has noted that in
+// startsUnaware is for a process that was started after a clock which was behind was set right, maybe before another one has noted that in
 // every status: waits end early, and nothing in the product keeps that off or can tell of it. What fails within the longest
-// wait from then on is not counted against it.
+// wait from then on is not counted against it. One whose clock is ahead when it starts knows that by the API server's.
 func (h *History) startsUnaware() {
 	if !h.setForward.IsZero() && h.now.Before(h.setForward.Add(longestBetweenLooks)) {
 		h.unaware = h.now.Add(unknownHistory)

@@ -112,7 +112,7 @@ func (h *History) start(behind time.Duration) *operator {
 		WakeZone:    func(n types.NamespacedName) { op.wake(task{zones, n}) },
 		WakeRequest: func(n types.NamespacedName) { op.wake(task{requests, n}) },
 	}, controllers.Options{
-		Clock: op.clock, Uptime: func() time.Duration { return op.clock.trueTime().Sub(began) }, Prober: &prober{op}, UnknownHistory: unknownHistory, ReportQuiet: reportQuiet, MaxReportHold: maxReportHold, Workers: 1, ParallelProbes: 4,
+		Clock: op.clock, Ahead: func(context.Context) (time.Duration, error) { return op.clock.ahead, nil }, Uptime: func() time.Duration { return op.clock.trueTime().Sub(began) }, Prober: &prober{op}, UnknownHistory: unknownHistory, ReportQuiet: reportQuiet, MaxReportHold: maxReportHold, Workers: 1, ParallelProbes: 4,
 		NewZoneClient: op.newZoneClient,
 		Random:        &keyReader{next: h.newKey},
 		Beside:        op.beside,

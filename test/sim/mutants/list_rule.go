@@ -63,6 +63,12 @@ var ofVersions = []mutant{
 		test: control("Leap"),
 	},
 	{
+		name: "the clock is not compared with the API server's", file: "controllers/gather.go",
+		old: "if r.ahead != nil && !r.watch.Begun() {", new: "if false {",
+		why:  "on a machine whose clock is ahead all that was waited for is over",
+		test: control("ClockIsCompared"),
+	},
+	{
 		name: "nobody tells the rule of a leap while signing keys rotate", file: "controllers/dkim_facts.go",
 		old: "EvenSince: run.evenSince, ", new: "",
 		why:  "the rule knows of the clock what it is told",

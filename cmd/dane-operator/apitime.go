@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+)
+
+// aheadOf says by how much a clock is ahead of that of the API server, by the Date header (RFC 9110 section 6.6.1) of what that
+// answers. It is a whole second less than it may be, since that is how exact the header is, and less by as long as the answer
+// takes, so that a slow server is never taken for one that is behind.
+func aheadOf(config *rest.Config, c clock.PassiveClock) func(context.Context) (time.Duration, error) {
+	return func(ctx context.Context) (time.Duration, error) {
+		server, _, err := rest.DefaultServerUrlFor(config)
+		if err != nil {
+			return 0, err
+		}
+		httpClient, err := rest.HTTPClientFor(config)
+		if err != nil {
+			return 0, err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.JoinPath("version").String(), nil)
+		if err != nil {
+			return 0, err
+		}
+		asked := c.Now()
+		response, err := httpClient.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		_ = response.Body.Close() // nothing of it is read
+		at, err := http.ParseTime(response.Header.Get("Date"))
+		if err != nil {
+			return 0, nil //nolint:nilerr // what stands between takes the header out: then nobody can know
+		}
+		return asked.Sub(at.Add(time.Second)), nil
+	}
+}
