@@ -256,9 +256,14 @@ func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) b
 	return begun
 }
 
-// lookAgain has a zone looked at now, and its keys count as changing until that is done: a sweep has met others than the newest look.
-func (r *MailDomainReconciler) lookAgain(name types.NamespacedName) {
-	r.zones.amend(name, func(e *zoneEntry) { e.unlike++ })
+// lookAgain has a zone looked at now: a sweep has met other keys or DS records than the newest look, which caches keep for a time.
+// They count as changing from now on, whatever the look finds.
+func (r *MailDomainReconciler) lookAgain(name types.NamespacedName, ttl time.Duration) {
+	now := r.Clock.Now()
+	r.zones.amend(name, func(e *zoneEntry) {
+		e.unlike++
+		e.keys.meet(ttl, now)
+	})
 	r.wakeZone(name)
 }
 

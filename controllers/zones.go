@@ -27,7 +27,8 @@ type zoneEntry struct {
 	// checking says that a look is under way.
 	checking bool
 	// unlike counts the sweeps that have met other keys or DS records than the newest look and were not followed by another, which is
-	// due now: until then they count as changing. A look that began before a sweep says nothing of what that met.
+	// due now: until that says since when they change they count as changing. A look that began before a sweep says nothing of what
+	// that met.
 	unlike   int
 	keys     keyMemory
 	findings findingMemory
