@@ -84,12 +84,10 @@ func (r *MailDomainReconciler) gatherKeys(ctx context.Context, run *domainRun, w
 	}
 	d := &dkimRun{}
 	run.dkim = d
-	// What sweeps have seen comes before what is known of the zone: of keys that a sweep has found to be those of the newest look, that
-	// look has to tell.
-	d.rows = r.dkimRows(run)
 	if d.zone, d.refused = w.mailZone(md.Namespace, md.Spec.Domain); d.zone != nil {
 		d.entry, _ = r.zones.get(client.ObjectKeyFromObject(d.zone))
 	}
+	d.rows = r.dkimRows(run)
 	for _, row := range d.rows {
 		if row.spec != nil {
 			if err := r.readKeySecrets(ctx, run, row); err != nil {
