@@ -126,3 +126,70 @@ func TestSweepsDuringALook(t *testing.T) {
 		t.Errorf("%d sweeps are to be followed by a look, and the keys changed at %v, want %v", b.entry().unlike, at, second)
 	}
 }
+
+// TestLookBeforeAKeyIsHandedOver: where the decision asks for it, the zones whose newest looks are old are looked at at once, and the
+// MailDomains are told when that is done, whatever was found.
+func TestLookBeforeAKeyIsHandedOver(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	domains, woken := b.sweeps()
+	const fresh = 30 * time.Second
+	host := func(need bool) *hostRun {
+		z := b.zone()
+		h := &hostRun{zone: z, entry: b.entry()}
+		h.decision.NeedLook, h.facts.Policy.SweepFreshness = need, fresh
+		return h
+	}
+	looks := func(need bool) bool {
+		domains.lookFirst(&domainRun{now: b.clock.Now()}, host(need))
+		b.reconcile()
+		return b.entry().checking
+	}
+	b.clock.Step(fresh)
+	if looks(true) {
+		t.Error("the newest look is young enough, and the zone is looked at")
+	}
+	b.clock.Step(time.Second)
+	if looks(false) {
+		t.Error("no decision asks for a look, and the zone is looked at")
+	}
+	if !looks(true) || !slices.Equal(*woken, []types.NamespacedName{zoneName}) {
+		t.Fatalf("the zone is not looked at; woken are %v", *woken)
+	}
+	wakes := b.wakes
+	b.clients[0].answer(t, b.secureZone("1"))
+	b.reconcile()
+	if b.wakes != wakes+1 || b.entry().wanted || b.entry().checking {
+		t.Errorf("MailDomains were woken %d times after the look, want once; another is wanted: %t, under way: %t", b.wakes-wakes, b.entry().wanted, b.entry().checking)
+	}
+	if b.clock.Step(-time.Hour); !looks(true) {
+		t.Error("the clock was set back: how old the newest look is nobody knows, and the zone is not looked at")
+	}
+}
+
+// TestStaleZones: every zone that answers for a host come through has to be looked at, and one of which nothing is known holds by that.
+func TestStaleZones(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	linked := func(name string, age time.Duration) linkedZone {
+		z := dnsZone("dns", name, name)
+		return linkedZone{&z, zoneEntry{health: &zone.Health{At: now.Add(-age)}}}
+	}
+	own, unknown := linked("own", time.Second), linked("unknown", 0)
+	unknown.entry.health = nil
+	h := &hostRun{zone: own.zone, entry: own.entry, linked: []linkedZone{linked("young", 30*time.Second), linked("old", 31*time.Second), unknown}}
+	if got := h.staleZones(now, 30*time.Second); len(got) != 1 || got[0].Name != "old" {
+		t.Errorf("stale are %v, want old alone", got)
+	}
+	h.entry.health.At = now.Add(-time.Minute)
+	if got := h.staleZones(now, 30*time.Second); len(got) != 2 || got[0].Name != "own" {
+		t.Errorf("stale are %v, want own and old", got)
+	}
+	run := &domainRun{md: &v1alpha1.MailDomain{}, now: now}
+	for interval, want := range map[v1alpha1.Duration]bool{"20s": false, "19s": true} {
+		// Three intervals are a minute and less.
+		h.zone.Spec.Propagation.Interval, h.linked = interval, nil
+		if f, err := factsOf(run, h, settings{}); err != nil || f.DNSSEC.Stale != want {
+			t.Errorf("with sweeps every %s the rule is told that a look of a minute ago is too old: %t, want %t (%v)", interval, f.DNSSEC.Stale, want, err)
+		}
+	}
+}
