@@ -278,62 +278,6 @@ func TestLookThatBeganBeforeAChange(t *testing.T) {
 	}
 }
 
-// TestSweepThatMeetsOtherKeys has the zone looked at at once, and its keys count as changing until a look that began afterwards says
-// whether they do.
-func TestSweepThatMeetsOtherKeys(t *testing.T) {
-	b := newZoneBed(t)
-	b.look(b.secureZone("1"))
-	changing := func() bool { return dnssecFacts(b.entry()).KeysChanging }
-	if changing() {
-		t.Fatal("the keys change before any other was met")
-	}
-	woken := []types.NamespacedName{}
-	domains := &MailDomainReconciler{zones: b.r.zones, wakeZone: func(z types.NamespacedName) { woken = append(woken, z) }}
-	b.clock.Step(zoneIdle)
-	b.reconcile() // a look has begun that may have missed them
-	domains.lookAgain(zoneName)
-	b.clients[0].answer(t, b.secureZone("1"))
-	if !changing() || !slices.Equal(woken, []types.NamespacedName{zoneName}) {
-		t.Errorf("changing is %t after a look that began before, woken are %v", changing(), woken)
-	}
-	b.reconcile()
-	if !changing() {
-		t.Error("the keys do not change while the zone is looked at")
-	}
-	wakes := b.wakes
-	b.clients[0].answer(t, b.secureZone("1"))
-	if changing() || b.wakes != wakes+1 {
-		t.Errorf("changing is %t after a look that has found the same keys; MailDomains were woken %d times, want once", changing(), b.wakes-wakes)
-	}
-	domains.lookAgain(zoneName)
-	b.reconcile()
-	b.clients[0].answer(t, b.secureZone("2"))
-	b.reconcile()
-	if !changing() || b.entry().unlike > 0 || b.zone().Status.DNSSEC.KeysChangedAt == nil {
-		t.Errorf("changing is %t after a look that has found others: %+v", changing(), b.zone().Status.DNSSEC)
-	}
-}
-
-// TestSweepsDuringALook: a second sweep meets other keys while the look is under way that the first one asked for.
-func TestSweepsDuringALook(t *testing.T) {
-	b := newZoneBed(t)
-	b.look(b.secureZone("1"))
-	changing := func() bool { return dnssecFacts(b.entry()).KeysChanging }
-	domains := &MailDomainReconciler{zones: b.r.zones, wakeZone: func(types.NamespacedName) {}}
-	domains.lookAgain(zoneName)
-	b.reconcile()
-	domains.lookAgain(zoneName)
-	b.clients[0].answer(t, b.secureZone("1"))
-	if !changing() {
-		t.Error("a look that began before a sweep takes back what the sweep has met")
-	}
-	b.reconcile()
-	b.clients[0].answer(t, b.secureZone("1"))
-	if changing() {
-		t.Error("the look that began afterwards has found the same keys, and they count as changing")
-	}
-}
-
 func TestUnchangedStatusIsNotStored(t *testing.T) {
 	b := newZoneBed(t)
 	b.look(b.secureZone("1"))

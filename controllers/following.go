@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -44,8 +45,9 @@ type pursuit struct {
 	route func(name string) (station, string)
 	// later says that nobody waits for it.
 	later bool
-	// unlike is told of a zone that shows other keys, or has other DS records, than the newest look at it has found.
-	unlike func(types.NamespacedName)
+	// unlike is told of a zone that shows other keys, or has other DS records, than the newest look at it has found, and how long
+	// caches keep these.
+	unlike func(of types.NamespacedName, ttl time.Duration)
 	guard  *guard.Guard
 
 	mu    sync.Mutex
@@ -60,7 +62,7 @@ func (p *pursuit) follow(at station, name string, depth int, done func(trail)) {
 	}
 	ask(name, func(s zone.Sweep) {
 		if s.Unlike {
-			p.unlike(at.name)
+			p.unlike(at.name, s.UnlikeTTL)
 		}
 		targets := aliasesIn(s)
 		found := make(map[string]trail, len(targets))

@@ -28,7 +28,7 @@ type sweptZone struct {
 func (z *sweptZone) Sweep(name string, done func(zone.Sweep)) {
 	*z.asked++
 	at := time.Unix(1e9+int64(*z.asked), 0)
-	done(zone.Sweep{Start: at, End: at.Add(time.Second), Answers: z.answers[name], Unlike: slices.Contains(z.unlike, name)})
+	done(zone.Sweep{Start: at, End: at.Add(time.Second), Answers: z.answers[name], Unlike: slices.Contains(z.unlike, name), UnlikeTTL: time.Hour})
 }
 
 func (z *sweptZone) SweepLater(name string, done func(zone.Sweep)) {
@@ -183,7 +183,7 @@ func TestWhatNobodyWaitsForIsAskedLater(t *testing.T) {
 }
 
 func pursued(client *sweptZone, later bool) trail {
-	p := &pursuit{later: later, unlike: func(types.NamespacedName) {}, route: pursuedRoute(client)}
+	p := &pursuit{later: later, unlike: func(types.NamespacedName, time.Duration) {}, route: pursuedRoute(client)}
 	var out trail
 	p.follow(station{name: types.NamespacedName{Name: "here"}, client: client}, asked, 0, func(t trail) { out = t })
 	return out
@@ -195,7 +195,10 @@ func TestOtherKeysAreToldBeforeTheSweep(t *testing.T) {
 	client := &sweptZone{asked: &n, unlike: []string{"x.there."}, answers: map[string][]zone.Answer{
 		asked: {leads("a", time.Second, "x.there.")}, "x.there.": {says("b", time.Second, one...)},
 	}}
-	p := &pursuit{route: pursuedRoute(client), unlike: func(z types.NamespacedName) {
+	p := &pursuit{route: pursuedRoute(client), unlike: func(z types.NamespacedName, ttl time.Duration) {
+		if ttl != time.Hour {
+			t.Errorf("what was met is kept for %s", ttl)
+		}
 		if told = append(told, z.Name); done {
 			t.Error("it is told after the sweep was handed over")
 		}

@@ -236,6 +236,7 @@ func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Dura
 			wait = min(wait, max(seen.retryAt.Sub(run.now), p.interval))
 		}
 	}
+	r.lookFirst(run, h)
 	wait = min(wait, r.observeEndpoints(run, h, p))
 	if next := h.decision.Next; !next.IsZero() && !h.notManaged {
 		wait = min(wait, max(next.Sub(run.now), retrySoon))
@@ -269,10 +270,26 @@ func (r *MailDomainReconciler) startSweep(l lookout, owner string, later bool) b
 	return begun
 }
 
-// lookAgain has a zone looked at now, and its keys count as changing until that is done: a sweep has met others than the newest look.
-func (r *MailDomainReconciler) lookAgain(name types.NamespacedName) {
-	r.zones.amend(name, func(e *zoneEntry) { e.unlike++ })
+// lookAgain has a zone looked at now: a sweep has met other keys or DS records than the newest look, which caches keep for a time.
+// They count as changing from now on, whatever the look finds.
+func (r *MailDomainReconciler) lookAgain(name types.NamespacedName, ttl time.Duration) {
+	now := r.Clock.Now()
+	r.zones.amend(name, func(e *zoneEntry) {
+		e.unlike++
+		e.keys.meet(ttl, now)
+	})
 	r.wakeZone(name)
+}
+
+// lookFirst has the zones looked at that a key of the host waits for. When that is done the MailDomain is woken.
+func (r *MailDomainReconciler) lookFirst(run *domainRun, h *hostRun) {
+	if !h.decision.NeedLook {
+		return
+	}
+	for _, name := range h.staleZones(run.now, h.facts.Policy.SweepFreshness) {
+		r.zones.amend(name, func(e *zoneEntry) { e.wanted = true })
+		r.wakeZone(name)
+	}
 }
 
 func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, p pace) time.Duration {

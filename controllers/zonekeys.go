@@ -23,7 +23,7 @@ type keyMemory struct {
 	// over is when a change in flight has been waited for; zero when there is none, or that is not known.
 	over time.Time
 	// dsTTL is how long caches keep the DS records seen last. keep is how long they keep the DS records before the
-	// change in flight, or the sets above; zero when that is a change of the keys alone.
+	// change in flight, or the sets above, or what a sweep has met; zero when that is a change of the keys alone that a look has found.
 	dsTTL, keep time.Duration
 	// above are the DNSKEY and DS sets of the zones on the way to this one, as they were seen last.
 	above []dnssec.Passed
@@ -44,6 +44,12 @@ func (m *keyMemory) recall(z *v1alpha1.DNSZone) {
 		m.blank = len(d.Keys) == 0 && len(d.DS) == 0 && !m.recalled && d.State != v1alpha1.DNSSECStateInsecure
 	}
 	m.floor = z.Spec.Propagation.TTLFloor.Or(5 * time.Minute)
+}
+
+// meet notes that a sweep has met other keys or DS records than the newest look, which caches keep for a time: a change as one that
+// a look finds. The server that showed them may have nothing to say at the look that follows.
+func (m *keyMemory) meet(keep time.Duration, now time.Time) {
+	m.changedAt, m.keep, m.presumed = now, max(m.keep, keep), false
 }
 
 // note compares a look with what is remembered, and has it say whether a change is in flight.

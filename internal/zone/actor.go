@@ -177,7 +177,11 @@ func (a *Actor) beginCheck(s *state) {
 		}
 	}
 	a.beside(s, func() func(*state) {
-		return end(a.know.check(a.ctx, cfg))
+		health, look := a.know.check(a.ctx, cfg)
+		return func(s *state) {
+			a.know.noteLook(look)
+			end(health)(s)
+		}
 	}, func(s *state) { end(a.lostHealth(cfg))(s) })
 }
 

@@ -130,12 +130,12 @@ func TestRotatedServersAreNoNews(t *testing.T) {
 			r := &fakeResolver{ds: says(dnssec.Expired, "test.", "192.0.2.1:53")}
 			opts.NewResolver = resolving(r)
 			k := newKnowledge(t.Context(), opts.withDefaults())
-			before := k.check(t.Context(), cfg).DNSSEC
+			before := checked(t, k, cfg).DNSSEC
 			after := before
 			for _, ds := range c.next {
 				r.becomes(ds)
 				clock.Step(time.Hour)
-				after = k.check(t.Context(), cfg).DNSSEC
+				after = checked(t, k, cfg).DNSSEC
 			}
 			if (after.Message != before.Message) != (c.news != "") || !strings.Contains(after.Message, c.last) || r.asks() != 1+len(c.next) {
 				t.Errorf("%q, then %q after %d lookups", before.Message, after.Message, r.asks())

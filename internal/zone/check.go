@@ -35,8 +35,8 @@ type seen struct {
 	asked health.Server
 }
 
-// check looks at the zone as a whole.
-func (k *knowledge) check(ctx context.Context, cfg Config) Health {
+// check looks at the zone as a whole. Sweeps are not compared with what it has found before noteLook is told.
+func (k *knowledge) check(ctx context.Context, cfg Config) (Health, lookedAt) {
 	k.forgetServers()
 	k.chain.forget()
 	list, discovery := k.targets(ctx, cfg)
@@ -90,7 +90,7 @@ func (k *knowledge) check(ctx context.Context, cfg Config) Health {
 		out.DNSSEC.SignaturesExpire = at
 	}
 	out.At = k.opts.Clock.Now()
-	return out
+	return out, lookOf(cfg, e, found)
 }
 
 func (s seen) isFormer() bool { return !s.health.FormerUntil.IsZero() }
@@ -199,13 +199,6 @@ func (s *seen) readKeys(cfg Config, r reply) {
 	for _, key := range s.dnskeys {
 		s.keySet += strconv.Itoa(int(key.Flags)) + " " + strconv.Itoa(int(key.Algorithm)) + " " + key.PublicKey + "\n"
 	}
-}
-
-// keySetOf is the DNSKEY set of a reply, as seen.keySet.
-func keySetOf(cfg Config, r reply) string {
-	var s seen
-	s.readKeys(cfg, r)
-	return s.keySet
 }
 
 func (s *seen) readCDS(cfg Config, r reply) {

@@ -41,7 +41,6 @@ func (k *knowledge) zoneDNSSEC(cfg Config, e entry, found []seen) ZoneDNSSEC {
 	out.KeysChanging = !out.KeysChangedAt.IsZero()
 	out.State, out.Message = zoneState(cfg.Zone, e, keys, found)
 	out.Unsigned = isUnsigned(cfg.Zone, e.err)
-	k.noteLook(cfg, e, found)
 	return out
 }
 
@@ -165,42 +164,61 @@ func keySets(found []seen) (sets []string, ttl time.Duration) {
 }
 
 // lookedAt is what a look at a zone has found: the DNSKEY sets that servers showed, and the DS records of the zone above as text,
-// empty where there are none, or none could be found.
+// empty where there are none, or none could be found, with how long caches keep these.
 type lookedAt struct {
-	zone string
-	keys []string
-	ds   string
+	zone  string
+	keys  []string
+	ds    string
+	dsTTL time.Duration
 }
 
-// noteLook remembers what a look has found. Where no server gave keys, what was found before is known yet.
-func (k *knowledge) noteLook(cfg Config, e entry, found []seen) {
-	sets, _ := keySets(found)
+// lookOf is what a look has found of keys and DS records.
+func lookOf(cfg Config, e entry, found []seen) lookedAt {
+	out := lookedAt{zone: cfg.Zone}
+	out.keys, _ = keySets(found)
+	if e.err == nil {
+		out.ds, out.dsTTL = dsText(e.ds), e.ttl
+	}
+	return out
+}
+
+// noteLook has the sweeps from now on be compared with a look. Where no server gave keys, or none could find the DS records, what
+// was found before is known yet. The actor calls it together with those who wait for the look, and not before: a sweep that is
+// like a look of which nobody knows yet would say that all is as it was.
+func (k *knowledge) noteLook(look lookedAt) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.lookedAt.zone != cfg.Zone {
-		k.lookedAt = lookedAt{zone: cfg.Zone}
+	was := k.lookedAt
+	k.lookedAt = look
+	if was.zone != look.zone {
+		return
 	}
-	if len(sets) > 0 {
-		k.lookedAt.keys = sets
+	if len(look.keys) == 0 {
+		k.lookedAt.keys = was.keys
 	}
-	if e.err == nil {
-		k.lookedAt.ds = dsText(e.ds)
+	if look.ds == "" {
+		k.lookedAt.ds, k.lookedAt.dsTTL = was.ds, was.dsTTL
 	}
 }
 
-// unlike says whether a sweep has met keys or DS records that the newest look at the zone has not. A server that was silent has
-// shown none, and of a zone whose keys no look has found nothing is said.
-func (k *knowledge) unlike(cfg Config, e entry, sets []string) bool {
+// unlike says whether a sweep has met keys or DS records that the newest look at the zone has not, and how long caches may keep
+// these, or what they take the place of. A server that was silent has shown none, and of a zone whose keys no look has found
+// nothing is said.
+func (k *knowledge) unlike(cfg Config, e entry, found []seen) (unlike bool, keep time.Duration) {
+	sets, ttl := keySets(found)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	was := k.lookedAt
 	if was.zone != cfg.Zone || len(was.keys) == 0 {
-		return false
+		return false, 0
 	}
 	if was.ds != "" && e.err == nil && dsText(e.ds) != was.ds {
-		return true
+		unlike, keep = true, max(was.dsTTL, e.ttl)
 	}
-	return slices.ContainsFunc(sets, func(set string) bool { return set != "" && !slices.Contains(was.keys, set) })
+	if slices.ContainsFunc(sets, func(set string) bool { return !slices.Contains(was.keys, set) }) {
+		unlike, keep = true, max(keep, k.keyTTL, ttl)
+	}
+	return unlike, keep
 }
 
 // dsText is a DS set as text that is the same for the same set.

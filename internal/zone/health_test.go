@@ -1,6 +1,8 @@
 package zone
 
 import (
+	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -142,42 +144,134 @@ func TestSweepMeetsOtherKeys(t *testing.T) {
 	}
 }
 
+// checked is what a look at the zone finds.
+func checked(t *testing.T, k *knowledge, cfg Config) Health {
+	t.Helper()
+	h, _ := k.check(t.Context(), cfg)
+	return h
+}
+
+// TestLookCountsWhenItIsTold: between the end of a look and the moment when those who wait for it have it, a sweep that met what
+// it has found is no like of anything that they know.
+func TestLookCountsWhenItIsTold(t *testing.T) {
+	s := newFakeServer(t).startTCP()
+	cfg := testConfig(s)
+	cfg.Static = append(cfg.Static, s.addrPort())
+	k := newKnowledge(t.Context(), quick().withDefaults())
+	unlike := func() bool { return k.sweep(t.Context(), cfg, false, []string{ownerName(1)})[ownerName(1)].Unlike }
+	_, look := k.check(t.Context(), cfg)
+	k.noteLook(look)
+	if unlike() {
+		t.Fatal("the keys are those of the look")
+	}
+	another := *s.dnskey
+	another.Flags = 256
+	s.set(s.dnskey, &another)
+	if _, look = k.check(t.Context(), cfg); !unlike() {
+		t.Error("nobody was told of the look that has found another key, and the sweep that has met it says that there is none")
+	}
+	if k.noteLook(look); unlike() {
+		t.Error("the keys are those of the look that was told of")
+	}
+}
+
+// TestServerThatFallsSilentAfterASweep: one of two servers shows another key to a sweep, and nothing to the look after it, which
+// knows of no change then. It is the sweep that says so, and for how long caches may have what it met.
+func TestServerThatFallsSilentAfterASweep(t *testing.T) {
+	one, other := newFakeServer(t).startTCP(), newFakeServer(t).startTCP()
+	other.signer, other.dnskey = one.signer, one.dnskey
+	other.set(one.dnskey)
+	cfg := testConfig(one)
+	cfg.Static = []netip.AddrPort{one.addrPort(), other.addrPort()}
+	k := newKnowledge(t.Context(), quick().withDefaults())
+	look := func() ZoneDNSSEC {
+		h, look := k.check(t.Context(), cfg)
+		k.noteLook(look)
+		return h.DNSSEC
+	}
+	if d := look(); d.KeysChanging || d.State != dnssec.Secure {
+		t.Fatalf("%+v", d)
+	}
+	another := *one.dnskey
+	another.Flags, another.Hdr.Ttl = 256, 7200
+	other.set(&another, one.dnskey)
+	if s := k.sweep(t.Context(), cfg, false, []string{ownerName(1)})[ownerName(1)]; !s.Unlike || s.UnlikeTTL != 2*time.Hour {
+		t.Errorf("a server shows another key, and the sweep says %t, for %s", s.Unlike, s.UnlikeTTL)
+	}
+	other.misbehave = func(*dns.Msg) fault { return reset }
+	if d := look(); d.KeysChanging || len(d.Keys) != 1 {
+		t.Errorf("nobody shows the other key: %+v", d)
+	}
+}
+
 func TestUnlike(t *testing.T) {
 	cfg := Config{Zone: testZone}
-	ds := func(tags ...uint16) entry {
-		var e entry
+	ds := func(ttl time.Duration, tags ...uint16) entry {
+		e := entry{ttl: ttl}
 		for _, tag := range tags {
 			e.ds = append(e.ds, &dns.DS{KeyTag: tag, Algorithm: 13, DigestType: 2, Digest: "AA"})
 		}
 		return e
 	}
+	const hour, day = time.Hour, 24 * time.Hour
 	broken := entry{err: &dnssec.Error{Reason: dnssec.Unreachable}}
-	ignored := keySeen("other", time.Hour)
+	ignored := keySeen("other", hour)
 	ignored.health.Ignored = true
+	// keys are what servers show that have a set each, all with a TTL.
+	keys := func(ttl time.Duration, sets ...string) (out []seen) {
+		for _, set := range sets {
+			out = append(out, keySeen(set, ttl))
+		}
+		return out
+	}
+	// none is the TTL where nothing is unlike.
+	const none = -1
 	for _, c := range []struct {
 		reason string
 		was    entry
 		found  []seen
 		zone   string
 		now    entry
-		sets   []string
-		want   bool
+		met    []seen
+		keep   time.Duration
 	}{
-		{"the same", ds(1, 2), []seen{keySeen("a", time.Hour)}, testZone, ds(2, 1), []string{"a", "a"}, false},
-		{"other keys", ds(1), []seen{keySeen("a", time.Hour)}, testZone, ds(1), []string{"a", "b"}, true},
-		{"one of the sets that servers differ in", ds(1), []seen{keySeen("a", time.Hour), keySeen("b", time.Hour)}, testZone, ds(1), []string{"b"}, false},
-		{"an excepted server has shown it", ds(1), []seen{keySeen("a", time.Hour), ignored}, testZone, ds(1), []string{"other"}, true},
-		{"silent servers", ds(1), []seen{keySeen("a", time.Hour)}, testZone, ds(1), []string{"", ""}, false},
-		{"another DS record", ds(1), []seen{keySeen("a", time.Hour)}, testZone, ds(1, 2), []string{"a"}, true},
-		{"DS records that could not be found now", ds(1), []seen{keySeen("a", time.Hour)}, testZone, broken, []string{"a"}, false},
-		{"or at the look", broken, []seen{keySeen("a", time.Hour)}, testZone, ds(1), []string{"a"}, false},
-		{"a look that found no keys", ds(1), []seen{{}}, testZone, ds(2), []string{"b"}, false},
-		{"a look at another zone", ds(1), []seen{keySeen("a", time.Hour)}, "other.", ds(2), []string{"b"}, false},
+		{"the same", ds(day, 1, 2), keys(hour, "a"), testZone, ds(day, 2, 1), keys(hour, "a", "a"), none},
+		{"other keys", ds(day, 1), keys(hour, "a"), testZone, ds(day, 1), keys(hour, "a", "b"), hour},
+		{"that are cached for longer than those of before", ds(day, 1), keys(hour, "a"), testZone, ds(day, 1), keys(2*hour, "b"), 2 * hour},
+		{"or shorter", ds(day, 1), keys(hour, "a"), testZone, ds(day, 1), keys(time.Minute, "b"), hour},
+		{"one of the sets that servers differ in", ds(day, 1), keys(hour, "a", "b"), testZone, ds(day, 1), keys(hour, "b"), none},
+		{"an excepted server has shown it", ds(day, 1), append(keys(hour, "a"), ignored), testZone, ds(day, 1), keys(hour, "other"), hour},
+		{"silent servers", ds(day, 1), keys(hour, "a"), testZone, ds(day, 1), keys(0, "", ""), none},
+		{"another DS record", ds(day, 1), keys(hour, "a"), testZone, ds(hour, 1, 2), keys(hour, "a"), day},
+		{"that is cached for longer", ds(hour, 1), keys(hour, "a"), testZone, ds(day, 1, 2), keys(hour, "a"), day},
+		{"DS records that could not be found now", ds(day, 1), keys(hour, "a"), testZone, broken, keys(hour, "a"), none},
+		{"or at the look", broken, keys(hour, "a"), testZone, ds(day, 1), keys(hour, "a"), none},
+		{"a look that found no keys", ds(day, 1), []seen{{}}, testZone, ds(day, 2), keys(hour, "b"), none},
+		{"a look at another zone", ds(day, 1), keys(hour, "a"), "other.", ds(day, 2), keys(hour, "b"), none},
 	} {
 		k := newKnowledge(t.Context(), Options{}.withDefaults())
-		k.noteLook(Config{Zone: c.zone}, c.was, c.found)
-		if got := k.unlike(cfg, c.now, c.sets); got != c.want {
-			t.Errorf("%s: unlike is %t", c.reason, got)
+		k.keysChanged(c.found)
+		k.noteLook(lookOf(Config{Zone: c.zone}, c.was, c.found))
+		unlike, keep := k.unlike(cfg, c.now, c.met)
+		if !unlike {
+			keep = none
 		}
+		if keep != c.keep {
+			t.Errorf("%s: unlike is %t, for %s, want %s", c.reason, unlike, keep, c.keep)
+		}
+	}
+}
+
+// TestLooksThatFindNothing: what a look could not find out is known from before.
+func TestLooksThatFindNothing(t *testing.T) {
+	k := newKnowledge(t.Context(), Options{}.withDefaults())
+	full := lookedAt{zone: testZone, keys: []string{"a"}, ds: "1", dsTTL: time.Hour}
+	for _, look := range []lookedAt{full, {zone: testZone}, {zone: testZone, keys: full.keys}, {zone: testZone, ds: "1", dsTTL: time.Hour}} {
+		if k.noteLook(look); !reflect.DeepEqual(k.lookedAt, full) {
+			t.Errorf("after %+v it is %+v, want %+v", look, k.lookedAt, full)
+		}
+	}
+	if k.noteLook(lookedAt{zone: "other."}); len(k.lookedAt.keys) > 0 || k.lookedAt.ds != "" {
+		t.Errorf("another zone has %+v", k.lookedAt)
 	}
 }

@@ -194,7 +194,7 @@ func TestFindingsOfOwnersInTurn(t *testing.T) {
 	var waiting []int
 	look := func() bool {
 		clock.Step(5 * time.Minute)
-		h := k.check(t.Context(), cfg)
+		h := checked(t, k, cfg)
 		waiting = append(waiting, h.OwnersWaiting)
 		return slices.ContainsFunc(h.Findings, func(f health.Finding) bool {
 			return f.Code == health.SignatureInvalid && strings.HasPrefix(f.Message, host+" AAAA")

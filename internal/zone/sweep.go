@@ -19,12 +19,13 @@ func (k *knowledge) sweep(ctx context.Context, cfg Config, later bool, owners []
 	// The discovery error is among the targets.
 	list, _ := k.targets(ctx, cfg)
 	e := k.entry(ctx, cfg)
-	answers, keySets := make([][]Answer, len(list)), make([]string, len(list))
-	k.eachServer(list, func(i int) { answers[i], keySets[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
-	end, unlike := k.opts.Clock.Now(), k.unlike(cfg, e, keySets)
+	answers, found := make([][]Answer, len(list)), make([]seen, len(list))
+	k.eachServer(list, func(i int) { answers[i], found[i] = k.sweepServer(ctx, cfg, e, later, list[i], owners) })
+	end := k.opts.Clock.Now()
+	unlike, keep := k.unlike(cfg, e, found)
 	out := make(map[string]Sweep, len(owners))
 	for i, owner := range owners {
-		s := Sweep{Start: start, End: end, Unlike: unlike}
+		s := Sweep{Start: start, End: end, Unlike: unlike, UnlikeTTL: keep}
 		for j, of := range answers {
 			if !list[j].gone(of[i]) {
 				s.Answers = append(s.Answers, of[i])
@@ -71,16 +72,16 @@ func (t target) blank() Answer {
 	return a
 }
 
-// sweepServer asks one server for the zone's keys and all owners. It returns the set of the keys too, empty where that says nothing
-// of the zone.
-func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) ([]Answer, string) {
+// sweepServer asks one server for the zone's keys and all owners. It returns what it says of the keys too, nothing where that says
+// nothing of the zone.
+func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later bool, t target, owners []string) ([]Answer, seen) {
 	blank := t.blank()
 	out := make([]Answer, len(owners))
 	for i := range out {
 		out[i] = blank
 	}
 	if t.problem != "" {
-		return out, ""
+		return out, seen{}
 	}
 	questions := []*dns.Msg{query(cfg.Zone, dns.TypeDNSKEY)}
 	for _, owner := range owners {
@@ -107,10 +108,11 @@ func (k *knowledge) sweepServer(ctx context.Context, cfg Config, e entry, later 
 			out[i].Message = unforeseen
 		})
 	}
-	if t.Ignored || t.isFormer() {
-		return out, ""
+	var shown seen
+	if !t.Ignored && !t.isFormer() {
+		shown.readKeys(cfg, replies[0])
 	}
-	return out, keySetOf(cfg, replies[0])
+	return out, shown
 }
 
 // remember notes what the primary shows, for a change that may follow. That the zone's keys sign it says

@@ -195,6 +195,8 @@ type Sweep struct {
 	// Unlike says that a server showed a DNSKEY set that none showed when the zone was looked at last (Client.Check), or that the
 	// zone above has other DS records than then: a change that no Health tells of yet.
 	Unlike bool
+	// UnlikeTTL is the longest that a cache may keep what is unlike, or what it takes the place of; zero where nothing is.
+	UnlikeTTL time.Duration
 }
 
 // Address says where a host is: the A and AAAA records that the zone's servers give.

@@ -33,6 +33,12 @@ var ofReconcilers = []mutant{
 		test: control("TestZonesAboveThatChange"),
 	},
 	{
+		name: "a look takes back what a sweep has met", file: "controllers/maildomain_controller.go",
+		old: "e.keys.meet(ttl, now)", new: "_ = now",
+		why:  "caches have the keys of the server that showed them, and is silent at the look that follows",
+		test: control("TestWhatASweepHasMetIsWaitedFor"),
+	},
+	{
 		name: "the cache's word", file: "controllers/gather.go",
 		old: "if err := r.decide(run, h); err != nil || !h.dropsKeys() {", new: "if err := r.decide(run, h); true {",
 		why:  "a cache that lags does not show a request, and its key's records go",
@@ -144,6 +150,12 @@ var ofWire = []mutant{
 		why:  "two leaders, or a person, write over each other",
 		wire: true,
 		test: zoned("Wire|Publish|Prerequisite"),
+	},
+	{
+		name: "a look counts before anybody knows of it", file: "internal/zone/check.go",
+		old: "return out, lookOf(cfg, e, found)", new: "k.noteLook(lookOf(cfg, e, found))\n\treturn out, lookOf(cfg, e, found)",
+		why:  "a sweep that is like it says that all is as those who decide know it",
+		test: zoned("TestLookCountsWhenItIsTold"),
 	},
 	{
 		name: "what stands is left", file: "internal/zone/message.go",

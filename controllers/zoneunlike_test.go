@@ -1,0 +1,195 @@
+package controllers
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// sweeps is what tells of sweeps in the zone that meet other keys, and the zones that it has woken.
+func (b *zoneBed) sweeps() (domains *MailDomainReconciler, woken *[]types.NamespacedName) {
+	woken = &[]types.NamespacedName{}
+	return &MailDomainReconciler{zones: b.r.zones, Clock: b.clock, wakeZone: func(z types.NamespacedName) { *woken = append(*woken, z) }}, woken
+}
+
+func (b *zoneBed) changing() bool { return dnssecFacts(b.entry()).KeysChanging }
+
+// TestSweepThatMeetsOtherKeys has the zone looked at at once, and its keys count as changing meanwhile.
+func TestSweepThatMeetsOtherKeys(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	if b.changing() {
+		t.Fatal("the keys change before any other was met")
+	}
+	domains, woken := b.sweeps()
+	b.clock.Step(zoneIdle)
+	b.reconcile() // a look has begun that may have missed them
+	domains.lookAgain(zoneName, time.Hour)
+	b.clients[0].answer(t, b.secureZone("1"))
+	if !b.changing() || !slices.Equal(*woken, []types.NamespacedName{zoneName}) {
+		t.Errorf("changing is %t after a look that began before, woken are %v", b.changing(), *woken)
+	}
+	b.reconcile()
+	if !b.changing() || !b.entry().checking {
+		t.Errorf("changing is %t, and a look is under way: %t", b.changing(), b.entry().checking)
+	}
+	wakes := b.wakes
+	b.clients[0].answer(t, b.secureZone("2"))
+	b.reconcile()
+	if !b.changing() || b.wakes != wakes+1 || b.entry().unlike > 0 || b.zone().Status.DNSSEC.KeysChangedAt == nil {
+		t.Errorf("changing is %t after a look that has found others, MailDomains were woken %d times: %+v", b.changing(), b.wakes-wakes, b.zone().Status.DNSSEC)
+	}
+}
+
+// TestWhatASweepHasMetIsWaitedFor: the server that showed other keys to a sweep, or the one that gave other DS records, says nothing
+// at the look that follows. Caches may have them all the same, for as long as their TTL, and for no longer: nobody waits for that
+// server to come back.
+func TestWhatASweepHasMetIsWaitedFor(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		ttl    time.Duration
+		floor  v1alpha1.Duration
+		over   time.Duration
+	}{
+		{"keys", time.Hour, "5m", time.Hour},
+		{"DS records that are kept for a day", 24 * time.Hour, "5m", 24 * time.Hour},
+		{"keys that nobody keeps: no TTL is believed that is shorter than that of the keys there are", 0, "5m", time.Hour},
+		{"or than the floor", 0, "2h", 2 * time.Hour},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			b := newZoneBed(t)
+			z := b.zone()
+			z.Spec.Propagation.TTLFloor = c.floor
+			b.must(b.api.Update(b.Context(), z))
+			b.look(b.secureZone("1"))
+			domains, _ := b.sweeps()
+			met := b.clock.Now()
+			domains.lookAgain(zoneName, c.ttl)
+			b.clock.Step(10 * time.Second)
+			if !b.look(b.secureZone("1")) {
+				t.Fatal("a look that has found the same keys takes back what a sweep has met")
+			}
+			if at := b.zone().Status.DNSSEC.KeysChangedAt; at == nil || at.Sub(met).Abs() > time.Second {
+				t.Errorf("status says that they changed at %v, want %v", at, met)
+			}
+			if n := b.entry().unlike; n > 0 {
+				t.Errorf("%d sweeps are waited for that a look has followed", n)
+			}
+			b.clock.SetTime(met.Add(c.over - time.Second))
+			if !b.look(b.secureZone("1")) {
+				t.Error("it is over too soon")
+			}
+			b.clock.Step(zoneBusy)
+			if b.look(b.secureZone("1")) || b.zone().Status.DNSSEC.KeysChangedAt != nil {
+				t.Error("it is never over")
+			}
+		})
+	}
+}
+
+// TestSweepMeetsOthersWhileAChangeIsPresumed: a DNSZone without a past has no DS records, which are waited for in case that caches have
+// some. That there are some now ends it, and not what a sweep has met meanwhile.
+func TestSweepMeetsOthersWhileAChangeIsPresumed(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	m := keyMemory{blank: true}
+	m.note(&zone.ZoneDNSSEC{Keys: []string{"1"}, KeyTTL: time.Hour, Unsigned: true}, now)
+	m.meet(time.Hour, now)
+	signed := zone.ZoneDNSSEC{Keys: []string{"1"}, DS: []string{"1 13 2 AA"}, KeyTTL: time.Hour}
+	if m.note(&signed, now.Add(time.Minute)); !signed.KeysChanging {
+		t.Error("what a sweep has met a minute ago is forgotten")
+	}
+}
+
+// TestSweepsDuringALook: a second sweep meets other keys while the look is under way that the first one asked for. Another look follows,
+// and what the second has met is waited for from then on.
+func TestSweepsDuringALook(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	domains, _ := b.sweeps()
+	domains.lookAgain(zoneName, time.Hour)
+	b.reconcile()
+	b.clock.Step(time.Minute)
+	second := b.clock.Now()
+	domains.lookAgain(zoneName, time.Hour)
+	b.clients[0].answer(t, b.secureZone("1"))
+	if n := b.entry().unlike; n != 1 {
+		t.Errorf("after a look that began before the second sweep %d sweeps are to be followed by one, want 1", n)
+	}
+	b.reconcile()
+	b.clients[0].answer(t, b.secureZone("1"))
+	if at := b.entry().health.DNSSEC.KeysChangedAt; b.entry().unlike > 0 || !at.Equal(second) {
+		t.Errorf("%d sweeps are to be followed by a look, and the keys changed at %v, want %v", b.entry().unlike, at, second)
+	}
+}
+
+// TestLookBeforeAKeyIsHandedOver: where the decision asks for it, the zones whose newest looks are old are looked at at once, and the
+// MailDomains are told when that is done, whatever was found.
+func TestLookBeforeAKeyIsHandedOver(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	domains, woken := b.sweeps()
+	const fresh = 30 * time.Second
+	host := func(need bool) *hostRun {
+		z := b.zone()
+		h := &hostRun{zone: z, entry: b.entry()}
+		h.decision.NeedLook, h.facts.Policy.SweepFreshness = need, fresh
+		return h
+	}
+	looks := func(need bool) bool {
+		domains.lookFirst(&domainRun{now: b.clock.Now()}, host(need))
+		b.reconcile()
+		return b.entry().checking
+	}
+	b.clock.Step(fresh)
+	if looks(true) {
+		t.Error("the newest look is young enough, and the zone is looked at")
+	}
+	b.clock.Step(time.Second)
+	if looks(false) {
+		t.Error("no decision asks for a look, and the zone is looked at")
+	}
+	if !looks(true) || !slices.Equal(*woken, []types.NamespacedName{zoneName}) {
+		t.Fatalf("the zone is not looked at; woken are %v", *woken)
+	}
+	wakes := b.wakes
+	b.clients[0].answer(t, b.secureZone("1"))
+	b.reconcile()
+	if b.wakes != wakes+1 || b.entry().wanted || b.entry().checking {
+		t.Errorf("MailDomains were woken %d times after the look, want once; another is wanted: %t, under way: %t", b.wakes-wakes, b.entry().wanted, b.entry().checking)
+	}
+	if b.clock.Step(-time.Hour); !looks(true) {
+		t.Error("the clock was set back: how old the newest look is nobody knows, and the zone is not looked at")
+	}
+}
+
+// TestStaleZones: every zone that answers for a host come through has to be looked at, and one of which nothing is known holds by that.
+func TestStaleZones(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	linked := func(name string, age time.Duration) linkedZone {
+		z := dnsZone("dns", name, name)
+		return linkedZone{&z, zoneEntry{health: &zone.Health{At: now.Add(-age)}}}
+	}
+	own, unknown := linked("own", time.Second), linked("unknown", 0)
+	unknown.entry.health = nil
+	h := &hostRun{zone: own.zone, entry: own.entry, linked: []linkedZone{linked("young", 30*time.Second), linked("old", 31*time.Second), unknown}}
+	if got := h.staleZones(now, 30*time.Second); len(got) != 1 || got[0].Name != "old" {
+		t.Errorf("stale are %v, want old alone", got)
+	}
+	h.entry.health.At = now.Add(-time.Minute)
+	if got := h.staleZones(now, 30*time.Second); len(got) != 2 || got[0].Name != "own" {
+		t.Errorf("stale are %v, want own and old", got)
+	}
+	run := &domainRun{md: &v1alpha1.MailDomain{}, now: now}
+	for interval, want := range map[v1alpha1.Duration]bool{"20s": false, "19s": true} {
+		// Three intervals are a minute and less.
+		h.zone.Spec.Propagation.Interval, h.linked = interval, nil
+		if f, err := factsOf(run, h, settings{}); err != nil || f.DNSSEC.Stale != want {
+			t.Errorf("with sweeps every %s the rule is told that a look of a minute ago is too old: %t, want %t (%v)", interval, f.DNSSEC.Stale, want, err)
+		}
+	}
+}
