@@ -222,8 +222,8 @@ func (h *History) restoreStatus(f Fault) {
 	kept, uid := md.Status.DeepCopy(), md.UID
 	h.after(f.lasts(2*time.Hour), func() {
 		now := h.object(d)
-		if d.editedSets || d.deleted != nil || d.away != nil || now == nil || now.UID != uid { // see edit-parameters
-			return
+		if h.calmed || d.editedSets || d.deleted != nil || d.away != nil || now == nil || now.UID != uid { // see edit-parameters
+			return // or the faults are over
 		}
 		h.count("status restored")
 		h.forget(d)
