@@ -138,7 +138,7 @@ func (k *kube) carryOut(ctx context.Context, c client.Client, plan rolloverPlan,
 		fmt.Fprintf(k.Out, "certificate/%s: renewal begun%s\n", name, suffix)
 	}
 	if !dryRun {
-		fmt.Fprintf(k.Out, "\nkubectl dane status %s -n %s shows how it goes.\n", md.Name, md.Namespace)
+		fmt.Fprintf(k.Out, "\n%s shows how it goes.\n", statusCommand(md))
 	}
 	return nil
 }
