@@ -35,7 +35,7 @@ func (k *kube) plan() *cobra.Command {
 the TLSA records that would be published, beside those that stand there now: + for one that comes, - for one that goes
 when no cache and no server needs it any more. It says how long a new key has to wait before it is served. Below them stand
 the other records that the spec asks for (MX, TLS-RPT, MTA-STS, SPF, DMARC), beside those that the operator has seen, and
-which DKIM keys are made.
+what becomes of each DKIM key: whether the one in use stays, which takes its place, and when at the earliest.
 
 It needs the right to read the Secrets of the Certificates.`,
 		Example:           `  kubectl dane plan -f maildomain.yaml`,
