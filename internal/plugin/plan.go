@@ -63,7 +63,7 @@ func (k *kube) runPlan(ctx context.Context, files *resource.FilenameOptions) err
 		return err
 	}
 	found := resource.NewBuilder(k.flags).Unstructured().ContinueOnError().NamespaceParam(namespace).DefaultNamespace().
-		FilenameParam(false, files).Flatten().Do()
+		FilenameParam(false, files).Flatten().Do().IgnoreErrors(k.forKustomize)
 	planned := 0
 	err = found.Visit(func(info *resource.Info, err error) error {
 		if err != nil || info.Object.GetObjectKind().GroupVersionKind().GroupKind() != v1alpha1.GroupVersion.WithKind("MailDomain").GroupKind() {

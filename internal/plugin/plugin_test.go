@@ -83,6 +83,7 @@ func rolling() *v1alpha1.MailDomain {
 		Endpoints: []v1alpha1.EndpointStatus{
 			{Address: "192.0.2.25", Port: 25, Verified: true, SPKISHA256: now}, {Address: "192.0.2.26", Port: 25, Message: "the connection timed out"},
 			{Address: "192.0.2.27", Port: 25, SPKISHA256: next, Message: "presents another key"},
+			{Address: "mx1.example.com", Message: "the lookup of its addresses timed out"},
 		},
 	}}
 	md.Status.DKIM = []v1alpha1.DKIMStatus{
