@@ -135,3 +135,16 @@ func TestProgressSaysWhyAnUpdateFailed(t *testing.T) {
 		}
 	}
 }
+
+// TestLineOfAnEndpoint: what is known of no port is told without one.
+func TestLineOfAnEndpoint(t *testing.T) {
+	for want, s := range map[string]v1alpha1.EndpointStatus{
+		"192.0.2.1:25: other key":    {Address: "192.0.2.1", Port: 25, Message: "other key"},
+		"192.0.2.1:25: no TLS":       {Address: "192.0.2.1", Port: 25, Message: "192.0.2.1:25: no TLS"},
+		"mx1.example.com: no answer": {Address: "mx1.example.com", Message: "no answer"},
+	} {
+		if got := endpointLine(s); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

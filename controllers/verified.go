@@ -75,5 +75,8 @@ func endpointLine(s v1alpha1.EndpointStatus) string {
 	if strings.HasPrefix(s.Message, s.Address+":") || strings.HasPrefix(s.Message, "["+s.Address+"]:") {
 		return s.Message
 	}
+	if s.Port == 0 { // it is not known of any port
+		return s.Address + ": " + s.Message
+	}
 	return net.JoinHostPort(s.Address, strconv.Itoa(int(s.Port))) + ": " + s.Message
 }

@@ -80,7 +80,7 @@ func problems(labels map[string][]string, of target) []string {
 	var known []string // labels of all its metrics
 	for _, found := range series.FindAllStringSubmatch(of.Expr, -1) {
 		name := found[1]
-		if !strings.Contains(name, "_") || slices.Contains([]string{"clamp_min", "sort_desc", "histogram_quantile", "__rate_interval"}, name) {
+		if !strings.Contains(name, "_") || slices.Contains([]string{"clamp_min", "sort_desc", "histogram_quantile", "present_over_time", "__rate_interval"}, name) {
 			continue
 		}
 		bucket := strings.HasSuffix(name, "_bucket")

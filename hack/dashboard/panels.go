@@ -112,10 +112,11 @@ func reports(p *page) {
 		now(`sort_desc(max `+host+` (dane_operator_host_removal_hold_end_timestamp_seconds{`+domain+`}) - time())`, "{{host}}"), noneIsGood("orange"))
 }
 
-// inADay is what a counter has gained in a day. One that was not there a day ago has begun with the first report of its kind,
-// and not with 0: all of it counts, where an increase would leave that report out.
+// inADay is what a counter has gained in a day. One that has begun since has begun with the first report of its kind, and not
+// with 0: all of it counts, where an increase would leave that report out. It has if it was not there in the week before that
+// day: at the instant a day ago alone Prometheus itself may have been away, and all that was ever counted would seem new.
 func inADay(counter string) string {
-	return `(` + counter + ` unless ` + counter + ` offset 1d) or increase(` + counter + `[1d])`
+	return `(` + counter + ` unless present_over_time(` + counter + `[1w] offset 1d)) or increase(` + counter + `[1d])`
 }
 
 // operator: does it do its work?

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -168,7 +167,7 @@ func evidenceOf(s *v1alpha1.MailServerStatus, now time.Time) (nameservers, endpo
 	}
 	for _, p := range s.Endpoints {
 		e := Evidence{
-			Address: fmt.Sprintf("%s port %d", p.Address, p.Port), State: statusview.EndpointState(p), Class: "bad",
+			Address: statusview.EndpointPlace(p), State: statusview.EndpointState(p), Class: "bad",
 			Seen: instantOf(p.LastProbe, now), Message: p.Message,
 		}
 		switch {

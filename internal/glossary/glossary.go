@@ -33,6 +33,8 @@ var prefixes = []struct{ prefix, group string }{
 	{"Record ", "states of mail records"},
 	{"DKIM ", "states of DKIM keys"},
 	{"Grade ", "grades of check"},
+	{"Part ", "parts of a mail domain"},
+	{"Word ", "words about time"},
 	{"Trouble ", "troubles in the past"},
 	{"State ", "what doctor says"},
 	{"Event ", "events"},
@@ -58,6 +60,31 @@ func (e Entry) Words() []string {
 		}
 	}
 	return strings.Split(words, ", ")
+}
+
+// About are the sections about a word, whatever its case. Status joins what it says with commas, as in "DANE, some may fail": where
+// no section is about all of it, those about each part are given.
+func About(word string) []Entry {
+	of := func(words []string) (out []Entry) {
+		for _, w := range words {
+			for _, e := range Entries() {
+				if e.Explains(strings.TrimSpace(w)) {
+					out = append(out, e)
+				}
+			}
+		}
+		return out
+	}
+	if whole := of([]string{word}); len(whole) > 0 {
+		return whole
+	}
+	parts := strings.Split(word, ",")
+	for _, p := range parts {
+		if len(of([]string{p})) == 0 {
+			return nil
+		}
+	}
+	return of(parts)
 }
 
 // Explains says whether the section is about a word, whatever its case.

@@ -18,16 +18,16 @@ import (
 // before them.
 var explained = map[string]string{
 	"KeyRole": "Role ", "Strategy": "Strategy ", "SenderVerdict": "Verdict ", "FindingSeverity": "Severity ", "MailRecordState": "Record ",
-	"DKIMState": "DKIM ", "TroubleKind": "Trouble ",
+	"DKIMState": "DKIM ", "TroubleKind": "Trouble ", "MailRecord": "Part ",
 	// of internal/dnssec/senderview, internal/sendercheck and internal/plugin
-	"Verdict": "Verdict ", "Presented": "Certificate ", "Grade": "Grade ", "health": "State ",
+	"Verdict": "Verdict ", "Presented": "Certificate ", "Grade": "Grade ", "health": "State ", "Part": "Part ",
 	// told of on another page
 	"Visibility": "", "DNSSECState": "",
 }
 
 // ofSpec are the types whose constants people write: kubectl explain and docs/api.md tell what each does in its field.
 var ofSpec = []string{
-	"MXPolicy", "TLSReportMailServers", "ReportIngest", "MTASTSMode", "SPFAll", "DMARCPolicy", "DMARCAlignment", "MailRecord", "DKIMAlgorithm",
+	"MXPolicy", "TLSReportMailServers", "ReportIngest", "MTASTSMode", "SPFAll", "DMARCPolicy", "DMARCAlignment", "DKIMAlgorithm",
 	"DKIMRetired", "DNSSECPolicy", "DeletionPolicy", "Protocol", "ProbeMode", "ProxyProtocol", "ForeignRecordsPolicy", "UpdateProtocol",
 	"NameserverDiscovery", "GrantFrom", "StandbyKeyMode", "DeadlineAction", "TSIGAlgorithm",
 }
@@ -37,6 +37,7 @@ var more = []string{
 	"Verdict Unknown", "Verdict some may fail", "Endpoint matches", "Endpoint does not match", "Endpoint not known",
 	"Server in sync", "Server out of sync", "Server answers", "Server does not answer",
 	"Mark -", "Mark x", "Mark *", "Mark ?",
+	"Word deployable", "Word deployableAt", "Word removable", "Word removableAt",
 }
 
 // TestEveryConstantIsExplained: each constant of the API that people read, and each reason of an event, has a section; and

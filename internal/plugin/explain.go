@@ -18,10 +18,12 @@ func (k *kube) explain() *cobra.Command {
 		Short: "Tell what a word of the operator means, and what to do",
 		Long: `explain prints what the documentation says of a word that the operator uses: a condition type or its reason, the
 code of a finding, the name of an alert, the reason of an event, or what status and check say of keys, servers, records and
-senders; a column of their tables, and the marks in them. Without a word it lists those that it knows. It needs no cluster.`,
+senders; a part of a mail domain such as MTA-STS; a column of their tables, and the marks in them. Without a word it lists those that it knows. It needs no cluster.`,
 		Example: `  kubectl dane explain WaitingForCaches
   kubectl dane explain Rumoured
   kubectl dane explain out of sync
+  kubectl dane explain DANE, some may fail
+  kubectl dane explain MTA-STS
   kubectl dane explain SENDERS`,
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -54,17 +56,14 @@ func writeWords(out io.Writer) error {
 
 // writeExplanation writes each section about a word, whatever its case.
 func writeExplanation(out io.Writer, word string) error {
-	found := false
-	for _, e := range glossary.Entries() {
-		if e.Explains(word) {
-			if found {
-				fmt.Fprintln(out)
-			}
-			fmt.Fprintf(out, "%s\n\n%s\n", paint(out, heading, e.Heading), wrapMarkdown(glossary.Plain(e.Text), widthOf(out)))
-			found = true
+	found := glossary.About(word)
+	for i, e := range found {
+		if i > 0 {
+			fmt.Fprintln(out)
 		}
+		fmt.Fprintf(out, "%s\n\n%s\n", paint(out, heading, e.Heading), wrapMarkdown(glossary.Plain(e.Text), widthOf(out)))
 	}
-	if !found {
+	if len(found) == 0 {
 		return fmt.Errorf("%q is none of the words that the operator uses%s; kubectl dane explain lists them", word, nearby(word))
 	}
 	return nil

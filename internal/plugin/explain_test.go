@@ -16,18 +16,30 @@ import (
 // nobody uses to be told apart, with those that are like it.
 func TestExplain(t *testing.T) {
 	for word, want := range map[string][]string{
-		"waitingforcaches":   {"What to do: "},
-		"Ready":              {"Condition Ready", "All is well"},
-		"SignatureExpired":   {"Critical."},
-		"DANESendersMayFail": {"RolloverSafe", "strategies.md"},
-		"rumoured":           {"a name server lags"},
-		"KeyIsNext":          {"Event KeyIsNext"},
-		"encryptonly":        {"do not authenticate"},
-		"out of sync":        {"name server did not show"},
-		"SENDERS":            {"Column Senders", "has not looked yet"},
-		"waiting for":        {"Column Waiting For, Until"},
-		"in sync":            {"Server in sync", "Column In Sync"},
-		"-":                  {"There is nothing to tell"},
+		"waitingforcaches":    {"What to do: "},
+		"Ready":               {"Condition Ready", "All is well"},
+		"SignatureExpired":    {"Critical."},
+		"DANESendersMayFail":  {"RolloverSafe", "strategies.md"},
+		"rumoured":            {"a name server lags"},
+		"KeyIsNext":           {"Event KeyIsNext"},
+		"encryptonly":         {"do not authenticate"},
+		"out of sync":         {"name server did not show"},
+		"SENDERS":             {"Column Senders", "has not looked yet"},
+		"waiting for":         {"Column Waiting For, Until"},
+		"in sync":             {"Server in sync", "Column In Sync"},
+		"-":                   {"There is nothing to tell"},
+		"mx":                  {"Part MX", "name the mail servers"},
+		"SPF":                 {"Part SPF"},
+		"dmarc":               {"Part DMARC", "in the name of the domain"},
+		"DKIM":                {"Part DKIM", "selector"},
+		"tls-rpt":             {"Part TLS-RPT", "RFC 8460"},
+		"TLSRPT":              {"Part TLS-RPT"},
+		"MTA-STS":             {"Part MTA-STS", "RFC 8461"},
+		"Deployable":          {"no cache holds an answer without its record"},
+		"removable":           {"may be taken out"},
+		"dane":                {"Verdict DANE", "Part DANE"},
+		"DANE, some may fail": {"Verdict DANE", "Verdict some may fail", "caches hold former answers"},
+		"dnssec":              {"Part DNSSEC", "Column DNSSEC"},
 	} {
 		out, err := run(append([]string{"explain"}, strings.Fields(word)...)...)
 		if err != nil {
@@ -47,6 +59,7 @@ func TestExplain(t *testing.T) {
 		"Cache":    "(like it are Caches, WaitingForCaches)",
 		"Gatte":    "(like it are Gate, GateBypassed)",
 		"no":       "uses; ",
+		"DANE, xy": `"DANE, xy" is none of the words`,
 	} {
 		if _, err := run("explain", word); err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 200 {
 			t.Errorf("%s: %v, want %q", word, err, want)

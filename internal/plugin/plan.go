@@ -35,7 +35,7 @@ func (k *kube) plan() *cobra.Command {
 the TLSA records that would be published, beside those that stand there now: + for one that comes, - for one that goes
 when no cache and no server needs it any more. It says how long a new key has to wait before it is served. Below them stand
 the other records that the spec asks for (MX, TLS-RPT, MTA-STS, SPF, DMARC), beside those that the operator has seen, and
-which DKIM keys are made.
+what becomes of each DKIM key: whether the one in use stays, which takes its place, and when at the earliest.
 
 It needs the right to read the Secrets of the Certificates.`,
 		Example:           `  kubectl dane plan -f maildomain.yaml`,
@@ -63,7 +63,7 @@ func (k *kube) runPlan(ctx context.Context, files *resource.FilenameOptions) err
 		return err
 	}
 	found := resource.NewBuilder(k.flags).Unstructured().ContinueOnError().NamespaceParam(namespace).DefaultNamespace().
-		FilenameParam(false, files).Flatten().Do()
+		FilenameParam(false, files).Flatten().Do().IgnoreErrors(k.forKustomize)
 	planned := 0
 	err = found.Visit(func(info *resource.Info, err error) error {
 		if err != nil || info.Object.GetObjectKind().GroupVersionKind().GroupKind() != v1alpha1.GroupVersion.WithKind("MailDomain").GroupKind() {

@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -70,27 +69,3 @@ func writeWish(out io.Writer, md *v1alpha1.MailDomain, record mailplan.Record, w
 		}
 	}
 }
-
-// writeKeyPlan writes what becomes of each key that mail is signed with. A selector is made of the key, so that it is known with
-// the key alone.
-func writeKeyPlan(out io.Writer, md *v1alpha1.MailDomain) {
-	if md.Spec.DKIM == nil {
-		return
-	}
-	section(out, "%s", "DKIM keys")
-	for _, k := range md.Spec.DKIM.Keys {
-		kind := string(k.Algorithm)
-		if k.Algorithm == v1alpha1.DKIMRSA {
-			kind = fmt.Sprintf("%s %d", kind, cmp.Or(k.Size, defaultKeySize))
-		}
-		fmt.Fprintf(out, "%s (%s): ", k.Name, kind)
-		if s := md.Status.DKIMKey(k.Name); s != nil && s.Selector != "" {
-			fmt.Fprintf(out, "selector %s is in use, in Secret %s, and stays if its key is of this kind; if not, another takes its place once every cache can know it\n", s.Selector, s.SecretName)
-			continue
-		}
-		fmt.Fprintf(out, "it is made, published at %s-DIGITS._domainkey.%s, and put into Secret %s once every cache can know it\n", k.Name, md.Spec.Domain, k.SecretName)
-	}
-}
-
-// defaultKeySize is what an absent size of an RSA key means, in bits.
-const defaultKeySize = 2048

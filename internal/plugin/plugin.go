@@ -4,7 +4,6 @@
 package plugin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -178,31 +177,4 @@ func (k *kube) client() (client.Client, error) {
 func (k *kube) namespace() (string, error) {
 	name, _, err := k.flags.ToRawKubeConfigLoader().Namespace()
 	return name, err
-}
-
-// mailDomain reads one object by its name, or by the domain that it is of.
-func (k *kube) mailDomain(ctx context.Context, name string) (client.Client, *v1alpha1.MailDomain, error) {
-	c, err := k.client()
-	if err != nil {
-		return nil, nil, err
-	}
-	namespace, err := k.namespace()
-	if err != nil {
-		return nil, nil, err
-	}
-	var list v1alpha1.MailDomainList
-	if err := c.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		return nil, nil, err
-	}
-	for _, fits := range []func(*v1alpha1.MailDomain) bool{
-		func(md *v1alpha1.MailDomain) bool { return md.Name == name },
-		func(md *v1alpha1.MailDomain) bool { return md.Spec.Domain == name },
-	} {
-		for i := range list.Items {
-			if fits(&list.Items[i]) {
-				return c, &list.Items[i], nil
-			}
-		}
-	}
-	return nil, nil, fmt.Errorf("no MailDomain in namespace %s is called %q or has that domain; see kubectl dane status", namespace, name)
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/mailrecord"
-	"github.com/dane-operator/dane-operator/internal/mailwish"
 )
 
 // recordFormats are what -o of "kubectl dane records" takes.
@@ -35,7 +34,12 @@ of the MailDomain alone are printed: other TXT records at the same name stay bes
 The record of MTA-STS is commented out while it does not stand in DNS yet: senders that find it fetch the policy, which has to be
 served before (RFC 8461). The comment says what to serve and how to look; --policy-served says that it is, and prints the record.
 
-What is not known yet is told in a comment. It is for zones that the operator may not write, and for a look at what it would write.`,
+The MX record of a host is commented out while the status has no key of its certificates and the record does not stand in DNS: senders
+that find a host in the MX records should find its TLSA records. As long as one is, the MX records of former hosts stay.
+
+What is not known yet is told in a comment. It is for zones that the operator may not write, and for a look at what it would write.
+
+The exit code is 0 if all that the spec asks for is printed, and 2 if something is missing or held back.`,
 		Example: `  # as lines of a zone file
   kubectl dane records example.com
 
@@ -57,7 +61,11 @@ What is not known yet is told in a comment. It is for zones that the operator ma
 			if err != nil {
 				return err
 			}
-			return recordList(md, served).write(k.Out, format)
+			list := recordList(md, served)
+			if err := list.write(k.Out, format); err != nil {
+				return err
+			}
+			return list.judge()
 		},
 	}
 	cmd.Flags().StringVarP(&format, "output", "o", format, "`FORMAT`: zone for lines of a zone file, nsupdate for a script, json or yaml")
@@ -90,20 +98,15 @@ type recordSet struct {
 	Message string `json:"message,omitempty"`
 	// Policy is what the policy host of MTA-STS has to serve before the record is changed.
 	Policy string `json:"policy,omitempty"`
-	// Held says that the record must not be published yet: Policy has to be served first (RFC 8461 section 8.1).
+	// Held says that the records must not be published yet: Policy has to be served first (RFC 8461 section 8.1), or the TLSA
+	// records of a host be known.
 	Held bool `json:"held,omitempty"`
 }
 
 // recordList is what a MailDomain comes to. served says that somebody has seen the policy of MTA-STS served.
 func recordList(md *v1alpha1.MailDomain, served bool) published {
 	out := published{Domain: md.Spec.Domain, Records: recordSets(md)}
-	for i := range md.Spec.MailServers {
-		server := &md.Spec.MailServers[i]
-		if s := md.Status.MailServer(server.Hostname); len(server.Certificates) > 0 && (s == nil || len(s.Keys) == 0) {
-			out.Missing = append(out.Missing, fmt.Sprintf("TLSA of %s: there are no keys in the status yet; kubectl dane status %s says what it waits for", server.Hostname, md.Name))
-		}
-	}
-	out.Records = append(out.Records, exchangeSet(md))
+	out.addExchanges(md)
 	for i := range md.Status.Records {
 		r := &md.Status.Records[i]
 		switch {
@@ -129,7 +132,7 @@ func (p *published) addSigningKeys(md *v1alpha1.MailDomain) {
 		ttl = cmp.Or(int64(d.TTL), ttl)
 		for _, k := range d.Keys {
 			if s := md.Status.DKIMKey(k.Name); s == nil || len(s.Keys) == 0 {
-				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: there is none in the status yet; kubectl dane status %s says what it waits for", k.Name, md.Name))
+				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: there is none in the status yet; %s says what it waits for", k.Name, statusCommand(md)))
 			}
 		}
 	}
@@ -139,7 +142,7 @@ func (p *published) addSigningKeys(md *v1alpha1.MailDomain) {
 				continue
 			}
 			if k.Record == "" {
-				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: the record of selector %s is not in the status; kubectl dane status %s says how the key stands", s.Name, k.Selector, md.Name))
+				p.Missing = append(p.Missing, fmt.Sprintf("DKIM key %s: the record of selector %s is not in the status; %s says how the key stands", s.Name, k.Selector, statusCommand(md)))
 				continue
 			}
 			set := recordSet{Part: "DKIM", Name: mailrecord.DKIMName(k.Selector, md.Spec.Domain) + ".", TTL: ttl, Type: "TXT", Data: []string{k.Record}}
@@ -156,21 +159,6 @@ func (p *published) addSigningKeys(md *v1alpha1.MailDomain) {
 // recordTTL is the TTL that the operator gives new records beside TLSA, in seconds.
 const recordTTL = 3600
 
-// exchangeSet are the MX records of the mail servers of the spec: they are the same whether the operator publishes them
-// or not.
-func exchangeSet(md *v1alpha1.MailDomain) recordSet {
-	out := recordSet{Part: string(v1alpha1.RecordMX), Name: md.Spec.Domain + ".", TTL: recordTTL, Type: "MX"}
-	for i := range md.Spec.MailServers {
-		s := &md.Spec.MailServers[i]
-		out.Data = append(out.Data, fmt.Sprintf("%d %s.", mailwish.Preference(s), s.Hostname))
-	}
-	slices.Sort(out.Data)
-	if r := md.Status.Record(v1alpha1.RecordMX); r != nil {
-		out.Replaces = without(r.Found, out.Data)
-	}
-	return out
-}
-
 // without is what is in one list and not in another.
 func without(list, other []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(one string) bool { return slices.Contains(other, one) })
@@ -183,14 +171,9 @@ func recordSets(md *v1alpha1.MailDomain) []recordSet {
 	for i := range md.Spec.MailServers {
 		server := &md.Spec.MailServers[i]
 		s := md.Status.MailServer(server.Hostname)
-		if s == nil || len(s.Keys) == 0 {
+		own := ownRecords(s)
+		if len(own) == 0 {
 			continue
-		}
-		var own []string
-		for _, k := range s.Keys {
-			if k.Visibility != v1alpha1.VisibilityUnretentive { // those have been taken out
-				own = append(own, k.Records...)
-			}
 		}
 		for _, p := range server.Ports {
 			records := slices.Sorted(slices.Values(append(dataAt(s.ForeignRecords, ownerName(server.Hostname, p.Port)), own...)))

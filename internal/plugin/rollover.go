@@ -71,9 +71,7 @@ func planRollover(ctx context.Context, c client.Client, namespace, host, only st
 	}
 	for i := range list.Items {
 		md := &list.Items[i]
-		at := slices.IndexFunc(md.Spec.MailServers, func(s v1alpha1.MailServer) bool {
-			return s.Hostname == host && len(s.Certificates) > 0
-		})
+		at := renewable(md, host)
 		if at < 0 {
 			continue
 		}
@@ -94,7 +92,23 @@ func planRollover(ctx context.Context, c client.Client, namespace, host, only st
 		}
 		return plan, nil
 	}
-	return rolloverPlan{}, fmt.Errorf("no MailDomain in namespace %s has certificates for a mail server %s", namespace, host)
+	list = v1alpha1.MailDomainList{}
+	others := namespacesOf(ctx, c, &list, func() (out []string) {
+		for i := range list.Items {
+			if renewable(&list.Items[i], host) >= 0 {
+				out = append(out, list.Items[i].Namespace)
+			}
+		}
+		return out
+	})
+	return rolloverPlan{}, fmt.Errorf("no MailDomain in namespace %s has certificates for a mail server %s; %s", namespace, host, whereElse(others, "kubectl dane status -A"))
+}
+
+// renewable is where in the spec a host stands that has certificates; -1 where it does not.
+func renewable(md *v1alpha1.MailDomain, host string) int {
+	return slices.IndexFunc(md.Spec.MailServers, func(s v1alpha1.MailServer) bool {
+		return s.Hostname == host && len(s.Certificates) > 0
+	})
 }
 
 // keysInUse are those of Certificates that servers may present.
@@ -138,7 +152,7 @@ func (k *kube) carryOut(ctx context.Context, c client.Client, plan rolloverPlan,
 		fmt.Fprintf(k.Out, "certificate/%s: renewal begun%s\n", name, suffix)
 	}
 	if !dryRun {
-		fmt.Fprintf(k.Out, "\nkubectl dane status %s -n %s shows how it goes.\n", md.Name, md.Namespace)
+		fmt.Fprintf(k.Out, "\n%s shows how it goes.\n", statusCommand(md))
 	}
 	return nil
 }

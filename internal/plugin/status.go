@@ -34,13 +34,17 @@ The exit code is 0 if all that was shown is safe and Ready, and 2 if something i
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: k.completeDomains,
 	}
-	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "list those of all namespaces")
+	cmd.Flags().BoolVarP(&all, "all-namespaces", "A", false, "look into all namespaces")
 	o := newOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return k.listDomains(cmd, o, all)
 		}
-		_, md, err := k.mailDomain(cmd.Context(), args[0])
+		find := k.mailDomainHere
+		if all {
+			find = k.mailDomainAnywhere
+		}
+		md, err := find(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -200,7 +204,7 @@ func writeEvidence(out io.Writer, s *v1alpha1.MailServerStatus) error {
 		rows = append(rows, []string{"name server", statusview.Joined(n.Name, n.Address), yesNo(n.InSync, inSync, outOfSync), n.Message})
 	}
 	for _, e := range s.Endpoints {
-		rows = append(rows, []string{"endpoint", fmt.Sprintf("%s port %d", e.Address, e.Port), statusview.EndpointState(e), e.Message})
+		rows = append(rows, []string{"endpoint", statusview.EndpointPlace(e), statusview.EndpointState(e), e.Message})
 	}
 	if len(rows) == 0 {
 		return nil

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/statusview"
@@ -26,7 +25,7 @@ The exit code is 0 if the zone is Ready and has no critical finding, and 2 if no
 	}
 	o := newOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		dz, err := k.dnsZone(cmd, args[0])
+		dz, err := k.dnsZone(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -42,27 +41,6 @@ The exit code is 0 if the zone is Ready and has no critical finding, and 2 if no
 		return nil
 	}
 	return cmd
-}
-
-func (k *kube) dnsZone(cmd *cobra.Command, name string) (*v1alpha1.DNSZone, error) {
-	c, err := k.client()
-	if err != nil {
-		return nil, err
-	}
-	namespace, err := k.namespace()
-	if err != nil {
-		return nil, err
-	}
-	var list v1alpha1.DNSZoneList
-	if err := c.List(cmd.Context(), &list, client.InNamespace(namespace)); err != nil {
-		return nil, err
-	}
-	for i := range list.Items {
-		if dz := &list.Items[i]; dz.Name == name || dz.Spec.Zone == name {
-			return dz, nil
-		}
-	}
-	return nil, fmt.Errorf("no DNSZone in namespace %s is called %q or has that zone; see kubectl get dnszones", namespace, name)
 }
 
 func writeZone(out io.Writer, dz *v1alpha1.DNSZone, now time.Time) error {

@@ -80,10 +80,20 @@ func (r *run) removable(t *tracked) bool {
 	}
 	t.RemovableAt = gone.Add(safety)
 	if r.now.Before(t.RemovableAt) {
-		r.wait(WaitRetire, t.ID, "the records of key "+short(t.SPKI)+", which no endpoint presents any more, stay for a while", t.RemovableAt)
+		if !p.NamedKeys || !p.Removing { // the records of all named keys go at once with what asked for them
+			r.wait(WaitRetire, t.ID, r.stays(t), t.RemovableAt)
+		}
 		return false
 	}
 	return r.removalAllowed(t)
+}
+
+// stays says why the records of a key stay that is in use no more.
+func (r *run) stays(t *tracked) string {
+	if r.f.Policy.NamedKeys {
+		return "the record of key " + short(t.SPKI) + ", with which no mail is to be signed any more, stays for the mail that is still under way"
+	}
+	return "the records of key " + short(t.SPKI) + ", which no endpoint presents any more, stay for a while"
 }
 
 // removalAllowed is the last look before records go: everything could be read, nothing presents the

@@ -236,3 +236,24 @@ func TestRevokedAlready(t *testing.T) {
 		}
 	}
 }
+
+// TestNamedKeyStaysInWordsThatFit: no endpoint presents a key that mail is signed with. Where all records are taken out none stays,
+// and nothing is said of one that does.
+func TestNamedKeyStaysInWordsThatFit(t *testing.T) {
+	f := revokeScene()
+	f.Policy.RetireSafety += time.Hour
+	d := Decide(f)
+	if len(d.Waits) != 1 || d.Waits[0].Code != WaitRetire || d.Waits[0].Message != "the record of key k, with which no mail is to be signed any more, stays for the mail that is still under way" {
+		t.Errorf("it waits for %+v", d.Waits)
+	}
+	f.Policy.Removing = true
+	d = Decide(f)
+	for _, w := range d.Waits {
+		if w.Code == WaitRetire {
+			t.Errorf("it says that a record stays that goes: %+v", w)
+		}
+	}
+	if o := ownerIn(d, "k"); !o.Write || len(o.Records) > 0 {
+		t.Errorf("the record does not go: %+v", o)
+	}
+}

@@ -70,7 +70,7 @@ func (p domainParts) dmarc() PartReport {
 	if found.Domain != p.name() {
 		inherited = fmt.Sprintf(", by the record of %s", found.Domain)
 	}
-	fine := fmt.Sprintf("mail that fails: %s%s", found.Applied, inherited)
+	fine := disposed(found.Applied) + inherited
 	next := found.Record.Next()
 	if next != "" {
 		fine += "; " + next
@@ -80,6 +80,17 @@ func (p domainParts) dmarc() PartReport {
 		out.Advice = fine
 	}
 	return out
+}
+
+// disposed says what becomes of mail that fails. A record may ask for something else, which receivers take for none.
+func disposed(d mailrecord.Disposition) string {
+	switch d {
+	case mailrecord.DispositionReject:
+		return "receivers refuse mail that is not proved to be from the domain"
+	case mailrecord.DispositionQuarantine:
+		return "receivers treat mail that is not proved to be from the domain as suspicious, most often as spam"
+	}
+	return "receivers deliver mail that is not proved to be from the domain like any other"
 }
 
 // noDMARC is the report where no record applies.

@@ -95,7 +95,7 @@ func TestParts(t *testing.T) {
 		{"no SPF", whole().without("example.com." + txt), "SPF", sendercheck.Missing, "v=spf1 mx ~all"},
 		{"no SPF, and no mail", records("example.com. 60 IN MX 0 ."), "SPF", sendercheck.Missing, "v=spf1 -all"},
 		{"a second SPF record", whole(`example.com. 60 IN TXT "v=spf1 -all"`), "SPF", sendercheck.Broken, "permerror"},
-		{"DMARC at its end", whole(), "DMARC", sendercheck.Good, "reject"},
+		{"DMARC at its end", whole(), "DMARC", sendercheck.Good, "receivers refuse mail that is not proved to be from the domain"},
 		{"no DMARC", whole().without("_dmarc.example.com." + txt), "DMARC", sendercheck.Missing, "begin with"},
 		{"DMARC by the public suffix", whole(`_dmarc.com. 60 IN TXT "v=DMARC1; p=reject; psd=y; rua=mailto:a@nic.com"`).without("_dmarc.example.com." + txt), "DMARC", sendercheck.Good, "by the record of com"},
 		{"nobody answers for DMARC", failing{whole(), map[string]dnssec.State{"_dmarc.example.com.": dnssec.Indeterminate}}, "DMARC", sendercheck.Unknown, "_dmarc.example.com"},
@@ -129,10 +129,10 @@ func TestDMARCAdvice(t *testing.T) {
 		says  string
 	}{
 		"v=DMARC1; p=none":                                       {sendercheck.Improve, "add rua="},
-		"v=DMARC1; p=none; rua=mailto:a@example.com":             {sendercheck.Improve, "go on to p=quarantine"},
-		"v=DMARC1; p=reject; t=y; rua=mailto:a@example.com":      {sendercheck.Improve, "take t=y away"},
-		"v=DMARC1; p=quarantine; rua=mailto:a@example.com":       {sendercheck.Good, "go on to p=reject"},
-		"v=DMARC1; p=reject; rua=mailto:a@example.com":           {sendercheck.Good, "reject"},
+		"v=DMARC1; p=none; rua=mailto:a@example.com":             {sendercheck.Improve, "receivers deliver mail that is not proved to be from the domain like any other; go on to p=quarantine"},
+		"v=DMARC1; p=reject; t=y; rua=mailto:a@example.com":      {sendercheck.Improve, "receivers treat mail that is not proved to be from the domain as suspicious, most often as spam; take t=y away"},
+		"v=DMARC1; p=quarantine; rua=mailto:a@example.com":       {sendercheck.Good, "as suspicious, most often as spam; go on to p=reject"},
+		"v=DMARC1; p=reject; rua=mailto:a@example.com":           {sendercheck.Good, "receivers refuse mail that is not proved to be from the domain"},
 		"v=DMARC1; p=reject":                                     {sendercheck.Improve, "add rua="},
 		"v=DMARC1; p=reject; rua=mailto:a@silent.example":        {sendercheck.Improve, "does not say that it takes them"},
 		"v=DMARC1; p=discard":                                    {sendercheck.Broken, "no valid policy"},

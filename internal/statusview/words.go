@@ -4,6 +4,7 @@
 package statusview
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,14 @@ func Visibilities(s *v1alpha1.MailServerStatus) []v1alpha1.Visibility {
 	return slices.DeleteFunc(order, func(v v1alpha1.Visibility) bool {
 		return !slices.ContainsFunc(s.Keys, func(k v1alpha1.KeyStatus) bool { return k.Visibility == v })
 	})
+}
+
+// EndpointPlace is where an endpoint is. What is not known of any port, such as the addresses of a host, has no port.
+func EndpointPlace(e v1alpha1.EndpointStatus) string {
+	if e.Port == 0 {
+		return e.Address
+	}
+	return fmt.Sprintf("%s port %d", e.Address, e.Port)
 }
 
 // EndpointState is what an endpoint showed.

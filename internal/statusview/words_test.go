@@ -53,3 +53,14 @@ func TestVisibilities(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestPlaceOfAnEndpoint: what is known of no port is told without one, and not with port 0.
+func TestPlaceOfAnEndpoint(t *testing.T) {
+	for want, e := range map[string]v1alpha1.EndpointStatus{
+		"192.0.2.1 port 25": {Address: "192.0.2.1", Port: 25}, "mx1.example.com": {Address: "mx1.example.com"},
+	} {
+		if got := EndpointPlace(e); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("the demo failed: %v; it said\n%s", err, out)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if last := lines[len(lines)-1]; last != nextPage {
+	if last := lines[len(lines)-1]; last != nextPage(false) {
 		t.Errorf("the last line is %q, and does not say where to go on", last)
 	}
 	count := lines[max(len(lines)-2, 0)]

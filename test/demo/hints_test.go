@@ -33,9 +33,39 @@ func TestHintsNameThePlugin(t *testing.T) {
 			t.Errorf("the hints do not name %q:\n%s", want, text)
 		}
 	}
+	for line := range strings.Lines(text) {
+		if _, typed, ok := strings.Cut(line, "kubectl dane "); ok && !strings.Contains(line, "make build") {
+			typed, _, _ = strings.Cut(typed, " # ")
+			understood(t, strings.Fields(typed))
+		}
+	}
 	for _, f := range found {
 		if !commands[f[1]] {
 			t.Errorf("there is no command %q", f[1])
+		}
+	}
+}
+
+// understood wants a command to be taken as it is typed: its flags, and how many arguments it has.
+func understood(t *testing.T, args []string) {
+	t.Helper()
+	cmd, rest, err := plugin.New(genericiooptions.NewTestIOStreamsDiscard(), time.Now).Find(args)
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("kubectl dane %s: %v", strings.Join(args, " "), err)
+	}
+}
+
+// TestNextPage: who has kept a demo is not told to keep one.
+func TestNextPage(t *testing.T) {
+	for kept, want := range map[bool]bool{true: false, false: true} {
+		if got := nextPage(kept); !strings.HasPrefix(got, "next: docs/tutorial.md ") || strings.Contains(got, "DEMO_KEEP") != want {
+			t.Errorf("kept %t: %q", kept, got)
 		}
 	}
 }

@@ -37,7 +37,8 @@ func run(ctx context.Context) error {
 	if err := s.play(ctx); err != nil {
 		return fmt.Errorf("%w\nthe operator's last words:\n%s", err, s.lab.Operator.Tail(15))
 	}
-	if os.Getenv("DEMO_KEEP") == "1" {
+	kept := os.Getenv("DEMO_KEEP") == "1"
+	if kept {
 		s.begin("everything keeps running")
 		v.log("to play with it, in another terminal:\n\n%s", hints(s.lab.Kubeconfig, s.lab.Dir, s.checkLine()))
 		<-ctx.Done()
@@ -47,12 +48,18 @@ func run(ctx context.Context) error {
 	if err := finish(os.Stdout, found); err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stdout, nextPage)
+	fmt.Fprintln(os.Stdout, nextPage(kept))
 	return nil
 }
 
-// nextPage says where to go on.
-const nextPage = "next: docs/tutorial.md does this in a cluster; DEMO_KEEP=1 make demo leaves all of it running, to play with"
+// nextPage says where to go on: to a demo that is kept only who has not had one.
+func nextPage(kept bool) string {
+	const page = "next: docs/tutorial.md does this in a cluster"
+	if kept {
+		return page
+	}
+	return page + "; DEMO_KEEP=1 make demo leaves all of it running, to play with"
+}
 
 // newView draws to a file, in place where that is a terminal.
 func newView(out *os.File) *view {
