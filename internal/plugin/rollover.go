@@ -75,22 +75,7 @@ func planRollover(ctx context.Context, c client.Client, namespace, host, only st
 		if at < 0 {
 			continue
 		}
-		plan := rolloverPlan{domain: md}
-		for _, ref := range md.Spec.MailServers[at].Certificates {
-			if only == "" || ref.Name == only {
-				plan.renew = append(plan.renew, ref.Name)
-			}
-		}
-		if len(plan.renew) == 0 {
-			return plan, fmt.Errorf("mail server %s of MailDomain %s has no Certificate %q", host, md.Name, only)
-		}
-		if compromised {
-			plan.leave = keysInUse(md.Status.MailServer(host), plan.renew)
-		}
-		if compromised && len(plan.leave) == 0 {
-			return plan, fmt.Errorf("the status of MailDomain %s tells of no key in use at %s that could be compromised", md.Name, host)
-		}
-		return plan, nil
+		return planOf(md, md.Spec.MailServers[at].Certificates, host, only, compromised)
 	}
 	list = v1alpha1.MailDomainList{}
 	others := namespacesOf(ctx, c, &list, func() (out []string) {
@@ -102,6 +87,26 @@ func planRollover(ctx context.Context, c client.Client, namespace, host, only st
 		return out
 	})
 	return rolloverPlan{}, fmt.Errorf("no MailDomain in namespace %s has certificates for a mail server %s; %s", namespace, host, whereElse(others, "kubectl dane status -A"))
+}
+
+// planOf is what is to be done for a host of a MailDomain.
+func planOf(md *v1alpha1.MailDomain, certificates []v1alpha1.CertificateReference, host, only string, compromised bool) (rolloverPlan, error) {
+	plan := rolloverPlan{domain: md}
+	for _, ref := range certificates {
+		if only == "" || ref.Name == only {
+			plan.renew = append(plan.renew, ref.Name)
+		}
+	}
+	if len(plan.renew) == 0 {
+		return plan, fmt.Errorf("mail server %s of MailDomain %s has no Certificate %q", host, md.Name, only)
+	}
+	if compromised {
+		plan.leave = keysInUse(md.Status.MailServer(host), plan.renew)
+	}
+	if compromised && len(plan.leave) == 0 {
+		return plan, fmt.Errorf("the status of MailDomain %s tells of no key in use at %s that could be compromised", md.Name, host)
+	}
+	return plan, nil
 }
 
 // renewable is where in the spec a host stands that has certificates; -1 where it does not.
