@@ -54,6 +54,7 @@ func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDom
 	if carries := crt.Annotations[v1alpha1.GateAnnotation] == md.Name; carries == gated {
 		return nil
 	}
+	holder := md.Name
 	if gated {
 		if another, err := r.gatedByAnother(ctx, crt); another || err != nil {
 			return err
@@ -64,20 +65,41 @@ func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDom
 		if err := r.live.Get(ctx, client.ObjectKeyFromObject(crt), now); err != nil || now.Annotations[v1alpha1.GateAnnotation] != md.Name {
 			return client.IgnoreNotFound(err)
 		}
+		var err error
+		if holder, err = r.heirOf(ctx, md, crt.Name); err != nil {
+			return err
+		}
 	}
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(cmapi.SchemeGroupVersion.WithKind(cmapi.CertificateKind))
 	u.SetNamespace(crt.Namespace)
 	u.SetName(crt.Name)
 	u.SetUID(crt.UID)
-	if gated {
-		u.SetAnnotations(map[string]string{v1alpha1.GateAnnotation: md.Name})
+	if holder != "" {
+		u.SetAnnotations(map[string]string{v1alpha1.GateAnnotation: holder})
 	}
 	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(gateFieldManager), client.ForceOwnership)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("set annotation %s on Certificate %s/%s: %w", v1alpha1.GateAnnotation, crt.Namespace, crt.Name, err)
 	}
 	return nil
+}
+
+// heirOf is the first MailDomain by name, beside md, that gates a Certificate; empty for none. Without the annotation in between
+// a request that is made just then is held by nobody.
+func (r *MailDomainReconciler) heirOf(ctx context.Context, md *v1alpha1.MailDomain, certificate string) (string, error) {
+	var list v1alpha1.MailDomainList
+	if err := r.List(ctx, &list, client.InNamespace(md.Namespace), client.MatchingFields{certificateIndex: certificate}, client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("list MailDomains of Certificate %s/%s: %w", md.Namespace, certificate, err)
+	}
+	heir := ""
+	for i := range list.Items {
+		other := &list.Items[i]
+		if other.UID != md.UID && gates(other) && other.DeletionTimestamp.IsZero() && (heir == "" || other.Name < heir) {
+			heir = other.Name
+		}
+	}
+	return heir, nil
 }
 
 // gatedByAnother says whether the annotation names another MailDomain that gates the Certificate: whichever it names, all

@@ -324,6 +324,29 @@ func TestGateAnnotationIsNotFoughtFor(t *testing.T) {
 	}
 }
 
+// TestGateGoesToTheNext: who lets a Certificate go leaves the annotation to another MailDomain that gates it, if there is one.
+func TestGateGoesToTheNext(t *testing.T) {
+	gone := named("a", "b", v1alpha1.StrategyGate, "mx")
+	gone.DeletionTimestamp, gone.Finalizers = &metav1.Time{Time: paceNow}, []string{v1alpha1.Finalizer}
+	md := named("one", "a", v1alpha1.StrategyGate, "mx")
+	for reason, row := range map[string]struct {
+		others []client.Object
+		want   string
+	}{
+		"nobody else":                        {nil, ""},
+		"others, of whatever operator":       {[]client.Object{named("two", "b", v1alpha1.StrategyGate, "mx"), named("three", "a", v1alpha1.StrategyGate, "mx")}, "three"},
+		"one that holds nothing back":        {[]client.Object{named("two", "b", v1alpha1.StrategyFollow, "mx")}, ""},
+		"one that names another Certificate": {[]client.Object{named("two", "b", v1alpha1.StrategyGate, "my")}, ""},
+		"one that is being deleted":          {[]client.Object{gone}, ""},
+	} {
+		r := &MailDomainReconciler{Client: fake.NewClientBuilder().WithScheme(testScheme(t)).
+			WithIndex(&v1alpha1.MailDomain{}, certificateIndex, namedCertificates).WithObjects(md).WithObjects(row.others...).Build()}
+		if got, err := r.heirOf(t.Context(), md, "mx"); got != row.want || err != nil {
+			t.Errorf("%s: %q, want %q, %v", reason, got, row.want, err)
+		}
+	}
+}
+
 // discarded records no events.
 type discarded struct{}
 

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/shard"
 )
@@ -21,7 +24,7 @@ func TestStatusOfAShard(t *testing.T) {
 	}
 	status := &metrics.Status{Reader: domains, Shard: part}
 	w := httptest.NewRecorder()
-	status.After(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	status.After(promhttp.HandlerFor(prometheus.NewRegistry(), promhttp.HandlerOpts{})).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	if text := w.Body.String(); !strings.Contains(text, `maildomain="`+own+`"`) || strings.Contains(text, `maildomain="`+other+`"`) {
 		t.Errorf("want series of %s, and none of %s:\n%.2000s", own, other, text)
 	}

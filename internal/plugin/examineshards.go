@@ -14,8 +14,8 @@ import (
 	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
-// part is what one operator acts for, by the flags of its Deployment.
-type part struct {
+// operated is what one operator acts for, by the flags of its Deployment.
+type operated struct {
 	// operator is NAMESPACE/NAME of the Deployment.
 	operator string
 	shard    shard.Shard
@@ -24,7 +24,7 @@ type part struct {
 }
 
 // has says whether the operator acts for an object.
-func (p part) has(o client.Object) bool {
+func (p operated) has(o client.Object) bool {
 	return p.shard.Has(o) && (len(p.namespaces) == 0 || slices.Contains(p.namespaces, o.GetNamespace()))
 }
 
@@ -36,7 +36,7 @@ func examineShards(ctx context.Context, c client.Client, _ time.Time) []finding 
 		return nil
 	}
 	parts, known := partsOf(deployments.Items)
-	if !known || !slices.ContainsFunc(parts, func(p part) bool { return !p.shard.All() }) {
+	if !known || !slices.ContainsFunc(parts, func(p operated) bool { return !p.shard.All() }) {
 		return nil
 	}
 	var domains v1alpha1.MailDomainList
@@ -55,7 +55,7 @@ func examineShards(ctx context.Context, c client.Client, _ time.Time) []finding 
 }
 
 // shared says which objects belong to no operator, and which to several.
-func shared(all []client.Object, parts []part) []finding {
+func shared(all []client.Object, parts []operated) []finding {
 	var out []finding
 	for _, o := range all {
 		var by []string
@@ -87,12 +87,12 @@ func kindOf(o client.Object) string {
 }
 
 // partsOf reads the flags of the operators. It says no where they do not tell everything.
-func partsOf(deployments []appsv1.Deployment) ([]part, bool) {
-	var out []part
+func partsOf(deployments []appsv1.Deployment) ([]operated, bool) {
+	var out []operated
 	for i := range deployments {
 		d := &deployments[i]
 		for _, container := range d.Spec.Template.Spec.Containers {
-			p := part{operator: d.Namespace + "/" + d.Name}
+			p := operated{operator: d.Namespace + "/" + d.Name}
 			for flag, value := range flagsOf(container.Args) {
 				var err error
 				switch flag {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -201,18 +203,28 @@ func (s *site) waiting(certificate string) []cmapi.CertificateRequest {
 	})
 }
 
-// renew starts a renewal, and waits for its request.
+// renew starts a renewal, and waits for its request. cert-manager deletes those of before meanwhile.
 func (s *site) renew(certificate string) {
 	s.Helper()
-	before, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, certificate)
-	s.must(err)
+	next := strconv.Itoa(s.revision(certificate) + 1)
 	s.must(s.lab.Renew(s.Context(), s.lab.Namespace, certificate))
 	s.eventually(func() string {
-		if now, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, certificate); err != nil || len(now) <= len(before) {
-			return fmt.Sprintf("no request for %s: %v", certificate, err)
+		now, err := s.lab.RequestsOf(s.Context(), s.lab.Namespace, certificate)
+		if err != nil || !slices.ContainsFunc(now, func(cr cmapi.CertificateRequest) bool {
+			return cr.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] == next
+		}) {
+			return fmt.Sprintf("no request for revision %s of %s: %v", next, certificate, err)
 		}
 		return ""
 	})
+}
+
+// revision is how often a Certificate was issued.
+func (s *site) revision(certificate string) int {
+	s.Helper()
+	crt := &cmapi.Certificate{}
+	s.must(s.lab.Client.Get(s.Context(), types.NamespacedName{Namespace: s.lab.Namespace, Name: certificate}, crt))
+	return ptr.Deref(crt.Status.Revision, 0)
 }
 
 // held wants the request of a Certificate to wait, for a while.
