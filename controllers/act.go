@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -25,9 +23,6 @@ import (
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
-
-// gateFieldManager owns the gate annotation on Certificates, and nothing else.
-const gateFieldManager = "dane-operator-gate"
 
 // act carries out what was decided and stored. Each effect stands alone: one that fails is tried
 // again by the next reconcile and does not hold up the others.
@@ -56,34 +51,6 @@ func (r *MailDomainReconciler) act(ctx context.Context, run *domainRun) error {
 	}
 	r.decisions.put(run)
 	return r.tell(run, errs)
-}
-
-// releaseOthers takes the gate off Certificates that md once named and does not name any more. It
-// waits until no host of md is being taken out of DNS.
-func (r *MailDomainReconciler) releaseOthers(ctx context.Context, run *domainRun) error {
-	if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.removing }) {
-		return nil
-	}
-	gated, err := r.gatedCertificates(ctx, run.md)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for i := range gated {
-		if !slices.Contains(certificateNames(run.md), gated[i].Name) {
-			errs = append(errs, r.setGate(ctx, run.md, &gated[i], false))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// gatedCertificates are the Certificates that carry the gate annotation of md.
-func (r *MailDomainReconciler) gatedCertificates(ctx context.Context, md *v1alpha1.MailDomain) ([]cmapi.Certificate, error) {
-	var list cmapi.CertificateList
-	if err := r.List(ctx, &list, client.InNamespace(md.Namespace), client.MatchingFields{gateIndex: md.Name}); err != nil {
-		return nil, fmt.Errorf("list Certificates gated by MailDomain %s/%s: %w", md.Namespace, md.Name, err)
-	}
-	return list.Items, nil
 }
 
 // publish queues the updates that are wanted, each at the zone that the owner's aliases lead to. Their
@@ -130,34 +97,6 @@ func (r *MailDomainReconciler) actOnCertificate(ctx context.Context, run *domain
 			return r.keepStandby(ctx, run, c)
 		}
 	case v1alpha1.StrategyFollow:
-	}
-	return nil
-}
-
-// setGate puts the gate annotation on a Certificate, or takes it off, by server-side apply: another
-// tool that owns the Certificate sees no drift.
-func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDomain, crt *cmapi.Certificate, gated bool) error {
-	if carries := crt.Annotations[v1alpha1.GateAnnotation] == md.Name; carries == gated {
-		return nil
-	}
-	if !gated {
-		// Another MailDomain may have gated it since.
-		now := &cmapi.Certificate{}
-		if err := r.live.Get(ctx, client.ObjectKeyFromObject(crt), now); err != nil || now.Annotations[v1alpha1.GateAnnotation] != md.Name {
-			return client.IgnoreNotFound(err)
-		}
-	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(cmapi.SchemeGroupVersion.WithKind(cmapi.CertificateKind))
-	u.SetNamespace(crt.Namespace)
-	u.SetName(crt.Name)
-	u.SetUID(crt.UID)
-	if gated {
-		u.SetAnnotations(map[string]string{v1alpha1.GateAnnotation: md.Name})
-	}
-	err := r.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(gateFieldManager), client.ForceOwnership)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("set annotation %s on Certificate %s/%s: %w", v1alpha1.GateAnnotation, crt.Namespace, crt.Name, err)
 	}
 	return nil
 }

@@ -60,6 +60,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 				unknownHistory: o.UnknownHistory,
 				reportQuiet:    cmp.Or(o.ReportQuiet, reportQuiet), maxReportHold: cmp.Or(o.MaxReportHold, maxReportHold),
 			},
+			shard:   o.Shard,
 			keys:    keyReader{cached: s.Client, live: s.Live, standbys: newStandbyMemory()},
 			standby: standbyStore{client: s.Client, random: cmp.Or[io.Reader](o.Random, rand.Reader)},
 			zones:   registry, observer: obs, probes: pool, senders: senders, decisions: board,
@@ -67,11 +68,11 @@ func Assemble(s Surroundings, o Options) *Parts {
 			guard: o.Guard, wakeZone: s.WakeZone,
 		},
 		Zones: &DNSZoneReconciler{
-			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, zones: registry,
+			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, zones: registry, shard: o.Shard,
 			newClient: o.NewZoneClient, trust: o.Trust, resolvers: o.Resolvers, wake: s.WakeZone,
 			wakeDomains: func(z types.NamespacedName, zone string) { wakeDomains(s.Client, s.WakeDomain, z, zone) },
 		},
-		Requests: &GateReconciler{Client: s.Client, Clock: o.Clock, events: s.Events, counts: o.Counts, keeper: keeper},
+		Requests: &GateReconciler{Client: s.Client, Clock: o.Clock, events: s.Events, counts: o.Counts, keeper: keeper, shard: o.Shard},
 		outside:  &outside{registry: registry, stop: func() { pool.stop(); senders.stop() }},
 	}
 }
@@ -96,7 +97,7 @@ type Watch struct {
 // Watches are the kinds that concern MailDomains, which are watched themselves too.
 func (r *MailDomainReconciler) Watches() []Watch {
 	return []Watch{
-		{Object: &v1alpha1.MailDomain{}, Of: neighbours(r.Client)},
+		{Object: &v1alpha1.MailDomain{}, Of: neighbours(r.Client, r.shard)},
 		{Object: &cmapi.Certificate{}, Of: domainsOfCertificate(r.Client)},
 		{Object: &cmapi.CertificateRequest{}, Of: domainsOfRequest(r.Client)},
 		{Object: &discoveryv1.EndpointSlice{}, Of: domainsOfService(r.Client, r.observer)},

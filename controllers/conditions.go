@@ -127,8 +127,8 @@ func (h *hostRun) stalled(run *domainRun) *refusal {
 	if h.notManaged {
 		return nil
 	}
-	if h.refused != nil {
-		return h.refused
+	if refused := cmp.Or(h.refused, h.apart); refused != nil {
+		return refused
 	}
 	if len(h.missing) > 0 {
 		return &refusal{v1alpha1.ReasonCertificateNotFound, "Certificate " + strings.Join(h.missing, ", ") + " does not exist: create it, or take it out of spec.mailServers"}
@@ -189,7 +189,7 @@ func publishedFinding(run *domainRun, h *hostRun) finding {
 	case h.refused != nil:
 		return finding{metav1.ConditionFalse, h.refused.reason, h.refused.message}
 	case !h.decided:
-		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, "the zone is not ready"}
+		return finding{metav1.ConditionUnknown, v1alpha1.ReasonUnknown, h.notReady()}
 	case h.leaves():
 		return finding{metav1.ConditionFalse, v1alpha1.ReasonRecordsRemoved, "the records are being taken out of DNS"}
 	case h.decision.Published:
@@ -209,6 +209,15 @@ func publishedFinding(run *domainRun, h *hostRun) finding {
 		return finding{metav1.ConditionFalse, v1alpha1.ReasonUpdateFailed, message}
 	}
 	return finding{metav1.ConditionFalse, v1alpha1.ReasonPropagating, firstWait(h, "the records are being published")}
+}
+
+// notReady says why nothing can be decided for a host.
+func (h *hostRun) notReady() string {
+	const message = "the zone is not ready"
+	if h.entry.client == nil && h.entry.health != nil {
+		return message + ": " + h.entry.health.DNSSEC.Message
+	}
+	return message
 }
 
 // leaves says that the records of a host are being taken out of DNS, now.

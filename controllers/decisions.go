@@ -125,6 +125,8 @@ func gateOf(run *domainRun, h *hostRun) hostGate {
 		g.closed = "the MailDomain is suspended"
 	case h.refused != nil:
 		g.closed, g.abstains = h.refused.message, h.ownedElsewhere()
+	case h.apart != nil:
+		g.closed = h.apart.message
 	case !h.decided:
 		g.closed = "the zone of " + h.server.Hostname + " is not ready"
 	default:

@@ -111,7 +111,7 @@ func (r *DNSZoneReconciler) parentOf(ctx context.Context, reader client.Reader, 
 	if err := r.admits(ctx, reader, z, parent); err != nil {
 		return nil, err
 	}
-	entry, _ := r.zones.get(name)
+	entry, _ := r.zones.lookUp(name, r.shard, r.Clock, r.wake)
 	if entry.client == nil {
 		return nil, &configError{v1alpha1.ReasonParentZoneNotFound, fmt.Sprintf("DNSZone %s of the parent zone cannot be used now: its conditions say what to do", name)}
 	}
@@ -346,8 +346,8 @@ func (r *DNSZoneReconciler) publishDS(ctx context.Context, z *v1alpha1.DNSZone, 
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(z), fresh); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if fresh.Generation != w.of || !fresh.DeletionTimestamp.IsZero() {
-		return nil // another look is made for what is wanted now
+	if fresh.Generation != w.of || !fresh.DeletionTimestamp.IsZero() || !r.shard.Has(fresh) {
+		return nil // another look is made for what is wanted now, or another operator makes it
 	}
 	parent, err := r.parentOf(ctx, r.live, fresh)
 	var unusable *configError

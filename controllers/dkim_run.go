@@ -85,7 +85,7 @@ func (r *MailDomainReconciler) gatherKeys(ctx context.Context, run *domainRun, w
 	d := &dkimRun{}
 	run.dkim = d
 	if d.zone, d.refused = w.mailZone(md.Namespace, md.Spec.Domain); d.zone != nil {
-		d.entry, _ = r.zones.get(client.ObjectKeyFromObject(d.zone))
+		d.entry, _ = r.zoneEntry(client.ObjectKeyFromObject(d.zone))
 	}
 	d.rows = r.dkimRows(run)
 	for _, row := range d.rows {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
+	"github.com/dane-operator/dane-operator/internal/shard"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -33,6 +34,7 @@ type DNSZoneReconciler struct {
 	zones  *zoneRegistry
 	// contests are of who writes the status.
 	contests contestBoard
+	shard    shard.Shard
 	// newClient makes the client of a zone.
 	newClient func(zone.Config) zone.Client
 	// trust are the operator's trust anchors, resolvers its recursive servers.
@@ -62,6 +64,9 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	}
 	if !z.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
+	}
+	if !r.shard.Has(z) {
+		return r.assist(ctx, z)
 	}
 	config, err := r.config(ctx, z)
 	var unusable *configError
@@ -103,6 +108,7 @@ func (r *DNSZoneReconciler) configure(z *v1alpha1.DNSZone, config zone.Config) z
 	r.zones.update(name, func(e *zoneEntry) {
 		e.keys.recall(z)
 		e.findings.recall(z)
+		e.tend(r.shard.Has(z))
 		e.problem = ""
 		switch {
 		case e.client == nil:
@@ -132,11 +138,12 @@ func (r *DNSZoneReconciler) disable(ctx context.Context, z *v1alpha1.DNSZone, pr
 	changed := false
 	r.zones.update(client.ObjectKeyFromObject(z), func(e *zoneEntry) {
 		e.keys.recall(z)
+		e.tend(r.shard.Has(z))
 		old, changed = e.client, e.problem != problem.message
 		e.client, e.config, e.problem, e.checking = nil, zone.Config{}, problem.message, false
 		// MailDomains of other namespaces see this one: it does not name the Secret.
 		e.health = &zone.Health{At: r.Clock.Now(), DNSSEC: zone.ZoneDNSSEC{
-			State: dnssec.Indeterminate, Message: fmt.Sprintf("the DNSZone cannot be used (%s): its conditions say what to do", problem.reason),
+			State: dnssec.Indeterminate, Message: problem.outside(),
 		}}
 	})
 	if changed {
@@ -211,6 +218,14 @@ func healthy(h *zone.Health) bool {
 type configError struct{ reason, message string }
 
 func (e *configError) Error() string { return e.message }
+
+// outside is what those are told who may write to the zone, and perhaps not read the DNSZone.
+func (e *configError) outside() string {
+	if e.reason == unattended {
+		return e.message
+	}
+	return fmt.Sprintf("the DNSZone cannot be used (%s): its conditions say what to do", e.reason)
+}
 
 // config turns the spec of a DNSZone, and the Secrets it names, into the client's configuration.
 func (r *DNSZoneReconciler) config(ctx context.Context, z *v1alpha1.DNSZone) (zone.Config, error) {

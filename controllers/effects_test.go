@@ -152,6 +152,7 @@ func TestGateStaysWhileRecordsGo(t *testing.T) {
 		taken := false
 		api := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(crt).
 			WithIndex(&cmapi.Certificate{}, gateIndex, byAnnotation(v1alpha1.GateAnnotation)).
+			WithIndex(&v1alpha1.MailDomain{}, certificateIndex, namedCertificates).
 			WithInterceptorFuncs(interceptor.Funcs{Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
 				taken = true
 				return nil

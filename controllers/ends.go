@@ -134,7 +134,7 @@ func (r *MailDomainReconciler) route(l lookout) func(string) (station, string) {
 			return station{}, fmt.Sprintf("leads to %s, which is in no zone that namespace %s may use", name, l.namespace)
 		}
 		at := client.ObjectKeyFromObject(z)
-		entry, _ := r.zones.get(at)
+		entry, _ := r.zoneEntry(at)
 		if entry.client == nil {
 			return station{}, fmt.Sprintf("leads to %s, whose DNSZone %s is not ready: its conditions say what to do", name, at)
 		}
@@ -155,7 +155,7 @@ func (r *MailDomainReconciler) settleEnds(md *v1alpha1.MailDomain, w *world, h *
 			}
 		}
 		if e.zone != nil {
-			if entry, ok := r.zones.get(client.ObjectKeyFromObject(e.zone)); ok {
+			if entry, ok := r.zoneEntry(client.ObjectKeyFromObject(e.zone)); ok {
 				e.client = entry.client
 			}
 			h.checkClaims(md, w, owner, e)
@@ -218,7 +218,7 @@ func (r *MailDomainReconciler) linkedZones(w *world, h *hostRun) []linkedZone {
 			continue
 		}
 		if z := w.zones.named(name); z != nil {
-			entry, _ := r.zones.get(name)
+			entry, _ := r.zoneEntry(name)
 			out = append(out, linkedZone{zone: z, entry: entry})
 		}
 	}

@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/metrics"
+	"github.com/dane-operator/dane-operator/internal/shard"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -29,6 +29,7 @@ type GateReconciler struct {
 	Clock  clock.PassiveClock
 	events events.EventRecorder
 	counts *metrics.Events
+	shard  shard.Shard
 	keeper gatekeeper
 }
 
@@ -50,6 +51,9 @@ const (
 	// thousands of renewals at once, to look oftener would hold up the decisions themselves.
 	gateRetry = 15 * time.Second
 	gateIdle  = time.Minute
+	// gateElsewhere is how often it looks whether a request is still another operator's. A change of the MailDomains that
+	// name the Certificate has it look at once; this is for the end of one that nobody acts for.
+	gateElsewhere = 5 * time.Minute
 )
 
 // Reconcile looks at one request.
@@ -62,10 +66,14 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if name == "" || !isHeld(cr) {
 		return ctrl.Result{}, nil
 	}
-	domains, err := r.domainsOf(ctx, cr, name)
+	say, err := r.votersOf(ctx, cr, name)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	if len(say.others) > 0 {
+		return ctrl.Result{RequeueAfter: gateElsewhere}, nil
+	}
+	domains := say.own
 	if !r.keeper.decided(domains, name) {
 		return ctrl.Result{RequeueAfter: gateRetry}, nil
 	}
@@ -88,32 +96,6 @@ func (r *GateReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 func isHeld(cr *cmapi.CertificateRequest) bool {
 	_, gated := cr.Annotations[v1alpha1.GateAnnotation]
 	return gated && !isOver(cr) && !isTrue(cr, cmapi.CertificateRequestConditionApproved) && cr.DeletionTimestamp.IsZero()
-}
-
-// domainsOf are the MailDomains that have a say: those that name the Certificate and gate it, and the
-// one that the annotation names, which may not name it any more and still be taking its host out of DNS. They are
-// shared with the cache, and must not be changed.
-func (r *GateReconciler) domainsOf(ctx context.Context, cr *cmapi.CertificateRequest, certificate string) ([]v1alpha1.MailDomain, error) {
-	var list v1alpha1.MailDomainList
-	if err := r.List(ctx, &list, client.InNamespace(cr.Namespace), client.MatchingFields{certificateIndex: certificate}, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list MailDomains of Certificate %s/%s: %w", cr.Namespace, certificate, err)
-	}
-	isGate := slices.ContainsFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Name == cr.Annotations[v1alpha1.GateAnnotation] })
-	out := slices.DeleteFunc(list.Items, func(md v1alpha1.MailDomain) bool { return md.Spec.Rollover.Strategy != v1alpha1.StrategyGate })
-	if isGate {
-		return out, nil
-	}
-	former := &v1alpha1.MailDomain{}
-	err := r.keeper.live.Get(ctx, types.NamespacedName{Namespace: cr.Namespace, Name: cr.Annotations[v1alpha1.GateAnnotation]}, former)
-	switch {
-	case apierrors.IsNotFound(err):
-		return out, nil
-	case err != nil:
-		return nil, fmt.Errorf("read MailDomain %s/%s, which gates CertificateRequest %s: %w", cr.Namespace, cr.Annotations[v1alpha1.GateAnnotation], cr.Name, err)
-	case slices.Contains(certificateNames(former), certificate):
-		return out, nil
-	}
-	return append(out, *former), nil
 }
 
 // decided says whether every MailDomain concerned has a fresh decision, and asks those for one that have none.

@@ -66,7 +66,7 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 	}
 	if z, refused := w.zoneFor(md.Namespace, &v1alpha1.MailServer{Hostname: md.Spec.Domain}); refused == nil {
 		run.domainZone = z
-		run.domainEntry, _ = r.zones.get(types.NamespacedName{Namespace: z.Namespace, Name: z.Name})
+		run.domainEntry, _ = r.zoneEntry(types.NamespacedName{Namespace: z.Namespace, Name: z.Name})
 	}
 	run.shareEnds()
 	r.gatherRecords(run, w)
@@ -158,6 +158,9 @@ func formerServer(s *v1alpha1.MailServerStatus) v1alpha1.MailServer {
 func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w *world, h *hostRun) error {
 	h.notManaged = len(h.server.Certificates) == 0 && !h.removing
 	h.place(run.md, w)
+	if err := r.findApart(ctx, run.md, h); err != nil {
+		return err
+	}
 	if h.refused == nil {
 		r.settleEnds(run.md, w, h)
 	}
@@ -165,7 +168,7 @@ func (r *MailDomainReconciler) gatherHost(ctx context.Context, run *domainRun, w
 		return err
 	}
 	h.labels = w.namespaceLabels[run.md.Namespace]
-	entry, ok := r.zones.get(types.NamespacedName{Namespace: h.zone.Namespace, Name: h.zone.Name})
+	entry, ok := r.zoneEntry(types.NamespacedName{Namespace: h.zone.Namespace, Name: h.zone.Name})
 	h.entry = entry
 	if !ok || entry.client == nil {
 		return nil

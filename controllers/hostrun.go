@@ -30,6 +30,8 @@ type hostRun struct {
 	notManaged bool
 	// refused says why the host may not be written; nil when it may.
 	refused *refusal
+	// apart says which MailDomain of another operator names one of its Certificates; nil for none.
+	apart *refusal
 	// refusedEnd says that it may not because of where an alias leads: it is looked at all the same.
 	refusedEnd bool
 	// ends says where each owner is written, by the owner's name.

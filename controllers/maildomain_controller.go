@@ -18,6 +18,7 @@ import (
 	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 // MailDomainReconciler keeps the records, keys and requests of MailDomains in step.
@@ -32,6 +33,7 @@ type MailDomainReconciler struct {
 	events    events.EventRecorder
 	counts    *metrics.Events
 	settings  settings
+	shard     shard.Shard
 	keys      keyReader
 	standby   standbyStore
 	zones     *zoneRegistry
@@ -55,16 +57,14 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	md := &v1alpha1.MailDomain{}
 	if err := r.Get(ctx, req.NamespacedName, md); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.observer.forget(req.NamespacedName, nil, r.Clock.Now())
-			r.senders.forget(req.NamespacedName)
-			r.records.forget(req.NamespacedName)
-			r.decisions.forget(req.NamespacedName)
-			r.refusals.forget(req.NamespacedName)
-			r.behind.forget(req.NamespacedName)
-			r.contests.forget(req.NamespacedName)
+			r.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("read MailDomain %s: %w", req.NamespacedName, err)
+	}
+	if !r.shard.Has(md) {
+		r.forget(req.NamespacedName) // it may have been ours until its labels changed
+		return ctrl.Result{}, nil
 	}
 	run, err := r.gather(ctx, md)
 	if err != nil {
@@ -91,6 +91,17 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 		return ctrl.Result{}, failed
 	}
 	return ctrl.Result{RequeueAfter: wait}, nil
+}
+
+// forget drops all that this process knows of a MailDomain which is gone, or which another operator acts for.
+func (r *MailDomainReconciler) forget(name types.NamespacedName) {
+	r.observer.forget(name, nil, r.Clock.Now())
+	r.senders.forget(name)
+	r.records.forget(name)
+	r.decisions.forget(name)
+	r.refusals.forget(name)
+	r.behind.forget(name)
+	r.contests.forget(name)
 }
 
 // needsFinalizer says whether records may be written before anything keeps the object from vanishing.

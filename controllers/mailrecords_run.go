@@ -109,7 +109,7 @@ func (rr *recordsRun) concerns() bool {
 func (r *MailDomainReconciler) decideRecords(run *domainRun, w *world, rr *recordsRun) {
 	refused := (*refusal)(nil)
 	if rr.zone, refused = w.mailZone(run.md.Namespace, rr.subject.grant); rr.zone != nil {
-		rr.entry, _ = r.zones.get(rr.zoneName())
+		rr.entry, _ = r.zoneEntry(rr.zoneName())
 	}
 	rr.page, rr.domains = r.records.view(rr.key(run), rr.zoneName())
 	for _, record := range rr.subject.records {

@@ -26,7 +26,7 @@ var (
 	senderVerdicts = []v1alpha1.SenderVerdict{v1alpha1.SenderDANE, v1alpha1.SenderEncryptOnly, v1alpha1.SenderOpportunistic, v1alpha1.SenderUndeliverable, ""}
 )
 
-// zoneCollector shows what is known of every zone that is served, and whether the trust anchors are those
+// zoneCollector shows what is known of every zone that this operator acts for, and whether the trust anchors are those
 // meant. It reads when it is scraped, so that a DNSZone that went leaves nothing behind.
 type zoneCollector struct {
 	zones *zoneRegistry
@@ -77,7 +77,7 @@ func (c zoneCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(trustUsable, prometheus.GaugeValue, usable)
 	c.zones.each(func(name types.NamespacedName, e zoneEntry) {
-		if e.health == nil || e.client == nil {
+		if e.health == nil || e.client == nil || !e.own {
 			return
 		}
 		labels := []string{name.Namespace, name.Name, e.config.Zone}

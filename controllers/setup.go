@@ -31,6 +31,7 @@ import (
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/shard"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -62,6 +63,8 @@ type Options struct {
 	// ReportQuiet is how long after the newest report of failures the records of a key that is gone stay, and
 	// MaxReportHold how long reports keep them at the most. 0 is the default: two days and a week.
 	ReportQuiet, MaxReportHold time.Duration
+	// Shard are the MailDomains and DNSZones that are acted for. The caches hold all.
+	Shard shard.Shard
 	// Workers is how many MailDomains are reconciled at once.
 	Workers int
 	// ParallelProbes is how many hosts are probed at once.

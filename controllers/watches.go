@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 // This file says which MailDomains and DNSZones a changed object concerns.
@@ -28,8 +29,9 @@ func requestsFor(reader client.Reader, ctx context.Context, matches func(*v1alph
 	return out
 }
 
-// neighbours are the MailDomains that share a host with a changed one, or a name that aliases lead to.
-func neighbours(reader client.Reader) handler.MapFunc {
+// neighbours are the MailDomains that share a host with a changed one, or a name that aliases lead to; where there are
+// several operators, those that share a Certificate with it, too.
+func neighbours(reader client.Reader, part shard.Shard) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		changed := o.(*v1alpha1.MailDomain)
 		hosts, ends := hostnames(changed), aliasEnds(changed)
@@ -51,6 +53,11 @@ func neighbours(reader client.Reader) handler.MapFunc {
 		}
 		for _, end := range ends {
 			out = append(out, requestsFor(reader, ctx, others, client.MatchingFields{endIndex: end})...)
+		}
+		if !part.All() {
+			for _, name := range certificateNames(changed) {
+				out = append(out, requestsFor(reader, ctx, others, client.InNamespace(changed.Namespace), client.MatchingFields{certificateIndex: name})...)
+			}
 		}
 		return out
 	}

@@ -16,6 +16,8 @@ import (
 
 // zoneEntry is a DNSZone that is being served: its client and the last look at its health.
 type zoneEntry struct {
+	// own says that this operator acts for the DNSZone, and not only for MailDomains that are written to it.
+	own bool
 	// client is nil while the zone cannot be used: nothing is written to it then, nor deployed.
 	client zone.Client
 	// config is what the client was configured with, to see whether it changed; configured counts the
@@ -48,10 +50,12 @@ func (e *zoneEntry) stale(now time.Time, fresh time.Duration) bool {
 type zoneRegistry struct {
 	mu      sync.Mutex
 	entries map[types.NamespacedName]*zoneEntry
+	// wanted says when a DNSZone was last asked for that another operator acts for.
+	wanted map[types.NamespacedName]time.Time
 }
 
 func newZoneRegistry() *zoneRegistry {
-	return &zoneRegistry{entries: map[types.NamespacedName]*zoneEntry{}}
+	return &zoneRegistry{entries: map[types.NamespacedName]*zoneEntry{}, wanted: map[types.NamespacedName]time.Time{}}
 }
 
 // get returns a copy of the entry of a DNSZone.
@@ -104,6 +108,7 @@ func (r *zoneRegistry) remove(ctx context.Context, name types.NamespacedName) st
 	r.mu.Lock()
 	e := r.entries[name]
 	delete(r.entries, name)
+	delete(r.wanted, name)
 	r.mu.Unlock()
 	if e == nil || e.client == nil {
 		return ""

@@ -65,6 +65,9 @@ const (
 	// ReasonHostOwnedElsewhere: an older MailDomain names certificates for the same host and port in
 	// the same DNSZone, or writes to the name that an alias of this host leads to.
 	ReasonHostOwnedElsewhere = "HostOwnedElsewhere"
+	// ReasonCertificateHeldElsewhere: a MailDomain that another operator acts for (--selector) names the same Certificate, with
+	// strategy Gate, too. Its requests are not approved, and a host that has no records yet is not begun.
+	ReasonCertificateHeldElsewhere = "CertificateHeldElsewhere"
 	// ReasonZoneNotFound: no DNSZone covers the host, or the one that zoneRef names does not exist.
 	ReasonZoneNotFound = "ZoneNotFound"
 	// ReasonAmbiguousZone: no DNSZone of the own namespace holds the host, several namespaces offer

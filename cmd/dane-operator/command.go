@@ -40,6 +40,7 @@ type options struct {
 	config         string
 	kubeconfig     string
 	namespaces     []string
+	selector       selectorValue
 	leaderElect    bool
 	electionSpace  string
 	election       electionTimes
@@ -73,7 +74,10 @@ it leaves the records, the certificates and the serving Secrets as they are.`,
   dane-operator --probe-allow-cidr 10.0.0.0/8
 
   # two namespaces alone, with a private DNSSEC root
-  dane-operator --namespace mail --namespace dns --trust-anchors /etc/dane/anchors.ds`,
+  dane-operator --namespace mail --namespace dns --trust-anchors /etc/dane/anchors.ds
+
+  # one of several operators of a cluster, each with a label of its own
+  dane-operator --selector mail.dane-operator.io/shard=a`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -97,6 +101,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.config, "config", "", "`FILE` with an OperatorConfiguration, which says in YAML what the other flags say; flags that are given go before it")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "`FILE` that says how to reach the API server. Default: $KUBECONFIG, ~/.kube/config, or the pod's service account")
 	f.StringSliceVar(&o.namespaces, "namespace", nil, "watch only this `NAMESPACE`; may be repeated or a comma-separated list. Default: all")
+	f.Var(&o.selector, "selector", "act only for the MailDomains and DNSZones that this label `SELECTOR` matches, such as mail.dane-operator.io/shard=a; the others are known, and nothing is written to them. Default: all")
 	f.BoolVar(&o.leaderElect, "leader-elect", false, "let one of several replicas work at a time")
 	f.StringVar(&o.electionSpace, "leader-election-namespace", "", "`NAMESPACE` of the lease. Default: that of the pod")
 	o.election.addFlags(cmd)
@@ -134,7 +139,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	setup.Status, setup.Ahead = &metrics.Status{}, aheadOf(config, clock.RealClock{})
+	setup.Status, setup.Ahead = &metrics.Status{Shard: o.selector.Shard}, aheadOf(config, clock.RealClock{})
 	options, err := o.managerOptions(setup.Status)
 	if err != nil {
 		return err
@@ -154,7 +159,7 @@ func run(ctx context.Context, o *options) error {
 
 // serve adds what is served beside the controllers: the page, and whether the operator is well.
 func (o *options) serve(ctx context.Context, mgr ctrl.Manager, log logr.Logger) error {
-	page, err := o.dashboard.server(ctx, mgr, o.namespaces, log)
+	page, err := o.dashboard.server(ctx, mgr, o.namespaces, o.selector.Shard, log)
 	if err != nil {
 		return err
 	}
@@ -214,7 +219,7 @@ func (o *options) managerOptions(status *metrics.Status) (ctrl.Options, error) {
 		HealthProbeBindAddress:        o.healthAddress,
 		PprofBindAddress:              o.pprofAddress,
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "dane-operator.mail.dane-operator.io",
+		LeaderElectionID:              o.selector.LeaseName(),
 		LeaderElectionNamespace:       o.electionSpace,
 		LeaderElectionReleaseOnCancel: true,
 		Cache:                         cache.Options{DefaultTransform: controllers.Slim},
@@ -236,7 +241,7 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 	counts := metrics.NewEvents()
 	out := controllers.Options{
 		Clock: clock.RealClock{}, Resolvers: o.resolvers, UnknownHistory: o.unknownHistory,
-		Workers: o.workers, ParallelProbes: 4 * o.workers,
+		Shard: o.selector.Shard, Workers: o.workers, ParallelProbes: 4 * o.workers,
 		Counts: counts, Guard: guard.New(log.WithName("guard"), counts.Panic),
 	}
 	for _, r := range o.resolvers {

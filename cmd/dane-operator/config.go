@@ -43,6 +43,7 @@ type OperatorConfiguration struct {
 
 type watchConfig struct {
 	Namespaces []string `json:"namespaces,omitempty" flag:"namespace"`
+	Selector   *string  `json:"selector,omitempty" flag:"selector"`
 	Workers    *int     `json:"workers,omitempty" flag:"workers"`
 }
 

@@ -46,7 +46,7 @@ func TestEveryFlagHasAField(t *testing.T) {
 const wholeConfig = `
 apiVersion: config.dane-operator.io/v1alpha1
 kind: OperatorConfiguration
-watch: {namespaces: [mail, dns], workers: 3}
+watch: {namespaces: [mail, dns], selector: "shard in (a, b)", workers: 3}
 nameServers: {trustAnchorsFile: /etc/anchors.ds, resolvers: ["192.0.2.53:53", "[2001:db8::53]:53"], queriesPerServer: 0}
 mailServers: {allowCIDRs: [10.0.0.0/8], heloName: mx.example}
 rollover: {unknownHistory: 48h}
@@ -63,7 +63,7 @@ log: {level: 2, format: console}
 func TestConfigSetsEverything(t *testing.T) {
 	byFlags, byFile := newCommand(), newCommand()
 	if err := byFlags.ParseFlags([]string{
-		"--namespace", "mail,dns", "--workers", "3", "--trust-anchors", "/etc/anchors.ds", "--resolvers", "192.0.2.53:53", "--resolvers", "[2001:db8::53]:53",
+		"--namespace", "mail,dns", "--selector", "shard in (a, b)", "--workers", "3", "--trust-anchors", "/etc/anchors.ds", "--resolvers", "192.0.2.53:53", "--resolvers", "[2001:db8::53]:53",
 		"--queries-per-server", "0", "--probe-allow-cidr", "10.0.0.0/8", "--probe-helo-name", "mx.example", "--unknown-history", "48h",
 		"--leader-elect", "--leader-election-namespace", "dane", "--leader-election-lease-duration", "30s", "--leader-election-renew-deadline", "20s",
 		"--leader-election-retry-period", "5s", "--metrics-bind-address", ":8443", "--metrics-secure", "--metrics-cert-dir", "/etc/tls",

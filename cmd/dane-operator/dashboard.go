@@ -12,6 +12,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/internal/dashboard"
 	"github.com/dane-operator/dane-operator/internal/door"
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 // dashboardOptions say where the page is served.
@@ -32,7 +33,7 @@ var errCertWithoutPage = errors.New("--dashboard-cert-dir needs --dashboard-addr
 func (d *dashboardOptions) off() bool { return d.address == "" || d.address == "0" }
 
 // server makes what serves the page; nil when none is wanted.
-func (d *dashboardOptions) server(ctx context.Context, mgr ctrl.Manager, namespaces []string, log logr.Logger) (*dashboard.Server, error) {
+func (d *dashboardOptions) server(ctx context.Context, mgr ctrl.Manager, namespaces []string, part shard.Shard, log logr.Logger) (*dashboard.Server, error) {
 	if d.off() {
 		if d.certDir != "" {
 			return nil, errCertWithoutPage
@@ -45,7 +46,7 @@ func (d *dashboardOptions) server(ctx context.Context, mgr ctrl.Manager, namespa
 	}
 	page, err := dashboard.New(dashboard.Options{
 		Reader: mgr.GetClient(), Door: door.New(reviewer, clock.RealClock{}), Watch: dashboard.WatchCache(ctx, mgr.GetCache()),
-		Namespaces: namespaces, Clock: clock.RealClock{}, Random: rand.Reader, Secure: d.secure(), Log: log.WithName("dashboard"),
+		Namespaces: namespaces, Shard: part, Clock: clock.RealClock{}, Random: rand.Reader, Secure: d.secure(), Log: log.WithName("dashboard"),
 	})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 // TestTheTokenIsNotSentInTheClear: TLS is left away on addresses alone that nobody beside the pod reaches.
@@ -31,11 +33,11 @@ func TestTheTokenIsNotSentInTheClear(t *testing.T) {
 
 // TestNoPageUnasked: nothing is made, and nobody needed for it, where no page is wanted.
 func TestNoPageUnasked(t *testing.T) {
-	server, err := (&dashboardOptions{address: "0"}).server(t.Context(), nil, nil, logr.Discard())
+	server, err := (&dashboardOptions{address: "0"}).server(t.Context(), nil, nil, shard.Shard{}, logr.Discard())
 	if server != nil || err != nil {
 		t.Errorf("%v, %v", server, err)
 	}
-	if _, err := (&dashboardOptions{address: "0", certDir: "/etc/tls"}).server(t.Context(), nil, nil, logr.Discard()); !errors.Is(err, errCertWithoutPage) {
+	if _, err := (&dashboardOptions{address: "0", certDir: "/etc/tls"}).server(t.Context(), nil, nil, shard.Shard{}, logr.Discard()); !errors.Is(err, errCertWithoutPage) {
 		t.Errorf("a certificate without a page: %v", err)
 	}
 }

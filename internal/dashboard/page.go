@@ -19,6 +19,7 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/door"
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 // readTimeout bounds how long a page waits for a cache that is not filled yet.
@@ -40,7 +41,9 @@ type Options struct {
 	Watch Watch
 	// Namespaces that the operator watches; none for all.
 	Namespaces []string
-	Clock      clock.WithTicker
+	// Shard are the objects that it shows.
+	Shard shard.Shard
+	Clock clock.WithTicker
 	// Random makes the key of sessions.
 	Random io.Reader
 	// Secure says that it is served over TLS.
@@ -172,7 +175,7 @@ func (p *Page) admitted(of content) http.HandlerFunc {
 		name, err := of(ctx, r, &v)
 		switch {
 		case errors.Is(err, errNotThere) || apierrors.IsNotFound(err):
-			v.Title, v.Message, v.Live = "Not there", "There is no such object, or the operator does not watch its namespace.", false
+			v.Title, v.Message, v.Live = "Not there", "There is no such object, or the operator does not watch its namespace, or its labels are another operator's.", false
 			p.render(w, http.StatusNotFound, "message.html", v)
 		case err != nil:
 			p.o.Log.Error(err, "the cache could not be read for a page")
@@ -186,24 +189,17 @@ func (p *Page) admitted(of content) http.HandlerFunc {
 
 var errNotThere = errors.New("there is no such object")
 
-// lists reads all that is looked at. The objects are those of the cache, and only read.
-func (p *Page) lists(ctx context.Context, namespace string, lists ...client.ObjectList) error {
-	for _, l := range lists {
-		if err := p.o.Reader.List(ctx, l, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (p *Page) overview(ctx context.Context, r *http.Request, v *view) (string, error) {
 	f := filterOf(r.URL.Query())
-	var domains v1alpha1.MailDomainList
-	var zones v1alpha1.DNSZoneList
-	if err := p.lists(ctx, f.Namespace, &domains, &zones); err != nil {
+	domains, err := p.domainsIn(ctx, f.Namespace)
+	if err != nil {
 		return "", err
 	}
-	o := NewOverview(domains.Items, zones.Items, f, v.Now.Time)
+	zones, err := p.zonesIn(ctx, f.Namespace)
+	if err != nil {
+		return "", err
+	}
+	o := NewOverview(domains, zones, f, v.Now.Time)
 	v.Title, v.Summary, v.Body = o.Headline, o.Headline, o
 	return "overview.html", nil
 }
@@ -211,7 +207,7 @@ func (p *Page) overview(ctx context.Context, r *http.Request, v *view) (string, 
 func (p *Page) host(ctx context.Context, r *http.Request, v *view) (string, error) {
 	q := r.URL.Query()
 	var md v1alpha1.MailDomain
-	if err := p.o.Reader.Get(ctx, client.ObjectKey{Namespace: q.Get("namespace"), Name: q.Get("maildomain")}, &md); err != nil {
+	if err := p.read(ctx, q.Get("namespace"), q.Get("maildomain"), &md); err != nil {
 		return "", err
 	}
 	h, ok := NewHostPage(&md, q.Get("host"), v.Now.Time)
@@ -224,18 +220,18 @@ func (p *Page) host(ctx context.Context, r *http.Request, v *view) (string, erro
 
 func (p *Page) zones(ctx context.Context, r *http.Request, v *view) (string, error) {
 	f := filterOf(r.URL.Query())
-	var zones v1alpha1.DNSZoneList
-	if err := p.lists(ctx, f.Namespace, &zones); err != nil {
+	zones, err := p.zonesIn(ctx, f.Namespace)
+	if err != nil {
 		return "", err
 	}
-	v.Title, v.Body = "Zones", NewZones(zones.Items, f, v.Now.Time)
+	v.Title, v.Body = "Zones", NewZones(zones, f, v.Now.Time)
 	return "zones.html", nil
 }
 
 func (p *Page) zone(ctx context.Context, r *http.Request, v *view) (string, error) {
 	q := r.URL.Query()
 	var dz v1alpha1.DNSZone
-	if err := p.o.Reader.Get(ctx, client.ObjectKey{Namespace: q.Get("namespace"), Name: q.Get("dnszone")}, &dz); err != nil {
+	if err := p.read(ctx, q.Get("namespace"), q.Get("dnszone"), &dz); err != nil {
 		return "", err
 	}
 	z := NewZonePage(&dz, v.Now.Time)

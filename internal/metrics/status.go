@@ -13,12 +13,15 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/guard"
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 // Status answers scrapes with the status of MailDomains.
 type Status struct {
 	// Reader is the cache. It is set before the first scrape.
 	Reader client.Reader
+	// Shard are those that are shown.
+	Shard shard.Shard
 	// Guard counts panics. With nil they are those of the HTTP server.
 	Guard *guard.Guard
 }
@@ -61,7 +64,7 @@ func (s *Status) answer(w http.ResponseWriter, r *http.Request, inside http.Hand
 // readTimeout bounds how long a scrape waits for a cache that is not filled yet.
 const readTimeout = 5 * time.Second
 
-// domains are all MailDomains. They are only to be read: they are those of the cache, without a copy of each.
+// domains are all MailDomains that the operator acts for. They are only to be read: they are those of the cache, without a copy of each.
 func (s *Status) domains(ctx context.Context) ([]v1alpha1.MailDomain, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -69,7 +72,7 @@ func (s *Status) domains(ctx context.Context) ([]v1alpha1.MailDomain, error) {
 	if err := s.Reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list the MailDomains: %w", err)
 	}
-	return list.Items, nil
+	return shard.Of(s.Shard, list.Items), nil
 }
 
 // write writes the status in the format of the answer.

@@ -33,7 +33,7 @@ type finding struct {
 // examination looks at one side of an installation.
 type examination func(context.Context, client.Client, time.Time) []finding
 
-var examinations = []examination{examineAPI, examineLease, examineGate, examineApprovers, examineRights, examineCertManager, examineZones, examineDomains}
+var examinations = []examination{examineAPI, examineLease, examineGate, examineApprovers, examineRights, examineCertManager, examineShards, examineZones, examineDomains}
 
 // doctor is "kubectl dane doctor".
 func (k *kube) doctor() *cobra.Command {

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/shard"
 )
 
 func examineAPI(ctx context.Context, c client.Client, _ time.Time) []finding {
@@ -28,20 +30,22 @@ func examineAPI(ctx context.Context, c client.Client, _ time.Time) []finding {
 	return []finding{{fine, what, ""}}
 }
 
-// leaseName is that of the leader's lease, in whatever namespace.
-const leaseName = "dane-operator.mail.dane-operator.io"
-
+// examineLease looks at the leases of the leaders, in whatever namespace: an operator with a selector has one of its own.
 func examineLease(ctx context.Context, c client.Client, now time.Time) []finding {
 	var list coordinationv1.LeaseList
-	if err := c.List(ctx, &list, client.MatchingFields{"metadata.name": leaseName}); err != nil {
+	if err := c.List(ctx, &list); err != nil {
 		return unread("the lease of the operator", err)
 	}
+	list.Items = slices.DeleteFunc(list.Items, func(l coordinationv1.Lease) bool { return !shard.IsLease(l.Name) })
 	if len(list.Items) == 0 {
 		return []finding{{warning, "the operator", "no replica has ever led: is its Deployment there? (Without --leader-elect there is no lease.)"}}
 	}
 	var out []finding
 	for _, l := range list.Items {
 		what := fmt.Sprintf("the operator in namespace %s", l.Namespace)
+		if l.Name != (shard.Shard{}).LeaseName() {
+			what += " with the lease " + l.Name
+		}
 		// Three renewals may be missed before another replica takes over.
 		if l.Spec.RenewTime == nil || l.Spec.LeaseDurationSeconds == nil ||
 			now.Sub(l.Spec.RenewTime.Time) > 3*time.Duration(*l.Spec.LeaseDurationSeconds)*time.Second {

@@ -18,14 +18,14 @@ import (
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 )
 
-// accountInGate finds the account that a gate policy lets pass.
+// accountInGate finds the accounts that a gate policy lets pass.
 var accountInGate = regexp.MustCompile(`system:serviceaccount:[a-z0-9.-]+:[a-z0-9.-]+`)
 
 // gate is a policy that heeds the annotation of the gate.
 type gate struct {
 	name string
-	// account is the one that it lets pass: the operator's.
-	account string
+	// accounts are those that it lets pass: the operators', sorted.
+	accounts []string
 	// bound says whether a binding has it refuse anything, and namespaces where it does; everywhere without any.
 	bound      bool
 	namespaces []string
@@ -49,7 +49,9 @@ func gates(ctx context.Context, c client.Client) ([]gate, error) {
 			text += m.Expression + "\n"
 		}
 		if strings.Contains(text, v1alpha1.GateAnnotation) {
-			out[p.Name] = gate{name: p.Name, account: accountInGate.FindString(text)}
+			accounts := accountInGate.FindAllString(text, -1)
+			slices.Sort(accounts)
+			out[p.Name] = gate{name: p.Name, accounts: slices.Compact(accounts)}
 		}
 	}
 	var bindings admissionv1.ValidatingAdmissionPolicyBindingList
@@ -98,16 +100,16 @@ func examineGate(ctx context.Context, c client.Client, _ time.Time) []finding {
 	return append(out, ungated(ctx, c, found)...)
 }
 
-// told is what is said of a policy beside others, of which each refuses whoever is not its own account.
+// told is what is said of a policy beside others, of which each refuses whoever is none of its own accounts.
 func (g gate) told(others []gate) finding {
 	what := "the gate policy " + g.name
 	if len(g.namespaces) > 0 {
 		what += " in " + strings.Join(g.namespaces, ", ")
 	}
 	for _, o := range others {
-		if o.bound && o.account != g.account && g.meets(o) {
+		if o.bound && !slices.Equal(o.accounts, g.accounts) && g.meets(o) {
 			return finding{broken, what, fmt.Sprintf("it and the policy %s hold in one namespace, and each refuses the operator of the other: no request is ever approved there; "+
-				"give each operator its namespaces (Helm: namespaces; config/namespaced)", o.name)}
+				"give each operator its namespaces (Helm: namespaces; config/namespaced), or have one policy for all (Helm: gatePolicy.operators)", o.name)}
 		}
 	}
 	return finding{fine, what, ""}
@@ -149,7 +151,7 @@ var needed = []authorizationv1.ResourceAttributes{
 	{Verb: "update", Group: v1alpha1.GroupVersion.Group, Resource: "maildomains", Subresource: "status"},
 }
 
-// examineRights asks for those of the account that each gate policy lets pass, where the policy holds.
+// examineRights asks for those of the accounts that each gate policy lets pass, where the policy holds.
 func examineRights(ctx context.Context, c client.Client, _ time.Time) []finding {
 	found, err := gates(ctx, c)
 	if err != nil || len(found) == 0 {
@@ -157,22 +159,27 @@ func examineRights(ctx context.Context, c client.Client, _ time.Time) []finding 
 	}
 	var out []finding
 	for _, g := range found {
-		missing, err := missingRights(ctx, c, g)
-		what := "the rights of " + g.account
-		switch {
-		case err != nil:
-			return unread(what, err)
-		case len(missing) > 0:
-			out = append(out, finding{broken, what, "it may not " + strings.Join(missing, ", ") + ": apply config/rbac"})
-		default:
-			out = append(out, finding{fine, what, ""})
+		for _, account := range g.accounts {
+			out = append(out, g.rightsOf(ctx, c, account))
 		}
 	}
 	return out
 }
 
+// rightsOf is what is said of the rights of an account that the policy lets pass.
+func (g gate) rightsOf(ctx context.Context, c client.Client, account string) finding {
+	what := "the rights of " + account
+	switch missing, err := missingRights(ctx, c, g, account); {
+	case err != nil:
+		return unread(what, err)[0]
+	case len(missing) > 0:
+		return finding{broken, what, "it may not " + strings.Join(missing, ", ") + ": apply config/rbac"}
+	}
+	return finding{fine, what, ""}
+}
+
 // missingRights are those that an account does not have in all namespaces where its policy holds.
-func missingRights(ctx context.Context, c client.Client, g gate) ([]string, error) {
+func missingRights(ctx context.Context, c client.Client, g gate, account string) ([]string, error) {
 	var missing []string
 	for _, right := range needed {
 		in := g.namespaces
@@ -180,7 +187,7 @@ func missingRights(ctx context.Context, c client.Client, g gate) ([]string, erro
 			in = []string{""}
 		}
 		for _, right.Namespace = range in {
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: g.account, ResourceAttributes: &right}}
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: account, ResourceAttributes: &right}}
 			if err := c.Create(ctx, review); err != nil {
 				return nil, err
 			}

@@ -177,6 +177,34 @@ func TestTwoReleasesWithNamespacesOfTheirOwn(t *testing.T) {
 	}
 }
 
+// TestOnePolicyForSeveralOperators: the release that makes the policy lets the accounts of the others approve, which make
+// none, and nobody else.
+func TestOnePolicyForSeveralOperators(t *testing.T) {
+	b := release{"b", restricted(t), "{selector: 'shard=b', gatePolicy: {create: false}, crds: {enabled: false}}"}
+	a := release{"a", restricted(t), "{selector: 'shard=a', gatePolicy: {operators: [{namespace: " + b.namespace + ", name: b-dane-operator}]}}"}
+	install(t, a)
+	for key := range install(t, b) {
+		if strings.HasPrefix(key, "ValidatingAdmissionPolicy") {
+			t.Errorf("the second release has %s", key)
+		}
+	}
+	request := gatedRequest(t, a.namespace)
+	err := cluster.WaitFor(t.Context(), request.DeepCopy(), time.Minute, func() string {
+		for user, pass := range map[string]bool{
+			kube.ServiceAccount(a.namespace, "a-dane-operator"): true, kube.ServiceAccount(b.namespace, "b-dane-operator"): true,
+			kube.ServiceAccount(a.namespace, "b-dane-operator"): false, kube.ServiceAccount("cert-manager", "cert-manager"): false,
+		} {
+			if err := approveAs(t, request, user); (err == nil) != pass {
+				return fmt.Sprintf("%s to be let pass (%t): %v", user, pass, err)
+			}
+		}
+		return ""
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGatePolicyKnowsTheReleasesAccount installs a release whose account is not that of config/, and
 // lets three users approve a gated request.
 func TestGatePolicyKnowsTheReleasesAccount(t *testing.T) {

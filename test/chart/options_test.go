@@ -51,6 +51,8 @@ func TestValuesBecomeFlags(t *testing.T) {
 			[]string{always, metrics, "--dashboard-address=:9443", "--dashboard-cert-dir=/etc/dane-operator-dashboard"}},
 		{"dashboard: {certificateSecret: page, service: {create: true}}", "there is no page", []string{always, metrics}},
 		{"namespaces: [mail, '12']", "a flag each", []string{always, metrics, "--namespace=mail", "--namespace=12"}},
+		{"selector: 'mail.dane-operator.io/shard in (a, b), !old'", "commas and blanks are of one flag",
+			[]string{always, metrics, "--selector=mail.dane-operator.io/shard in (a, b), !old"}},
 		{"resolvers: ['[::1]:53']", "brackets are not a YAML list", []string{always, metrics, "--resolvers=[::1]:53"}},
 		{"probe: {allowCIDRs: ['fd00::/8'], heloName: mx.example}", "colons are not a YAML map",
 			[]string{always, metrics, "--probe-allow-cidr=fd00::/8", "--probe-helo-name=mx.example"}},

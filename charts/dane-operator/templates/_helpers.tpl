@@ -70,6 +70,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- range .Values.namespaces }}
 - --namespace={{ . }}
 {{- end }}
+{{- with .Values.selector }}
+- {{ printf "--selector=%s" . | quote }}
+{{- end }}
 {{- if .Values.trustAnchors }}
 - --trust-anchors=/etc/dane-operator/anchors.ds
 {{- end }}
