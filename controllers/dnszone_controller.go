@@ -157,7 +157,7 @@ func (r *DNSZoneReconciler) disable(ctx context.Context, z *v1alpha1.DNSZone, pr
 // check looks at the zone when that is due, and returns when it is due next.
 func (r *DNSZoneReconciler) check(name types.NamespacedName, entry zoneEntry) time.Duration {
 	pace := entry.pace()
-	if entry.health != nil && entry.unlike == 0 && !entry.wanted {
+	if entry.health != nil && entry.unlike == 0 {
 		if wait := entry.health.At.Add(pace).Sub(r.Clock.Now()); wait > 0 {
 			return wait
 		}
@@ -191,8 +191,8 @@ func (r *DNSZoneReconciler) looked(name types.NamespacedName, begun zoneEntry, h
 		}
 		e.keys.note(&h.DNSSEC, r.Clock.Now())
 		e.findings.note(&h)
-		changed = e.health == nil || begun.unlike > 0 || e.wanted || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging
-		e.health, e.checking, e.wanted, e.unlike = &h, false, false, max(e.unlike-begun.unlike, 0)
+		changed = e.health == nil || begun.unlike > 0 || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging
+		e.health, e.checking, e.unlike = &h, false, max(e.unlike-begun.unlike, 0)
 	})
 	if current {
 		r.wake(name)

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/rollover"
@@ -200,7 +197,6 @@ func factsOf(run *domainRun, h *hostRun, s settings) (rollover.Facts, error) {
 		f.States = statesOf(h.previous, md.Spec.Rollover.Strategy)
 		f.Unsafe = unsafeOf(h.previous)
 	}
-	f.DNSSEC.Stale = len(h.staleZones(now, policy.SweepFreshness)) > 0
 	f.Owners = ownersOf(h, h.lost, now)
 	return f, nil
 }
@@ -233,17 +229,6 @@ func (h *hostRun) dnssecFacts() rollover.DNSSEC {
 		worst = d
 	}
 	return worst
-}
-
-// staleZones are the zones that answers for the host come through, and whose newest looks are too old to hand a key over by.
-func (h *hostRun) staleZones(now time.Time, fresh time.Duration) []types.NamespacedName {
-	var out []types.NamespacedName
-	for _, l := range append([]linkedZone{{h.zone, h.entry}}, h.linked...) {
-		if l.entry.stale(now, fresh) {
-			out = append(out, client.ObjectKeyFromObject(l.zone))
-		}
-	}
-	return out
 }
 
 // trust ranks the states of a zone: with one that is not Secure nothing is published.

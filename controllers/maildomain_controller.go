@@ -247,7 +247,6 @@ func (r *MailDomainReconciler) observeHost(run *domainRun, h *hostRun) time.Dura
 			wait = min(wait, max(seen.retryAt.Sub(run.now), p.interval))
 		}
 	}
-	r.lookFirst(run, h)
 	wait = min(wait, r.observeEndpoints(run, h, p))
 	if next := h.decision.Next; !next.IsZero() && !h.notManaged {
 		wait = min(wait, max(next.Sub(run.now), retrySoon))
@@ -290,17 +289,6 @@ func (r *MailDomainReconciler) lookAgain(name types.NamespacedName, ttl time.Dur
 		e.keys.meet(ttl, now)
 	})
 	r.wakeZone(name)
-}
-
-// lookFirst has the zones looked at that a key of the host waits for. When that is done the MailDomain is woken.
-func (r *MailDomainReconciler) lookFirst(run *domainRun, h *hostRun) {
-	if !h.decision.NeedLook {
-		return
-	}
-	for _, name := range h.staleZones(run.now, h.facts.Policy.SweepFreshness) {
-		r.zones.amend(name, func(e *zoneEntry) { e.wanted = true })
-		r.wakeZone(name)
-	}
 }
 
 func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, p pace) time.Duration {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -32,18 +31,11 @@ type zoneEntry struct {
 	// unlike counts the sweeps that have met other keys or DS records than the newest look and were not followed by another, which is
 	// due now: until that says since when they change they count as changing. A look that began before a sweep says nothing of what
 	// that met.
-	unlike int
-	// wanted says that a key is to be handed over when the zone was looked at again, which is due now.
-	wanted   bool
+	unlike   int
 	keys     keyMemory
 	findings findingMemory
 	// delegation is what is known of the DS records in the parent.
 	delegation delegationWork
-}
-
-// stale says whether the newest look is too old to act on. One of the future was made before the clock was set back.
-func (e *zoneEntry) stale(now time.Time, fresh time.Duration) bool {
-	return e.health != nil && now.Sub(e.health.At).Abs() > fresh
 }
 
 // zoneRegistry holds the clients of all DNSZones.

@@ -41,7 +41,6 @@ type run struct {
 	early                map[string]bool
 	waits                []Wait
 	needSweep, needProbe bool
-	needLook             bool
 	unsafe               *Unsafe
 }
 
@@ -132,7 +131,7 @@ func (r *run) wait(code WaitCode, subject, message string, until time.Time) {
 
 // conclude gathers the decision.
 func (r *run) conclude() Decision {
-	d := Decision{Unsafe: r.unsafe, NeedSweep: r.needSweep, NeedProbe: r.needProbe, NeedLook: r.needLook, Published: len(r.owners) > 0}
+	d := Decision{Unsafe: r.unsafe, NeedSweep: r.needSweep, NeedProbe: r.needProbe, Published: len(r.owners) > 0}
 	for i := range r.owners {
 		o := &r.owners[i]
 		d.Owners = append(d.Owners, o.OwnerDecision)

@@ -89,7 +89,7 @@ func (r *run) deployBlocked(t *tracked, at time.Time, known bool) (WaitCode, str
 	case r.now.Before(at):
 		return WaitCaches, key + " waits until no cache holds records without it", at
 	}
-	code, message := r.unproved(t, key)
+	code, message := r.unproved(key)
 	return code, message, none
 }
 
@@ -99,9 +99,8 @@ func (r *run) hasGrownOld(o *ownerRun) bool {
 	return o.last != nil && !o.last.End.After(r.now) && allReachable(*o.last)
 }
 
-// unproved says what of DNSSEC holds a key back. What is known of a zone is of its newest look; where all else is as it has to be, a
-// key that is to be handed over asks for one. A standby key has time.
-func (r *run) unproved(t *tracked, key string) (WaitCode, string) {
+// unproved says what of DNSSEC holds a key back.
+func (r *run) unproved(key string) (WaitCode, string) {
 	p := r.f.Policy
 	switch {
 	case p.DNSSECRequired && r.f.DNSSEC.State != dnssec.Secure:
@@ -110,9 +109,6 @@ func (r *run) unproved(t *tracked, key string) (WaitCode, string) {
 		return WaitKeysChanging, key + " waits until the change of DNSKEY or DS records, of the zone or of one above it, is over"
 	case r.signaturesTooShort():
 		return WaitSignatures, key + " waits until the zone's signatures are renewed: they run out too soon"
-	case p.DNSSECRequired && r.f.DNSSEC.Stale:
-		r.needLook = r.needLook || t.stage != StageStandby
-		return WaitSweep, key + " waits until the zone's DS records have been asked for once more"
 	}
 	return WaitNone, ""
 }

@@ -300,9 +300,6 @@ type DNSSEC struct {
 	Message string
 	// KeysChanging says that a change of a DNSKEY or DS set is in flight, of the zone or of one above it.
 	KeysChanging bool
-	// Stale says that the newest look at the zone, or at one of those that answers come through, is older than a deployment may rest
-	// on: DS records may have changed since.
-	Stale bool
 	// Unsigned says that the zone of the host's own names is proved to have no DS record at its parent.
 	Unsigned bool
 }

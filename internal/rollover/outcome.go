@@ -21,7 +21,7 @@ const (
 	WaitUpdate         WaitCode = "Update"         // the records are to be written
 	WaitPropagation    WaitCode = "Propagation"    // a name server does not show what is wanted
 	WaitCaches         WaitCode = "Caches"         // older answers may be cached until the time named
-	WaitSweep          WaitCode = "Sweep"          // a fresh sweep is needed, or a fresh look at the zone
+	WaitSweep          WaitCode = "Sweep"          // a fresh sweep is needed
 	WaitSignatures     WaitCode = "Signatures"     // signatures run out too soon
 	WaitKeysChanging   WaitCode = "KeysChanging"   // DNSKEY or DS change in flight
 	WaitTooManyRecords WaitCode = "TooManyRecords" // more than MaxRecords at one name
@@ -108,8 +108,6 @@ type Decision struct {
 	Published bool
 	// NeedSweep and NeedProbe ask for fresh facts now.
 	NeedSweep, NeedProbe bool
-	// NeedLook asks for a look at the zones now: a key is to be handed over, and what is known of their DS records is too old for that.
-	NeedLook bool
 	// Next is the next instant worth deciding at; zero when only a new fact can change anything.
 	Next time.Time
 	// NextAction says in words what happens then.

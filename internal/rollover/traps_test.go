@@ -272,39 +272,6 @@ var publishingTraps = []trap{
 			t.Errorf("where DNSSEC is ignored it holds the key: %+v", d.Waits)
 		}
 	}},
-	{"13 DS records may have changed since the zone was looked at", func(t *testing.T) {
-		s := published(t)
-		s.hold("b", StageRequested)
-		s.settle()
-		s.dnssec.Stale = true
-		// While anything else is waited for, nobody is asked.
-		s.dnssec.KeysChanging = true
-		if d := s.at(s.now.Add(9 * time.Hour)); d.NeedLook {
-			t.Error("a look is asked for that lets no key go")
-		}
-		s.dnssec.KeysChanging = false
-		d := s.work()
-		if s.held(d, "b", WaitSweep, "DS records"); !d.NeedLook {
-			t.Error("no look is asked for")
-		}
-		s.dnssec.Stale = false
-		if d := s.work(); d.NeedLook || !slices.Contains(d.Deploy, digest("b")) {
-			t.Errorf("after the look: another is asked for: %t, waits %+v", d.NeedLook, d.Waits)
-		}
-		s.policy.DNSSECRequired, s.dnssec.Stale = false, true
-		if d := s.work(); d.NeedLook || !slices.Contains(d.Deploy, digest("b")) {
-			t.Errorf("where DNSSEC is ignored a look is asked for: %t, waits %+v", d.NeedLook, d.Waits)
-		}
-	}},
-	{"13 a standby key has time until the zone is looked at by itself", func(t *testing.T) {
-		s := published(t)
-		s.hold("b", StageStandby)
-		s.settle()
-		s.dnssec.Stale = true
-		if d := s.at(s.now.Add(9 * time.Hour)); d.NeedLook || len(d.Waits) > 0 || slices.Contains(d.Deploy, digest("b")) {
-			t.Errorf("a look is asked for: %t, deployed are %v, waits %+v", d.NeedLook, d.Deploy, d.Waits)
-		}
-	}},
 	{"14 a server that only the parent names serves old data", func(t *testing.T) {
 		s := published(t)
 		s.hold("b", StageRequested)

@@ -212,12 +212,6 @@ var ofDeployment = []mutant{
 		test: rule("Traps"),
 	},
 	{
-		name: "DS records of minutes ago", file: "internal/rollover/deploy.go",
-		old: "case p.DNSSECRequired && r.f.DNSSEC.Stale:", new: "case false:",
-		why:  "they may have changed since, and caches have the old ones",
-		test: rule("Traps"),
-	},
-	{
 		name: "signatures that run out are no matter", file: "internal/rollover/deploy.go",
 		old: "if a.SignatureExpires.Sub(r.now) < r.signatureLife(a) {", new: "if false {",
 		why:  "the records are of no use once their signatures have run out",
