@@ -53,9 +53,10 @@ func Assemble(s Surroundings, o Options) *Parts {
 	senders := newSenderWatch(o, obs, s.WakeDomain)
 	book := newRecordBook(s.WakeDomain)
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
+	machine := &machineClock{watch: clockwatch.New(o.Clock, o.Uptime), ahead: o.Ahead}
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
-			Client: s.Client, live: s.Live, Clock: o.Clock, watch: clockwatch.New(o.Clock, o.Uptime), ahead: o.Ahead, events: s.Events, counts: o.Counts,
+			Client: s.Client, live: s.Live, Clock: o.Clock, machine: machine, events: s.Events, counts: o.Counts,
 			settings: settings{
 				unknownHistory: o.UnknownHistory,
 				reportQuiet:    cmp.Or(o.ReportQuiet, reportQuiet), maxReportHold: cmp.Or(o.MaxReportHold, maxReportHold),
@@ -68,7 +69,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 			guard: o.Guard, wakeZone: s.WakeZone,
 		},
 		Zones: &DNSZoneReconciler{
-			Client: s.Client, live: s.Live, Clock: o.Clock, events: s.Events, zones: registry, shard: o.Shard,
+			Client: s.Client, live: s.Live, Clock: o.Clock, machine: machine, events: s.Events, zones: registry, shard: o.Shard,
 			newClient: o.NewZoneClient, trust: o.Trust, resolvers: o.Resolvers, wake: s.WakeZone,
 			wakeDomains: func(z types.NamespacedName, zone string) { wakeDomains(s.Client, s.WakeDomain, z, zone) },
 		},

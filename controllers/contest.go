@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // contestOver is how long nobody else has to write an object for its pace to be forgotten.
 const contestOver = time.Minute
 
-// contestFree is how often somebody else may write an object before that counts, as a person does who edits it.
+// contestFree is how often somebody else may write an object before that counts, as who labels it does. Edits of the spec never do.
 const contestFree = 5
 
 // contestBoard keeps two operators from writing the status of an object in turn, as fast as they can, each as it has seen the
@@ -23,9 +24,10 @@ type contestBoard struct {
 
 // contest is what is known of who writes one object.
 type contest struct {
-	// wrote is the resourceVersion that our newest write made, and at when that was.
-	wrote string
-	at    time.Time
+	// wrote is the resourceVersion that our newest write made, at when that was, and generation that of the spec then.
+	wrote      string
+	at         time.Time
+	generation int64
 	// met is the newest resourceVersion that somebody else made, last when it was first seen, turns how many there were.
 	met   string
 	last  time.Time
@@ -33,7 +35,8 @@ type contest struct {
 }
 
 // wrote notes a write of ours.
-func (b *contestBoard) wrote(name types.NamespacedName, version string, now time.Time) {
+func (b *contestBoard) wrote(o client.Object, now time.Time) {
+	name := client.ObjectKeyFromObject(o)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.rows == nil {
@@ -44,16 +47,16 @@ func (b *contestBoard) wrote(name types.NamespacedName, version string, now time
 		c = &contest{}
 		b.rows[name] = c
 	}
-	c.wrote, c.at = version, now
+	c.wrote, c.at, c.generation = o.GetResourceVersion(), now, o.GetGeneration()
 }
 
-// wait says how long until an object of a version may be written: not at all, unless somebody else writes it over and over;
+// wait says how long until an object may be written: not at all, unless somebody else writes it over and over;
 // then twice as long after our newest write with each turn.
-func (b *contestBoard) wait(name types.NamespacedName, version string, now time.Time) time.Duration {
+func (b *contestBoard) wait(o client.Object, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.rows[name]
-	if c == nil || c.wrote == version {
+	c, version := b.rows[client.ObjectKeyFromObject(o)], o.GetResourceVersion()
+	if c == nil || c.wrote == version || c.generation != o.GetGeneration() || now.Before(c.at) { // of a clock that was set back nothing is known
 		return 0
 	}
 	if c.met != version {
@@ -67,7 +70,7 @@ func (b *contestBoard) wait(name types.NamespacedName, version string, now time.
 		return 0
 	}
 	pace := min(retrySoon<<(c.turns-contestFree), retryBehind)
-	return max(0, min(pace, c.at.Add(pace).Sub(now)))
+	return max(0, c.at.Add(pace).Sub(now))
 }
 
 // forget is called when the object is gone.

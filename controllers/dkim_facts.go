@@ -124,8 +124,8 @@ func dkimStates(s *v1alpha1.DKIMStatus, domain string) []rollover.KeyState {
 		out = append(out, rollover.KeyState{
 			ID: k.Selector, SPKI: k.Selector, Owner: dkimkey.Owner(k.Selector, domain), Role: string(k.Role), Visibility: string(k.Visibility),
 			Since: timeOf(k.Since), Deployed: k.Deployed, DeployableAt: timeOf(k.DeployableAt), RemovableAt: timeOf(k.RemovableAt),
-			RevokedSince: timeOf(k.RevokedAt),
-			Records:      []tlsa.Record{dkimRecord(textOf(k.Record))},
+			RevokedSince: timeOf(k.RevokedAt), Leaving: k.Leaving,
+			Records: []tlsa.Record{dkimRecord(textOf(k.Record))},
 		})
 	}
 	return out

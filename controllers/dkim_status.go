@@ -81,7 +81,7 @@ func (row *dkimRow) remember(run *domainRun, s *v1alpha1.DKIMStatus) {
 		s.Keys = append(s.Keys, v1alpha1.DKIMKeyStatus{
 			Selector: k.ID, Role: v1alpha1.KeyRole(k.Role), Visibility: v1alpha1.Visibility(k.Visibility), Since: statusTime(k.Since),
 			Deployed: k.Deployed, DeployableAt: statusTime(k.DeployableAt), RemovableAt: statusTime(k.RemovableAt),
-			RevokedAt: statusTime(k.RevokedSince), Record: strings.Join(data, ""),
+			RevokedAt: statusTime(k.RevokedSince), Leaving: k.Leaving, Record: strings.Join(data, ""),
 		})
 	}
 	for i, o := range row.decision.Owners {

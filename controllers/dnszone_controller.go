@@ -28,10 +28,11 @@ import (
 // DNSZoneReconciler keeps a zone client for every DNSZone and says how the zone is.
 type DNSZoneReconciler struct {
 	client.Client
-	live   client.Reader
-	Clock  clock.PassiveClock
-	events events.EventRecorder
-	zones  *zoneRegistry
+	live    client.Reader
+	Clock   clock.PassiveClock
+	events  events.EventRecorder
+	machine *machineClock
+	zones   *zoneRegistry
 	// contests are of who writes the status.
 	contests contestBoard
 	shard    shard.Shard
@@ -65,6 +66,9 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if !z.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
+	if _, err := r.machine.read(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	if !r.shard.Has(z) {
 		return r.assist(ctx, z)
 	}
@@ -78,8 +82,13 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	case err != nil:
 		return ctrl.Result{}, err
 	}
+	return r.serve(ctx, z, config)
+}
+
+// serve looks at a zone that can be used, tells of it, and keeps its delegation right.
+func (r *DNSZoneReconciler) serve(ctx context.Context, z *v1alpha1.DNSZone, config zone.Config) (ctrl.Result, error) {
 	entry := r.configure(z, config)
-	wait := r.check(req.NamespacedName, entry)
+	wait := r.check(client.ObjectKeyFromObject(z), entry)
 	if entry.health == nil {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
@@ -88,17 +97,22 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if again > 0 {
-		wait = min(wait, again)
-	}
 	later, err := r.storeZone(ctx, z, next)
-	switch {
-	case later > 0:
-		return ctrl.Result{RequeueAfter: min(wait, later)}, nil
-	case err != nil || task == nil:
+	wait = soonest(wait, again, later)
+	if err != nil || later > 0 || task == nil {
 		return ctrl.Result{RequeueAfter: wait}, err
 	}
 	return ctrl.Result{RequeueAfter: wait}, task(ctx)
+}
+
+// soonest is the least of some waits; one of 0 is none.
+func soonest(wait time.Duration, others ...time.Duration) time.Duration {
+	for _, other := range others {
+		if other > 0 {
+			wait = min(wait, other)
+		}
+	}
+	return wait
 }
 
 // configure makes or reconfigures the client of a zone.
@@ -189,6 +203,7 @@ func (r *DNSZoneReconciler) looked(name types.NamespacedName, begun zoneEntry, h
 		if current = e.client == begun.client && e.configured == begun.configured; !current {
 			return
 		}
+		e.keys.even(r.machine.watch.Read().EvenSince)
 		e.keys.note(&h.DNSSEC, r.Clock.Now())
 		e.findings.note(&h)
 		changed = e.health == nil || begun.unlike > 0 || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging

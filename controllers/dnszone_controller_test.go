@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -117,6 +118,7 @@ func newZoneBed(t *testing.T) *zoneBed {
 func (b *zoneBed) restart() {
 	b.r = &DNSZoneReconciler{
 		Client: b.api, live: b.api, Clock: b.clock, events: events.NewFakeRecorder(100), zones: newZoneRegistry(),
+		machine: &machineClock{watch: clockwatch.New(b.clock, nil)},
 		newClient: func(c zone.Config) zone.Client {
 			made := &scriptedZone{configs: []zone.Config{c}}
 			b.clients = append(b.clients, made)

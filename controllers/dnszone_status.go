@@ -25,8 +25,7 @@ func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, 
 	if sameStatus(&next, &z.Status) {
 		return 0, nil
 	}
-	name := client.ObjectKeyFromObject(z)
-	if wait := r.contests.wait(name, z.ResourceVersion, r.Clock.Now()); wait > 0 {
+	if wait := r.contests.wait(z, r.Clock.Now()); wait > 0 {
 		return wait, nil
 	}
 	updated := z.DeepCopy()
@@ -34,7 +33,7 @@ func (r *DNSZoneReconciler) storeZone(ctx context.Context, z *v1alpha1.DNSZone, 
 	if err := r.Status().Update(ctx, updated); err != nil {
 		return 0, client.IgnoreNotFound(ignoreConflict(err))
 	}
-	r.contests.wrote(name, updated.ResourceVersion, r.Clock.Now())
+	r.contests.wrote(updated, r.Clock.Now())
 	logZone(ctx, &z.Status, &next)
 	r.announceZone(z, &next)
 	return 0, nil

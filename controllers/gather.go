@@ -3,15 +3,12 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/rollover"
 )
 
@@ -46,7 +43,7 @@ func (run *domainRun) key() types.NamespacedName {
 
 // gather reads everything that the decisions for a MailDomain rest on, and decides. It writes nothing.
 func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDomain) (*domainRun, error) {
-	at, err := r.readClock(ctx)
+	at, err := r.machine.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -77,25 +74,6 @@ func (r *MailDomainReconciler) gather(ctx context.Context, md *v1alpha1.MailDoma
 		return nil, err
 	}
 	return run, nil
-}
-
-// readClock reads the clock, and tells once when it was set forward. Before it is read for the first time it is compared with that of
-// the API server; until that is done nothing is decided.
-func (r *MailDomainReconciler) readClock(ctx context.Context) (clockwatch.Reading, error) {
-	if r.ahead != nil && !r.watch.Begun() {
-		by, err := r.ahead(ctx)
-		if err != nil {
-			return clockwatch.Reading{}, fmt.Errorf("compare the clock of this machine with that of the API server: %w", err)
-		}
-		if r.watch.Begin(by) {
-			logf.FromContext(ctx).Info("the clock of this machine is ahead of the API server's: waits that had begun begin again; set one of them right", "leap", by.Round(time.Second).String())
-		}
-	}
-	at := r.watch.Read()
-	if at.Leap > 0 {
-		logf.FromContext(ctx).Info("the clock of this machine was set forward: waits that had begun begin again", "leap", at.Leap.Round(time.Second).String())
-	}
-	return at, nil
 }
 
 // addHosts adds the hosts of the spec to a run, and those that have left it and still have records.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/clockwatch"
 )
@@ -15,7 +17,7 @@ func TestLeapIsKnownToEveryDecision(t *testing.T) {
 	b := newDKIMBed(t, func(*v1alpha1.MailDomainSpec) {})
 	b.inUse()
 	stood := time.Duration(0) // the process does not run on while the clock does
-	b.r.watch = clockwatch.New(b.clock, func() time.Duration { return stood })
+	b.r.machine.watch = clockwatch.New(b.clock, func() time.Duration { return stood })
 	for _, leap := range []time.Duration{0, time.Hour} {
 		b.clock.Step(leap)
 		var want time.Time
@@ -46,9 +48,9 @@ func TestLeapIsKnownToEveryDecision(t *testing.T) {
 // nothing is decided, and one that is ahead counts as one that was set forward.
 func TestClockIsCompared(t *testing.T) {
 	b := newDKIMBed(t, func(*v1alpha1.MailDomainSpec) {})
-	b.r.watch = clockwatch.New(b.clock, nil)
+	b.r.machine.watch = clockwatch.New(b.clock, nil)
 	asked, ahead, failure := 0, time.Hour, errors.New("connection refused")
-	b.r.ahead = func(context.Context) (time.Duration, error) {
+	b.r.machine.ahead = func(context.Context) (time.Duration, error) {
 		asked++
 		return ahead, failure
 	}
@@ -66,5 +68,38 @@ func TestClockIsCompared(t *testing.T) {
 	}
 	if asked != 2 {
 		t.Errorf("it was compared %d times, want twice", asked)
+	}
+}
+
+// TestClockOfAZoneIsCompared: a change of DS records that status tells of is not over because the clock of a process that starts is
+// ahead, nor because it is set forward while one runs.
+func TestClockOfAZoneIsCompared(t *testing.T) {
+	b := newZoneBed(t)
+	b.look(b.secureZone("1"))
+	b.clock.Step(zoneIdle)
+	if !b.look(b.secureZone("2")) {
+		t.Fatal("another key is no change")
+	}
+	const leap = 48 * time.Hour
+	b.clock.Step(leap)
+	b.restart()
+	failure, ran := errors.New("connection refused"), time.Duration(0)
+	b.r.machine.watch = clockwatch.New(b.clock, func() time.Duration { return ran })
+	b.r.machine.ahead = func(context.Context) (time.Duration, error) { return leap, failure }
+	if _, err := b.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: zoneName}); !errors.Is(err, failure) {
+		t.Errorf("what cannot be compared is believed: %v", err)
+	}
+	failure = nil
+	if !b.look(b.secureZone("2")) {
+		t.Error("with a clock that is ahead, the change is over at once")
+	}
+	b.clock.Step(leap)
+	if !b.look(b.secureZone("2")) {
+		t.Error("the clock was set forward, and the change is over")
+	}
+	b.clock.Step(leap)
+	ran += leap
+	if b.look(b.secureZone("2")) {
+		t.Error("the change is never over")
 	}
 }

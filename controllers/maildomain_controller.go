@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/guard"
 	"github.com/dane-operator/dane-operator/internal/metrics"
 	"github.com/dane-operator/dane-operator/internal/shard"
@@ -25,11 +24,9 @@ import (
 type MailDomainReconciler struct {
 	client.Client
 	// live reads past the cache, for Secrets and before every effect.
-	live  client.Reader
-	Clock clock.PassiveClock
-	watch *clockwatch.Watch
-	// ahead as in Options.
-	ahead     func(context.Context) (time.Duration, error)
+	live      client.Reader
+	Clock     clock.PassiveClock
+	machine   *machineClock
 	events    events.EventRecorder
 	counts    *metrics.Events
 	settings  settings
@@ -119,13 +116,13 @@ func (r *MailDomainReconciler) addFinalizer(ctx context.Context, md *v1alpha1.Ma
 	if err := r.Patch(ctx, md, patch); err != nil {
 		return client.IgnoreNotFound(ignoreConflict(err))
 	}
-	r.contests.wrote(client.ObjectKeyFromObject(md), md.ResourceVersion, r.Clock.Now())
+	r.contests.wrote(md, r.Clock.Now())
 	return nil
 }
 
 // store writes the status when it changed. It returns false when the object that the decision rests
-// on is not the newest, or another operator writes it as well: nothing may be done then. An unchanged status is compared with a live read
-// only if something is about to be done.
+// on is not the newest, or another operator writes it as well: nothing may be done then. An unchanged status is
+// compared with a live read only if something is about to be done.
 func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool, error) {
 	md := run.md
 	next := buildStatus(run)
@@ -136,8 +133,7 @@ func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool,
 		r.consumed(run)
 		return true, nil
 	}
-	name := client.ObjectKeyFromObject(md)
-	if r.contests.wait(name, md.ResourceVersion, r.Clock.Now()) > 0 {
+	if r.contests.wait(md, r.Clock.Now()) > 0 {
 		return false, nil
 	}
 	before := md.Status
@@ -146,7 +142,7 @@ func (r *MailDomainReconciler) store(ctx context.Context, run *domainRun) (bool,
 	if err := r.Status().Update(ctx, updated); err != nil {
 		return false, client.IgnoreNotFound(ignoreConflict(err))
 	}
-	r.contests.wrote(name, updated.ResourceVersion, r.Clock.Now())
+	r.contests.wrote(updated, r.Clock.Now())
 	logDecision(ctx, &before, &next)
 	r.announce(run, &before, &next)
 	run.md = updated

@@ -133,7 +133,7 @@ func (b *recordBed) restart() {
 		return b.policy, nil
 	}
 	b.r = &MailDomainReconciler{
-		Client: b.api, live: b.api, Clock: b.clock, watch: clockwatch.New(b.clock, nil), events: events.NewFakeRecorder(1000), zones: newZoneRegistry(),
+		Client: b.api, live: b.api, Clock: b.clock, machine: &machineClock{watch: clockwatch.New(b.clock, nil)}, events: events.NewFakeRecorder(1000), zones: newZoneRegistry(),
 		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), senders: senders,
 		records: book, looks: &recordLooks{book: book, senders: senders, fetch: fetch},
 	}

@@ -45,7 +45,7 @@ func TestMetricsOfZones(t *testing.T) {
 	zones := newZoneRegistry()
 	seen := func(namespace, name, zoneName string, h *zone.Health) {
 		zones.update(types.NamespacedName{Namespace: namespace, Name: name}, func(e *zoneEntry) {
-			e.client, e.config, e.health = &scriptedZone{}, zone.Config{Zone: zoneName}, h
+			e.own, e.client, e.config, e.health = namespace != "elsewhere", &scriptedZone{}, zone.Config{Zone: zoneName}, h
 		})
 	}
 	seen("mail", "example", "example.com.", &zone.Health{
@@ -54,6 +54,7 @@ func TestMetricsOfZones(t *testing.T) {
 	})
 	seen("dns", "insecure", "example.net.", &zone.Health{})
 	seen("mail", "unseen", "example.org.", nil)
+	seen("elsewhere", "of another operator", "example.com.", &zone.Health{})
 	golden(t, zoneCollector{zones, &Trust{problem: "line 1"}}, "zones.txt")
 	for _, trust := range []*Trust{nil, RootTrust()} {
 		usable := "# HELP dane_operator_trust_anchors_usable Whether the file of --trust-anchors, as it is now, can be used: 1, or 0 while the trust anchors before it count.\n" +

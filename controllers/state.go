@@ -83,7 +83,7 @@ func statesOf(s *v1alpha1.MailServerStatus, strategy v1alpha1.Strategy) []rollov
 			ID: k.SPKISHA256, SPKI: k.SPKISHA256, Certificate: k.Certificate, Serial: k.SerialNumber,
 			Role: string(k.Role), Visibility: string(k.Visibility), Since: timeOf(k.Since), Deployed: k.Deployed,
 			DeployableAt: timeOf(k.DeployableAt), RemovableAt: timeOf(k.RemovableAt),
-			GoneSince: timeOf(k.GoneSince), GoneRounds: int(k.GoneRounds), NotAfter: timeOf(k.NotAfter),
+			GoneSince: timeOf(k.GoneSince), GoneRounds: int(k.GoneRounds), Leaving: k.Leaving, NotAfter: timeOf(k.NotAfter),
 			Records: storedRecords(k.Records),
 		}
 		if strategy == v1alpha1.StrategyStage && dependsOnCertificate(parametersIn(state.Records)) && state.Serial != "" {
@@ -106,8 +106,8 @@ func keyStatus(k rollover.KeyState) v1alpha1.KeyStatus {
 	out := v1alpha1.KeyStatus{
 		SPKISHA256: k.SPKI, Certificate: k.Certificate, Role: v1alpha1.KeyRole(k.Role), Visibility: v1alpha1.Visibility(k.Visibility),
 		Since: statusTime(k.Since), DeployableAt: statusTime(k.DeployableAt), RemovableAt: statusTime(k.RemovableAt),
-		HeldUntil: statusTime(k.HeldUntil),
-		Deployed:  k.Deployed, SerialNumber: k.Serial, NotAfter: statusTime(k.NotAfter), Records: presentations(k.Records),
+		HeldUntil: statusTime(k.HeldUntil), Leaving: k.Leaving,
+		Deployed: k.Deployed, SerialNumber: k.Serial, NotAfter: statusTime(k.NotAfter), Records: presentations(k.Records),
 	}
 	if k.Deployed {
 		// That nobody presents a key which no server has is nothing to count.

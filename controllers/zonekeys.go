@@ -52,6 +52,13 @@ func (m *keyMemory) meet(keep time.Duration, now time.Time) {
 	m.changedAt, m.keep, m.presumed = now, max(m.keep, keep), false
 }
 
+// even has a change in flight count from when the clock began to run evenly: it was noted before, and nobody knows how long.
+func (m *keyMemory) even(since time.Time) {
+	if !m.changedAt.IsZero() && since.After(m.changedAt) {
+		m.changedAt = since
+	}
+}
+
 // note compares a look with what is remembered, and has it say whether a change is in flight.
 func (m *keyMemory) note(d *zone.ZoneDNSSEC, now time.Time) {
 	seen := m.fill(d) || d.Unsigned

@@ -81,7 +81,7 @@ func (r *DNSZoneReconciler) assist(ctx context.Context, z *v1alpha1.DNSZone) (ct
 	}
 	if unusable != nil {
 		r.disable(ctx, z, unusable)
-		return ctrl.Result{RequeueAfter: zoneIdle}, nil
+		return ctrl.Result{RequeueAfter: zoneIdle}, nil //nolint:nilerr // what is wrong is told by who acts for it
 	}
 	return ctrl.Result{RequeueAfter: r.check(name, r.configure(z, config))}, nil
 }

@@ -108,7 +108,7 @@ func TestZonesThatCannotBeRead(t *testing.T) {
 		WithIndex(&cmapi.CertificateRequest{}, requestIndex, byAnnotation(requestNameAnnotation)).
 		Build() // none for DNSZones: the fake refuses to list them so
 	r := &MailDomainReconciler{
-		Client: api, Clock: clock.RealClock{}, watch: clockwatch.New(clock.RealClock{}, nil), keys: keyReader{cached: api, live: api}, zones: newZoneRegistry(),
+		Client: api, Clock: clock.RealClock{}, machine: &machineClock{watch: clockwatch.New(clock.RealClock{}, nil)}, keys: keyReader{cached: api, live: api}, zones: newZoneRegistry(),
 		observer: newObserver(func(types.NamespacedName) {}),
 	}
 	if run, err := r.gather(t.Context(), &mine); err == nil || !strings.Contains(err.Error(), "list DNSZones") {

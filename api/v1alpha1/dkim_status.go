@@ -87,6 +87,9 @@ type DKIMKeyStatus struct {
 	// revokedAt is when the key was revoked; absent before. Its private key is in no Secret any more.
 	// +optional
 	RevokedAt *metav1.Time `json:"revokedAt,omitempty"`
+	// leaving says that the record of a Previous key is being taken out.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
 	// record is the TXT record of the key, or the one that revokes it, as it stands in a zone file.
 	// +required
 	Record string `json:"record"`

@@ -303,6 +303,9 @@ type KeyStatus struct {
 	// goneRounds counts those probe rounds, up to the number that is needed.
 	// +optional
 	GoneRounds int32 `json:"goneRounds,omitempty"`
+	// leaving says that the records of a Previous key were found to be needed by nobody, and are being taken out.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
 	// deployed says that the key has been handed to servers.
 	// +optional
 	Deployed bool `json:"deployed,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -106,7 +107,7 @@ func TestNoEvidence(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for rounds, want := range map[int]bool{0: false, 2: false, 3: true} {
 		old := tracked{KeyState: KeyState{ID: "a", SPKI: "a", Role: rolePrevious, GoneSince: now.Add(-time.Hour), GoneRounds: rounds}}
-		r := &run{now: now, f: Facts{KeysComplete: true, Policy: Policy{Sweeps: 3}, LastRound: &ProbeRound{Complete: true, Presented: []Presented{{Port: 25, SPKI: "b"}}}}}
+		r := &run{now: now, f: Facts{KeysComplete: true, Policy: Policy{Sweeps: 3}, LastRound: &ProbeRound{End: now, Complete: true, Presented: []Presented{{Port: 25, SPKI: "b"}}}}}
 		r.keys = []tracked{old, {KeyState: KeyState{SPKI: "b", Role: roleCurrent}}}
 		if got := r.removable(&old); got != want {
 			t.Errorf("%d rounds without it: %t", rounds, got)
@@ -168,16 +169,124 @@ func TestRemovalIsDecidedAgain(t *testing.T) {
 	}
 }
 
-// TestRemovedIsNotPutBack: records that went as decided do not come back because an endpoint cannot be reached when that is seen.
+// TestRemovedIsNotPutBack: records that went as decided do not come back, whatever cannot be known any more when that is seen.
 func TestRemovedIsNotPutBack(t *testing.T) {
-	s := replaced(t, func(*Policy) {})
-	s.at(s.now.Add(s.policy.RetireSafety))
-	s.shows(firstOwner, "b")
-	s.endpoints[0].down = "refused"
-	d := s.settle()
-	s.shows(firstOwner, "b")
-	if slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
-		t.Errorf("the key is still remembered: %+v", d.Keys)
+	for reason, forget := range map[string]func(*scene){
+		"an endpoint cannot be reached":              func(s *scene) { s.endpoints[0].down = "refused" },
+		"a Secret cannot be read":                    func(s *scene) { s.unread = true },
+		"a Secret cannot be read, of a key given up": func(s *scene) { s.unread, s.policy.Compromised = true, map[string]bool{digest("a"): true} },
+		"the MailDomain is suspended":                func(s *scene) { s.policy.Suspended = true },
+	} {
+		s := replaced(t, func(*Policy) {})
+		s.at(s.now.Add(s.policy.RetireSafety))
+		s.shows(firstOwner, "b")
+		forget(s)
+		for range 10 {
+			if d := s.at(s.now.Add(10 * time.Second)); d.Owners[0].Write {
+				t.Errorf("%s: %v is written", reason, d.Owners[0].Records)
+			}
+		}
+		s.endpoints[0].down, s.unread, s.policy.Suspended = "", false, false
+		d := s.settle()
+		s.shows(firstOwner, "b")
+		if slices.ContainsFunc(d.Keys, func(k KeyState) bool { return k.SPKI == digest("a") }) {
+			t.Errorf("%s: the key is still remembered: %+v", reason, d.Keys)
+		}
+	}
+}
+
+// TestBlipIsNoRemoval: that the primary shows no records of an old key for a moment, which nobody has decided to take out, leads to
+// nothing while an endpoint that may present it cannot be reached.
+func TestBlipIsNoRemoval(t *testing.T) {
+	for reason, blip := range map[string]func(*scene){
+		"a person takes its record out, and puts it back": func(s *scene) {
+			s.write(firstOwner, answerSet{recordsOfKey(digest("b"), s.policy.Parameters), s.policy.TTL})
+		},
+		"the primary shows nothing, and no signature": func(s *scene) {
+			s.servers[0].shows[firstOwner], s.servers[0].unsigned = answerSet{}, true
+		},
+		"a removal was decided on before, and lost; then the primary shows nothing, and no signature": func(s *scene) {
+			s.endpoints[1].down, s.owners[0].loses = "", true
+			s.endpoints[1].key = s.key("b", StageDeployed)
+			s.settle()
+			s.endpoints[1].down, s.owners[0].loses = "refused", false
+			s.endpoints[1].key = s.key("a", StageDeployed)
+			s.settle()
+			s.servers[0].shows[firstOwner], s.servers[0].unsigned = answerSet{}, true
+		},
+	} {
+		s := replaced(t, func(*Policy) {})
+		e := s.endpoint("192.0.2.9", 25, s.key("a", StageDeployed))
+		e.down = "refused"
+		s.at(s.now.Add(s.policy.RetireSafety))
+		s.settle()
+		s.shows(firstOwner, "a", "b")
+		was := s.servers[0].shows[firstOwner]
+		blip(s)
+		s.owners[0].heldBack = true
+		s.at(s.now.Add(10 * time.Second))
+		s.write(firstOwner, was)
+		s.servers[0].unsigned, s.owners[0].heldBack = false, false
+		s.settle()
+		e.down = ""
+		s.settle()
+		if t.Failed() {
+			t.Fatal(reason)
+		}
+		if s.shows(firstOwner, "a", "b"); t.Failed() {
+			t.Fatal(reason)
+		}
+	}
+}
+
+// TestRemovalIsSteady: while records that may go cannot be taken out, at the only owner or at the second of two, nothing is written over
+// and over, and what is told does not change. Probes come once a minute, later than what a removal may rest on.
+func TestRemovalIsSteady(t *testing.T) {
+	for reason, stop := range map[string]func(*scene){
+		"its updates are held back":   func(s *scene) { s.owners[1].heldBack = true },
+		"the zone is not secure":      func(s *scene) { s.dnssec.State = dnssec.Bogus },
+		"the primary does not answer": func(s *scene) { s.servers[0].down = true },
+	} {
+		s := newScene(t)
+		s.owner("_465._tcp.mx1.example.com.", 465)
+		s.endpoint("192.0.2.1", 465, s.keys[0])
+		s.settle()
+		s.now = s.now.Add(72 * time.Hour)
+		s.settle()
+		s.hold("b", StageStandby)
+		s.settle()
+		s.now = s.now.Add(72 * time.Hour)
+		s.settle()
+		s.deploys("b", "a")
+		s.settle()
+		stop(s)
+		s.now = s.now.Add(s.policy.RetireSafety)
+		writes, turns, told := 0, 0, ""
+		for range 90 {
+			round, rounds, asked := s.round, s.rounds, s.needsProbe
+			s.look()
+			if !asked {
+				s.round, s.rounds = round, rounds
+			}
+			d := s.decide()
+			s.needsProbe = d.NeedProbe
+			for _, o := range d.Owners {
+				if o.Write {
+					writes++
+				}
+			}
+			now := ""
+			for _, k := range d.Keys {
+				now += k.Role + k.Visibility
+			}
+			if now += d.Waits[0].Message; now != told {
+				turns, told = turns+1, now
+			}
+			s.now = s.now.Add(10 * time.Second)
+		}
+		if writes > 2 || turns > 6 {
+			t.Errorf("%s: %d updates in a quarter of an hour, and %d times something else is told", reason, writes, turns)
+		}
 	}
 }
 

@@ -288,6 +288,9 @@ type KeyState struct {
 	// GoneSince and GoneRounds count the probe rounds in a row without it.
 	GoneSince  time.Time
 	GoneRounds int
+	// Leaving says that an update was decided on, by fresh evidence, that takes the records of a Previous key out. Until they are
+	// seen to be gone each try is decided on anew.
+	Leaving bool
 	// HeldUntil is until when reports keep the records of a Previous key that could go now; zero when they do not.
 	HeldUntil time.Time
 	NotAfter  time.Time

@@ -57,7 +57,7 @@ func (r *run) letGo() bool {
 	}
 	for i := range r.keys {
 		if t := &r.keys[i]; t.held {
-			t.held, t.HeldUntil, t.gone = false, time.Time{}, true
+			t.held, t.HeldUntil, t.gone, t.Leaving = false, time.Time{}, true, true
 		}
 	}
 	r.forgetGone()

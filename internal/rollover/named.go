@@ -83,7 +83,7 @@ func (r *run) revoke(t *tracked) bool {
 		return false
 	}
 	if t.RevokedSince.IsZero() {
-		t.RevokedSince, t.Records = r.now, p.Revoked
+		t.RevokedSince, t.Records, t.Leaving = r.now, p.Revoked, false
 	}
 	t.RemovableAt = t.RevokedSince.Add(p.KeepRevoked)
 	if !r.now.Before(t.RemovableAt) {

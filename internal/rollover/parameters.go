@@ -254,7 +254,7 @@ func (r *run) ownRecords(o *ownerRun) []tlsa.Record {
 	var own []tlsa.Record
 	for i := range r.keys {
 		t := &r.keys[i]
-		if !t.wanted(r.f.Policy) || !t.standsAt(o.Name) {
+		if !t.wanted(r.f.Policy) || !t.standsAt(o.Name) || t.Leaving && r.outAt(t, o) {
 			continue
 		}
 		for _, k := range t.Records {

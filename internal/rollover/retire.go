@@ -9,18 +9,20 @@ import (
 
 // retire decides for each Previous key whether its records may go now, and notes what the others wait for. Such a key is
 // remembered until its records are seen to be gone: an update that is lost, or held back, is decided on again by what is
-// known of the endpoints by then.
+// known of the endpoints by then. Where one was carried out they are not put back, whatever is known then.
 func (r *run) retire() {
 	for i := range r.keys {
 		t := &r.keys[i]
 		t.HeldUntil = time.Time{}
 		// A Secret that holds a named key to be used next has come back: the signer may be given it, so that its record stays.
 		if t.Role != rolePrevious || r.f.Policy.NamedKeys && t.stage != "" {
-			t.RemovableAt = time.Time{}
+			t.RemovableAt, t.Leaving = time.Time{}, false
 			continue
 		}
 		r.heedRevocation(t)
 		t.gone = r.removable(t) && !r.hold(t) && !r.revoke(t)
+		t.Leaving = t.Leaving || t.gone
+		r.needProbe = r.needProbe || t.gone && !r.f.Policy.ProbeDisabled && !r.takenOut(t)
 		r.waitForPrimary(t)
 	}
 	r.forgetGone()
@@ -40,15 +42,30 @@ func (r *run) forgetGone() {
 	r.keys = kept
 }
 
-// takenOut says whether the primary was seen without the records of a key, but for those that stay for other reasons.
+// takenOut says whether it is proved that the records of a key have gone, wherever they stood, but for those that stay for other
+// reasons: the primary shows none, and it or a public server says so with a signature where answers have one.
 func (r *run) takenOut(t *tracked) bool {
 	return !slices.ContainsFunc(r.owners, func(o ownerRun) bool {
 		if !t.standsAt(o.Name) || o.facts.HandedOver {
 			return false
 		}
-		return !o.primaryKnown || !r.fresh(&o) || slices.ContainsFunc(o.primary, func(k tlsa.Record) bool {
-			return slices.Contains(t.Records, k) && !r.staysWithout(t, &o, k)
-		})
+		proved := func(a Answer) bool {
+			signed := a.Signed || !r.proof(o.removing).DNSSECRequired
+			return a.Reachable && !a.Ignored && a.Alias == "" && signed && !r.hasOwn(t, &o, a.Records)
+		}
+		return !r.outAt(t, &o) || !slices.ContainsFunc(o.last.Answers, proved)
+	})
+}
+
+// outAt says whether the primary was just seen without the records of a key at an owner.
+func (r *run) outAt(t *tracked, o *ownerRun) bool {
+	return o.primaryKnown && r.fresh(o) && !r.hasOwn(t, o, o.primary)
+}
+
+// hasOwn says whether there are records of a key that do not stay at an owner for other reasons.
+func (r *run) hasOwn(t *tracked, o *ownerRun, records []tlsa.Record) bool {
+	return slices.ContainsFunc(records, func(k tlsa.Record) bool {
+		return slices.Contains(t.Records, k) && !r.staysWithout(t, o, k)
 	})
 }
 
@@ -110,7 +127,7 @@ func (r *run) removalAllowed(t *tracked) bool {
 	case !r.anotherIsDeployed():
 		r.wait(WaitCertificate, t.ID, "no other key is deployed: the records of key "+short(t.SPKI)+" stay", time.Time{})
 		return false
-	case p.ProbeDisabled, r.takenOut(t):
+	case p.ProbeDisabled, t.Leaving && r.takenOut(t):
 		return true
 	case r.f.LastRound == nil || r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || !r.allKnown(*r.f.LastRound):
 		r.needProbe = true

@@ -30,7 +30,9 @@ type scene struct {
 	unread    bool
 	lost      bool
 	reported  time.Time
-	even      time.Time
+	// needsProbe says that the last decision asked for a probe round.
+	needsProbe bool
+	even       time.Time
 	// through changes what a sweep of the servers says, as an alias on the way to them does.
 	through func(Sweep) Sweep
 }

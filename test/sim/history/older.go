@@ -34,7 +34,7 @@ func withoutNewFields(s *v1alpha1.MailDomainStatus) {
 		}
 		for j := range m.Keys {
 			k := &m.Keys[j]
-			k.DeployableAt, k.RemovableAt, k.HeldUntil, k.GoneSince, k.GoneRounds, k.NotAfter = nil, nil, nil, nil, 0, nil
+			k.DeployableAt, k.RemovableAt, k.HeldUntil, k.GoneSince, k.GoneRounds, k.NotAfter, k.Leaving = nil, nil, nil, nil, 0, nil, false
 		}
 	}
 }

@@ -52,7 +52,7 @@ var ofReconcilers = []mutant{
 	},
 	{
 		name: "conflicts are success", file: "controllers/maildomain_controller.go",
-		old: "return false, client.IgnoreNotFound(ignoreConflict(err))\n	}\n	logDecision", new: "return true, nil\n	}\n	logDecision",
+		old: "return false, client.IgnoreNotFound(ignoreConflict(err))\n	}\n	r.contests", new: "return true, nil\n	}\n	r.contests",
 		why:  "what is written to DNS must stand in the status first",
 		test: control("TestNothingIsWrittenBeforeItStands"),
 	},
@@ -93,7 +93,7 @@ var ofReconcilers = []mutant{
 		test: control("TestGoneWhenCachesForget"),
 	},
 	{
-		name: "the gate goes before the records", file: "controllers/act.go",
+		name: "the gate goes before the records", file: "controllers/gateannotation.go",
 		old: "if slices.ContainsFunc(run.hosts, func(h *hostRun) bool { return h.removing }) {", new: "if false {",
 		why:  "the keys of a host that leaves roll while its records are cached",
 		test: control("TestGateStaysWhileRecordsGo"),
@@ -290,7 +290,7 @@ var ofWire = []mutant{
 	},
 	{
 		name: "the status of a zone is written in turn", file: "controllers/dnszone_status.go",
-		old: "r.Clock.Now()); wait > 0 {", new: "r.Clock.Now()); false {",
+		old: "if wait := r.contests.wait(z, r.Clock.Now()); wait > 0 {", new: "if wait := time.Duration(0); wait > 0 {",
 		why:  "every write wakes who watches the zone, in both operators",
 		test: control("StatusIsNot"),
 	},

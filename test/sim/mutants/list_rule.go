@@ -63,10 +63,16 @@ var ofVersions = []mutant{
 		test: control("Leap"),
 	},
 	{
-		name: "the clock is not compared with the API server's", file: "controllers/gather.go",
-		old: "if r.ahead != nil && !r.watch.Begun() {", new: "if false {",
+		name: "the clock is not compared with the API server's", file: "controllers/machineclock.go",
+		old: "if c.ahead != nil && !c.watch.Begun() {", new: "if false {",
 		why:  "on a machine whose clock is ahead all that was waited for is over",
 		test: control("ClockIsCompared"),
+	},
+	{
+		name: "a change of keys is over by a clock that was set forward", file: "controllers/zonekeys.go",
+		old: "if !m.changedAt.IsZero() && since.After(m.changedAt) {", new: "if false {",
+		why:  "caches have the old DS records, and the chain above breaks for them",
+		test: control("ClockOfAZone"),
 	},
 	{
 		name: "nobody tells the rule of a leap while signing keys rotate", file: "controllers/dkim_facts.go",
@@ -87,10 +93,28 @@ var ofVersions = []mutant{
 		test: rule("DecidedAgain"),
 	},
 	{
-		name: "what went is put back", file: "internal/rollover/retire.go",
-		old: "case p.ProbeDisabled, r.takenOut(t):", new: "case p.ProbeDisabled:",
+		name: "what went is put back", file: "internal/rollover/parameters.go",
+		old: "|| t.Leaving && r.outAt(t, o) {", new: "{",
 		why:  "records that went as they should come back with each endpoint that cannot be reached",
 		test: rule("NotPutBack"),
+	},
+	{
+		name: "what is not there was taken out", file: "internal/rollover/retire.go",
+		old: "case p.ProbeDisabled, t.Leaving && r.takenOut(t):", new: "case p.ProbeDisabled, r.takenOut(t):",
+		why:  "records that somebody else takes out for a moment are forgotten, and go for good when they are back",
+		test: rule("Blip"),
+	},
+	{
+		name: "an unsigned answer proves a removal", file: "internal/rollover/retire.go",
+		old: "signed := a.Signed || !r.proof(o.removing).DNSSECRequired", new: "signed := true",
+		why:  "whoever forges one has a key forgotten that is presented",
+		test: rule("Blip"),
+	},
+	{
+		name: "nobody looks while records go", file: "internal/rollover/retire.go",
+		old: "r.needProbe = r.needProbe || t.gone && !r.f.Policy.ProbeDisabled && !r.takenOut(t)", new: "",
+		why:  "what a removal rests on grows old, and it is decided on and off",
+		test: rule("Steady"),
 	},
 	{
 		name: "what was planned never was", file: "internal/rollover/versions.go",
