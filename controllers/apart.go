@@ -43,6 +43,12 @@ func (r *MailDomainReconciler) findApart(ctx context.Context, md *v1alpha1.MailD
 // holderApart is the first MailDomain by name that names a Certificate, holds its requests, and is another operator's; empty for
 // none.
 func (r *MailDomainReconciler) holderApart(ctx context.Context, md *v1alpha1.MailDomain, certificate string) (string, error) {
+	return r.firstBeside(ctx, md, certificate, func(other *v1alpha1.MailDomain) bool { return !r.shard.Has(other) })
+}
+
+// firstBeside is the first MailDomain by name, beside md, that names a Certificate and holds its requests, and of which something else
+// is true; empty for none.
+func (r *MailDomainReconciler) firstBeside(ctx context.Context, md *v1alpha1.MailDomain, certificate string, is func(*v1alpha1.MailDomain) bool) (string, error) {
 	var list v1alpha1.MailDomainList
 	if err := r.List(ctx, &list, client.InNamespace(md.Namespace), client.MatchingFields{certificateIndex: certificate}, client.UnsafeDisableDeepCopy); err != nil {
 		return "", fmt.Errorf("list MailDomains of Certificate %s/%s: %w", md.Namespace, certificate, err)
@@ -50,7 +56,7 @@ func (r *MailDomainReconciler) holderApart(ctx context.Context, md *v1alpha1.Mai
 	first := ""
 	for i := range list.Items {
 		other := &list.Items[i]
-		if other.UID != md.UID && gates(other) && !r.shard.Has(other) && (first == "" || other.Name < first) {
+		if other.UID != md.UID && gates(other) && is(other) && (first == "" || other.Name < first) {
 			first = other.Name
 		}
 	}

@@ -88,18 +88,7 @@ func (r *MailDomainReconciler) setGate(ctx context.Context, md *v1alpha1.MailDom
 // heirOf is the first MailDomain by name, beside md, that gates a Certificate; empty for none. Without the annotation in between
 // a request that is made just then is held by nobody.
 func (r *MailDomainReconciler) heirOf(ctx context.Context, md *v1alpha1.MailDomain, certificate string) (string, error) {
-	var list v1alpha1.MailDomainList
-	if err := r.List(ctx, &list, client.InNamespace(md.Namespace), client.MatchingFields{certificateIndex: certificate}, client.UnsafeDisableDeepCopy); err != nil {
-		return "", fmt.Errorf("list MailDomains of Certificate %s/%s: %w", md.Namespace, certificate, err)
-	}
-	heir := ""
-	for i := range list.Items {
-		other := &list.Items[i]
-		if other.UID != md.UID && gates(other) && other.DeletionTimestamp.IsZero() && (heir == "" || other.Name < heir) {
-			heir = other.Name
-		}
-	}
-	return heir, nil
+	return r.firstBeside(ctx, md, certificate, func(other *v1alpha1.MailDomain) bool { return other.DeletionTimestamp.IsZero() })
 }
 
 // gatedByAnother says whether the annotation names another MailDomain that gates the Certificate: whichever it names, all

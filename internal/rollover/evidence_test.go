@@ -253,12 +253,7 @@ func TestRemovalIsSteady(t *testing.T) {
 		s.settle()
 		s.now = s.now.Add(72 * time.Hour)
 		s.settle()
-		s.hold("b", StageStandby)
-		s.settle()
-		s.now = s.now.Add(72 * time.Hour)
-		s.settle()
-		s.deploys("b", "a")
-		s.settle()
+		s.replace()
 		stop(s)
 		s.now = s.now.Add(s.policy.RetireSafety)
 		writes, turns, told := 0, 0, ""

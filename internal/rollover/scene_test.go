@@ -108,13 +108,18 @@ func published(t *testing.T) *scene {
 func replaced(t *testing.T, edit func(*Policy)) *scene {
 	s := published(t)
 	edit(&s.policy)
+	s.replace()
+	return s
+}
+
+// replace hands standby key b to the servers in place of a.
+func (s *scene) replace() {
 	s.hold("b", StageStandby)
 	s.settle()
 	s.now = s.now.Add(72 * time.Hour)
 	s.settle()
 	s.deploys("b", "a")
 	s.settle()
-	return s
 }
 
 func (s *scene) server(name string) *shower {
