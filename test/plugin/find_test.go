@@ -22,12 +22,14 @@ func TestWhatIsElsewhere(t *testing.T) {
 			md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "elsewhere"}}
 			must(t, cluster.Client.Delete(context.Background(), md))
 		})
-		must(t, cluster.Client.Create(t.Context(), &v1alpha1.DNSZone{
+		zone := &v1alpha1.DNSZone{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "elsewhere"},
 			Spec: v1alpha1.DNSZoneSpec{Zone: "elsewhere.example", Update: v1alpha1.UpdateSpec{
 				Nameserver: "192.0.2.53", TSIGKeyName: "key", TSIGSecretSecretRef: &v1alpha1.SecretKeyReference{Name: "tsig", Key: "secret"},
 			}},
-		}))
+		}
+		must(t, cluster.Client.Create(t.Context(), zone))
+		t.Cleanup(func() { must(t, cluster.Client.Delete(context.Background(), zone)) })
 	}
 	commands := [][]string{{"status", "elsewhere.example"}, {"records", "elsewhere"}, {"zone", "elsewhere.example"}, {"rollover", "mx1.elsewhere.example", "--dry-run"}}
 	fails := func(want ...string) {
@@ -43,8 +45,10 @@ func TestWhatIsElsewhere(t *testing.T) {
 	fails("-n names another namespace, and kubectl ", " -A lists those of all")
 	apply(there)
 	fails("; there is one in namespace " + there + ": add -n " + there + "\n")
-	if out, _ := dane(t, here, "status", "elsewhere", "-A"); !strings.Contains(out, "MailDomain "+there+"/elsewhere of ") {
-		t.Errorf("-A does not find it: %s", out)
+	for _, name := range []string{"elsewhere", "elsewhere.example"} {
+		if out, code := dane(t, here, "status", name, "-A"); code != 2 || !strings.Contains(out, "MailDomain "+there+"/elsewhere of ") {
+			t.Errorf("-A does not find %s, which is not safe yet: exit code %d: %s", name, code, out)
+		}
 	}
 	apply(third)
 	fails("; there is one in each of the namespaces ", there, third, ": name one with -n\n")
