@@ -9,10 +9,13 @@ import (
 	"k8s.io/utils/clock"
 )
 
+// apiTimeLimit is how long the API server has to answer: nothing is decided meanwhile, and it is asked again then.
+const apiTimeLimit = 10 * time.Second
+
 // aheadOf says by how much a clock is ahead of that of the API server, by the Date header (RFC 9110 section 6.6.1) of what that
 // answers. It is a whole second less than it may be, since that is how exact the header is, and less by as long as the answer
-// takes, so that a slow server is never taken for one that is behind.
-func aheadOf(config *rest.Config, c clock.PassiveClock) func(context.Context) (time.Duration, error) {
+// takes, so that a slow server is never taken for one that is behind. One that does not answer within the limit is an error.
+func aheadOf(config *rest.Config, c clock.PassiveClock, limit time.Duration) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (time.Duration, error) {
 		server, _, err := rest.DefaultServerUrlFor(config)
 		if err != nil {
@@ -22,6 +25,8 @@ func aheadOf(config *rest.Config, c clock.PassiveClock) func(context.Context) (t
 		if err != nil {
 			return 0, err
 		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.JoinPath("version").String(), nil)
 		if err != nil {
 			return 0, err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -34,13 +36,18 @@ func TestAheadOf(t *testing.T) {
 				w.Header().Set("Date", c.header)
 			}
 		}))
-		ahead, err := aheadOf(&rest.Config{Host: server.URL, BearerToken: "token"}, testclock.NewFakePassiveClock(now))(t.Context())
+		ahead, err := aheadOf(&rest.Config{Host: server.URL, BearerToken: "token"}, testclock.NewFakePassiveClock(now), apiTimeLimit)(t.Context())
 		server.Close()
 		if err != nil || ahead < c.at || ahead > c.most {
 			t.Errorf("%s: %s, %v; want %s to %s", c.reason, ahead, err, c.at, c.most)
 		}
 	}
-	if _, err := aheadOf(&rest.Config{Host: "http://127.0.0.1:1"}, clock.RealClock{})(t.Context()); err == nil {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	if _, err := aheadOf(&rest.Config{Host: silent.URL}, clock.RealClock{}, time.Millisecond)(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a server that does not answer is waited for: %v", err)
+	}
+	if _, err := aheadOf(&rest.Config{Host: "http://127.0.0.1:1"}, clock.RealClock{}, apiTimeLimit)(t.Context()); err == nil {
 		t.Error("a server that cannot be reached is said to have the right time")
 	}
 }

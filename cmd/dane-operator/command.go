@@ -139,7 +139,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	setup.Status, setup.Ahead = &metrics.Status{Shard: o.selector.Shard}, aheadOf(config, clock.RealClock{})
+	setup.Status, setup.Ahead = &metrics.Status{Shard: o.selector.Shard}, aheadOf(config, clock.RealClock{}, apiTimeLimit)
 	options, err := o.managerOptions(setup.Status)
 	if err != nil {
 		return err
