@@ -71,6 +71,30 @@ func TestClockIsCompared(t *testing.T) {
 	}
 }
 
+// TestBehindIsPutForward: a clock that is behind that of the API server shows the time of that, by which instants are noted; waits that
+// had begun begin again, since nobody knows which of the two is right. One that is set back while the process runs is put forward again.
+func TestBehindIsPutForward(t *testing.T) {
+	b := newDKIMBed(t, func(*v1alpha1.MailDomainSpec) {})
+	ahead, ran := -time.Hour, time.Duration(0)
+	b.r.machine.watch = clockwatch.New(b.clock, func() time.Duration { return ran })
+	b.r.machine.ahead = func(context.Context) (time.Duration, error) { return ahead, nil }
+	began := b.clock.Now().Add(time.Hour)
+	for _, step := range []struct {
+		reason string
+		set    time.Duration
+	}{{"behind", 0}, {"set right", time.Hour}, {"set back", -2 * time.Hour}} {
+		b.clock.SetTime(b.clock.Now().Add(step.set + time.Minute))
+		ran, ahead = ran+time.Minute, ahead+step.set
+		run, err := b.r.gather(b.Context(), b.get())
+		if err != nil || len(run.hosts) == 0 {
+			t.Fatalf("%s: %d hosts: %v", step.reason, len(run.hosts), err)
+		}
+		if f := run.hosts[0].facts; !f.Now.Equal(began.Add(ran)) || !f.EvenSince.Equal(began.Add(time.Minute)) {
+			t.Errorf("%s: it is %s, and even since %s; want %s and %s", step.reason, f.Now, f.EvenSince, began.Add(ran), began.Add(time.Minute))
+		}
+	}
+}
+
 // TestClockOfAZoneIsCompared: a change of DS records that status tells of is not over because the clock of a process that starts is
 // ahead, nor because it is set forward while one runs.
 func TestClockOfAZoneIsCompared(t *testing.T) {

@@ -18,16 +18,20 @@ type machineClock struct {
 	ahead func(context.Context) (time.Duration, error)
 }
 
-// read reads the clock, and tells once when it was set forward. Before it is read for the first time it is compared with that of
-// the API server; until that is done nothing is decided.
+// read reads the clock, and tells once when it was set forward. Before it is read for the first time, and whenever it was set, it is
+// compared with that of the API server; until that is done nothing is decided.
 func (c *machineClock) read(ctx context.Context) (clockwatch.Reading, error) {
-	if c.ahead != nil && !c.watch.Begun() {
-		by, err := c.ahead(ctx)
+	if c.ahead != nil && !c.watch.Compared() {
+		var by time.Duration
+		differ, err := c.watch.Compare(func() (_ time.Duration, err error) {
+			by, err = c.ahead(ctx)
+			return by, err
+		})
 		if err != nil {
 			return clockwatch.Reading{}, fmt.Errorf("compare the clock of this machine with that of the API server: %w", err)
 		}
-		if c.watch.Begin(by) {
-			logf.FromContext(ctx).Info("the clock of this machine is ahead of the API server's: waits that had begun begin again; set one of them right", "leap", by.Round(time.Second).String())
+		if differ {
+			logf.FromContext(ctx).Info(differing(by), "skew", by.Abs().Round(time.Second).String())
 		}
 	}
 	at := c.watch.Read()
@@ -35,4 +39,12 @@ func (c *machineClock) read(ctx context.Context) (clockwatch.Reading, error) {
 		logf.FromContext(ctx).Info("the clock of this machine was set forward: waits that had begun begin again", "leap", at.Leap.Round(time.Second).String())
 	}
 	return at, nil
+}
+
+// differing tells of a clock that is so much ahead of that of the API server.
+func differing(ahead time.Duration) string {
+	if ahead < 0 {
+		return "the clock of this machine is behind the API server's, whose time is used, and waits that had begun before this process begin again: set the one right that is wrong"
+	}
+	return "the clock of this machine is ahead of the API server's, and waits that had begun begin again: set the one right that is wrong"
 }

@@ -12,9 +12,9 @@ import (
 // apiTimeLimit is how long the API server has to answer: nothing is decided meanwhile, and it is asked again then.
 const apiTimeLimit = 10 * time.Second
 
-// aheadOf says by how much a clock is ahead of that of the API server, by the Date header (RFC 9110 section 6.6.1) of what that
-// answers. It is a whole second less than it may be, since that is how exact the header is, and less by as long as the answer
-// takes, so that a slow server is never taken for one that is behind. One that does not answer within the limit is an error.
+// aheadOf says by how much a clock is ahead of that of the API server, negative when it is behind, by the Date header (RFC 9110
+// section 6.6.1) of what that answers. It is never more than is sure: the header has whole seconds, and may be as old as the answer
+// took, so that a slow server is not taken for one whose clock differs. One that does not answer within the limit is an error.
 func aheadOf(config *rest.Config, c clock.PassiveClock, limit time.Duration) func(context.Context) (time.Duration, error) {
 	return func(ctx context.Context) (time.Duration, error) {
 		server, _, err := rest.DefaultServerUrlFor(config)
@@ -36,11 +36,21 @@ func aheadOf(config *rest.Config, c clock.PassiveClock, limit time.Duration) fun
 		if err != nil {
 			return 0, err
 		}
+		answered := c.Now()
 		_ = response.Body.Close() // nothing of it is read
 		at, err := http.ParseTime(response.Header.Get("Date"))
 		if err != nil {
 			return 0, nil //nolint:nilerr // what stands between takes the header out: then nobody can know
 		}
-		return asked.Sub(at.Add(time.Second)), nil
+		return sureLead(asked, answered, at), nil
 	}
+}
+
+// sureLead is what is sure of by how much a clock is ahead that showed asked and answered, of one that showed the whole second of at
+// at some time between.
+func sureLead(asked, answered, at time.Time) time.Duration {
+	if ahead := asked.Sub(at.Add(time.Second)); ahead > 0 {
+		return ahead
+	}
+	return min(answered.Sub(at), 0)
 }

@@ -24,7 +24,7 @@ func TestAheadOf(t *testing.T) {
 	}{
 		{"the same", now, "", -time.Second, 0},
 		{"an hour ahead", now.Add(-time.Hour), "", time.Hour - time.Second, time.Hour},
-		{"an hour behind", now.Add(time.Hour), "", -time.Hour - time.Second, -time.Hour},
+		{"an hour behind", now.Add(time.Hour), "", -time.Hour, -time.Hour + time.Second},
 		{"nobody can know", now.Add(-time.Hour), "not a date", 0, 0},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,5 +49,25 @@ func TestAheadOf(t *testing.T) {
 	}
 	if _, err := aheadOf(&rest.Config{Host: "http://127.0.0.1:1"}, clock.RealClock{}, apiTimeLimit)(t.Context()); err == nil {
 		t.Error("a server that cannot be reached is said to have the right time")
+	}
+}
+
+// TestSureLead: what may be the time that an answer took, or the part of the second that it does not tell, is no lead.
+func TestSureLead(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		reason          string
+		asked, answered time.Duration // after at
+		want            time.Duration
+	}{
+		{"within the second", 200 * time.Millisecond, 700 * time.Millisecond, 0},
+		{"it was asked before, and took long to answer", -9 * time.Second, 200 * time.Millisecond, 0},
+		{"it answered at once, and the answer took long", 200 * time.Millisecond, 9 * time.Second, 0},
+		{"asked after that second had passed: ahead", 5 * time.Second, 9 * time.Second, 4 * time.Second},
+		{"answered before that second began: behind", -9 * time.Second, -5 * time.Second, -5 * time.Second},
+	} {
+		if got := sureLead(at.Add(c.asked), at.Add(c.answered), at); got != c.want {
+			t.Errorf("%s: %s, want %s", c.reason, got, c.want)
+		}
 	}
 }

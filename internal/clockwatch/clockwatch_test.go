@@ -1,6 +1,7 @@
 package clockwatch
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 
 // machine has a clock that can be set, and one that cannot.
 type machine struct {
-	clock.PassiveClock
+	clock.WithTicker
 	ran, ahead time.Duration
 	// pauses are how long the process stands still at the next looks at how long it has run.
 	pauses []time.Duration
@@ -84,33 +85,88 @@ func TestReadRealClock(t *testing.T) {
 	}
 }
 
-// TestBegin: a clock that is ahead when the process begins is one that was set forward then, and the first word counts.
-func TestBegin(t *testing.T) {
+// TestCompare: of two clocks that differ the later one counts, and before the first reading that is one that was set forward.
+func TestCompare(t *testing.T) {
 	for _, c := range []struct {
-		reason string
-		ahead  time.Duration
-		even   bool
+		reason       string
+		ahead, shown time.Duration
+		differ       bool
 	}{
-		{"as it should be", 0, false},
-		{"a little ahead, as clocks are", tolerance, false},
-		{"ahead", tolerance + time.Second, true},
-		{"behind", -time.Hour, false},
+		{"as it should be", 0, 0, false},
+		{"a little ahead, as clocks are", tolerance, 0, false},
+		{"a little behind", -tolerance, 0, false},
+		{"ahead", tolerance + time.Second, 0, true},
+		{"behind", -time.Hour, time.Hour, true},
 	} {
 		m := &machine{ran: time.Minute, ahead: c.ahead}
 		w := New(m, m.uptime)
-		if w.Begun() {
-			t.Errorf("%s: it has begun before it was read", c.reason)
+		if w.Compared() {
+			t.Errorf("%s: it is compared already", c.reason)
 		}
-		if got := w.Begin(c.ahead); got != c.even {
-			t.Errorf("%s: %t", c.reason, got)
+		if differ := compare(t, w, c.ahead); differ != c.differ || !w.Compared() {
+			t.Errorf("%s: %t, %t", c.reason, differ, w.Compared())
 		}
-		at := w.Read()
-		if !w.Begun() || at.Leap != 0 || at.EvenSince.Equal(m.Now()) != c.even || w.Begin(time.Hour) {
-			t.Errorf("%s: %+v", c.reason, at)
-		}
-		m.ahead += time.Hour
-		if at := w.Read(); at.Leap != time.Hour || !at.EvenSince.Equal(m.Now()) {
-			t.Errorf("%s: set forward after that: %+v", c.reason, at)
+		at, now := w.Read(), m.Now().Add(c.shown)
+		if at.Leap != 0 || at.EvenSince.Equal(now) != c.differ || !at.Now.Equal(now) || !w.Now().Equal(now) || w.Since(now.Add(-time.Second)) != time.Second {
+			t.Errorf("%s: %+v, %s; want %s", c.reason, at, w.Now(), now)
 		}
 	}
+}
+
+// TestCompareAgain: a clock that is set has to be compared again, and time leaps by no more than is known.
+func TestCompareAgain(t *testing.T) {
+	m := &machine{}
+	w := New(m, m.uptime)
+	compare(t, w, 0)
+	w.Read()
+	for i, step := range []struct {
+		reason     string
+		set, ahead time.Duration
+		leap       time.Duration // of what is shown
+		differ     bool
+	}{
+		{"set back", -time.Hour, -time.Hour, 0, true},
+		{"set right", time.Hour, 0, 0, false},
+		{"set forward", 2 * time.Hour, 2 * time.Hour, 2 * time.Hour, true},
+		{"set right, which lets instants lie in the future", -2 * time.Hour, 0, 0, false},
+		{"set forward, as the other clock was", time.Hour, 0, time.Hour, false},
+		{"set back by little", -tolerance, -tolerance, 0, false},
+	} {
+		m.ran += time.Minute
+		m.ahead += step.set
+		if again := !w.Compared(); again != (step.set.Abs() > tolerance) {
+			t.Errorf("step %d, %s: to be compared again: %t", i, step.reason, again)
+		}
+		if differ := compare(t, w, step.ahead); differ != step.differ {
+			t.Errorf("step %d, %s: they differ: %t", i, step.reason, differ)
+		}
+		if at := w.Read(); at.Leap != step.leap || step.leap > 0 != at.EvenSince.Equal(at.Now) || !w.Compared() {
+			t.Errorf("step %d, %s: %+v, want a leap of %s", i, step.reason, at, step.leap)
+		}
+	}
+}
+
+// TestCompareFails: nothing is known then, and one that is set meanwhile has to be compared again.
+func TestCompareFails(t *testing.T) {
+	m, failure := &machine{}, errors.New("no answer")
+	w := New(m, m.uptime)
+	if _, err := w.Compare(func() (time.Duration, error) { return time.Hour, failure }); !errors.Is(err, failure) || w.Compared() {
+		t.Errorf("%v, compared: %t", err, w.Compared())
+	}
+	_, err := w.Compare(func() (time.Duration, error) {
+		m.ahead -= time.Hour
+		return 0, nil
+	})
+	if err != nil || w.Compared() {
+		t.Errorf("it was set while the other was asked: %v, compared: %t", err, w.Compared())
+	}
+}
+
+func compare(t *testing.T, w *Watch, ahead time.Duration) (differ bool) {
+	t.Helper()
+	differ, err := w.Compare(func() (time.Duration, error) { return ahead, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return differ
 }

@@ -49,7 +49,7 @@ func Families() []string {
 var faults []fault
 
 func init() {
-	faults = slices.Concat(apiFaults, dnsFaults, mailFaults, issuerFaults, peopleFaults, statusFaults, specFaults, secretFaults, operatorFaults)
+	faults = slices.Concat(apiFaults, dnsFaults, mailFaults, issuerFaults, peopleFaults, statusFaults, specFaults, secretFaults, operatorFaults, clockFaults)
 }
 
 // Plan is what happens in a history.
@@ -219,13 +219,16 @@ var operatorFaults = []fault{
 	}},
 	{"older-version", "operator", 3, func(h *History, f Fault) { h.olderVersion(f) }},
 	{"second-leader", "operator", 7, func(h *History, f Fault) { h.secondLeader(f) }},
-	{"clock-back", "operator", 1, func(h *History, f Fault) { h.setClocks(h.clockAhead - f.lasts(time.Hour)) }},
-	{"clock-forward", "operator", 4, func(h *History, f Fault) { h.setClocks(h.clockAhead + f.lasts(time.Hour)) }},
 	{"abandoned", "operator", 1, func(h *History, f Fault) {
 		if f.B%4 == 0 {
 			h.abandon()
 		}
 	}},
+}
+
+var clockFaults = []fault{
+	{"clock-back", "clocks", 4, func(h *History, f Fault) { h.moveClocks(f, -f.lasts(time.Hour)) }},
+	{"clock-forward", "clocks", 4, func(h *History, f Fault) { h.moveClocks(f, f.lasts(time.Hour)) }},
 }
 
 // crashSoon lets every process die at one of its next effects.
@@ -246,34 +249,55 @@ func (h *History) secondLeader(f Fault) {
 	h.after(f.lasts(30*time.Minute), func() {
 		if first.live {
 			first.die("ends: it has lost the lease")
+			first.replace() // the others may have crashed meanwhile, when this one still ran
 		}
 	})
 }
 
-// setClocks sets the clocks of all operators. That one was set forward is known to a process that ran then.
-func (h *History) setClocks(ahead time.Duration) {
-	if ahead > h.clockAhead {
-		h.say("world", "clocks are set forward by %s", ahead-h.clockAhead)
-		h.count("clock set forward")
-		if h.clockAhead < 0 { // what was noted so far may have been noted too early
-			h.setForward = h.now
-		}
-		if !h.running() {
-			h.startsUnaware()
-		}
+// moveClocks sets clocks by so much, or those that are wrong right. Those of operators and that of the API server are never wrong at the
+// same time: nobody could know.
+func (h *History) moveClocks(f Fault, by time.Duration) {
+	switch {
+	case h.apiAhead != 0:
+		h.say("world", "the clock of the API server is set right")
+		h.apiAhead = 0
+		return
+	case h.clockAhead == 0 && f.A%5 == 0:
+		h.say("world", "the clock of the API server is ahead by %s", by)
+		h.count("clock of the API server")
+		h.apiAhead = by
+		h.furthestAhead = max(h.furthestAhead, by)
+		h.crashSoon(1, true)
+		return
 	}
-	h.clockAhead = ahead
-	for _, op := range h.operators {
-		op.clock.ahead = ahead
+	ahead := h.clockAhead + by
+	if h.clockAhead != 0 && f.A%2 == 0 {
+		ahead = 0
 	}
+	h.setClocks(ahead, f.A%3 > 0)
 }
 
-// startsUnaware is for a process that was started after a clock which was behind was set right, maybe before another one has noted that in
-// every status: waits end early, and nothing in the product keeps that off or can tell of it. What fails within the longest
-// wait from then on is not counted against it. One whose clock is ahead when it starts knows that by the API server's.
-func (h *History) startsUnaware() {
-	if !h.setForward.IsZero() && h.now.Before(h.setForward.Add(longestBetweenLooks)) {
-		h.unaware = h.now.Add(unknownHistory)
+// setClocks says by how much the clocks of operators are ahead: of those that run, and of those that are started from now on; or of
+// these alone, on other machines, which one of them soon is.
+func (h *History) setClocks(ahead time.Duration, running bool) {
+	h.clockAhead, h.furthestAhead = ahead, max(h.furthestAhead, ahead)
+	if !running {
+		h.say("world", "clocks of other machines are ahead by %s", ahead)
+		h.count("clock of another machine")
+		h.crashSoon(1, true)
+		return
+	}
+	for _, op := range h.operators {
+		by := ahead - op.clock.ahead
+		op.clock.ahead = ahead
+		switch {
+		case by > 0 && op.live:
+			h.say(op.name, "its clock is set forward by %s", by)
+			h.count("clock set forward")
+		case by < 0 && op.live:
+			h.say(op.name, "its clock is set back by %s", -by)
+			h.count("clock set back")
+		}
 	}
 }
 

@@ -11,8 +11,6 @@ const (
 	// unknownHistory is how long what stood in DNS before a first look is believed cached: more than two of
 	// the longest TTLs here.
 	unknownHistory = time.Hour
-	// longestBetweenLooks is within what every object is looked at that something can be noted in.
-	longestBetweenLooks = 15 * time.Minute
 )
 
 // History is one history of the whole system.
@@ -39,11 +37,10 @@ type History struct {
 	losingUpdates, losingReplies int
 	// staleStart is how old the cache of the next process is when it starts.
 	staleStart time.Duration
-	// setForward is when clocks were set forward last, and unaware until when what fails may be the fault of a process that
-	// does not know of it.
-	setForward, unaware time.Time
-	// clockAhead is how far the clocks of operators are ahead.
-	clockAhead time.Duration
+	// clockAhead is how far the clock of a process is ahead that starts, and furthestAhead how far one was at the most.
+	clockAhead, furthestAhead time.Duration
+	// apiAhead is how far the clock of the API server is ahead, of which the only thing that is seen is what it tells of it.
+	apiAhead time.Duration
 	// abandoned says that no operator is ever started again.
 	abandoned bool
 	// older says that processes which start are of a version that does not know every field of the status.

@@ -60,10 +60,6 @@ func (h *History) check(of *host, r *replica, v *held) {
 	if problem == "" {
 		return
 	}
-	if h.now.Before(h.unaware) {
-		h.risked++
-		return
-	}
 	if of.of.unguarded {
 		h.risked++
 		return

@@ -52,9 +52,8 @@ func run(p Plan, record bool) Result {
 		h.after(f.At, func() { h.befall(f) })
 	}
 	h.until(begin.Add(p.Length))
-	ahead := h.clockAhead
 	h.calmDown()
-	h.until(h.now.Add(max(ahead, 0))) // clocks that are set back have to catch up first
+	h.until(h.now.Add(h.furthestAhead)) // clocks that are set back have to catch up first
 	h.settleDown()
 	if h.violation == nil && !h.abandoned {
 		h.mustBeQuiet()
@@ -133,7 +132,8 @@ func (h *History) calmDown() {
 		}
 		h.comeBack(d)
 	}
-	h.setClocks(0)
+	h.setClocks(0, true)
+	h.apiAhead = 0
 	h.after(step, func() { h.heedAdvice(30) })
 	for _, of := range h.hosts {
 		of.issuer.refusals, of.issuer.slow = 0, time.Minute

@@ -9,6 +9,8 @@ type mutant struct {
 	why string
 	// wire has every history run the real zone actors.
 	wire bool
+	// only has every history draw from some families of faults alone; empty is all.
+	only string
 	// test is what kills it where the simulator is not the one to find it: the arguments of go test, from the
 	// root of the repository.
 	test []string

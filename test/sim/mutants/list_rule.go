@@ -64,9 +64,24 @@ var ofVersions = []mutant{
 	},
 	{
 		name: "the clock is not compared with the API server's", file: "controllers/machineclock.go",
-		old: "if c.ahead != nil && !c.watch.Begun() {", new: "if false {",
+		old: "if c.ahead != nil && !c.watch.Compared() {", new: "if false {",
 		why:  "on a machine whose clock is ahead all that was waited for is over",
+		only: "clocks",
 		test: control("ClockIsCompared"),
+	},
+	{
+		name: "a clock that is behind is believed", file: "internal/clockwatch/clockwatch.go",
+		old: "if differ && ahead < 0 {", new: "if false {",
+		why:  "what is noted by it seems older than it is to the next process, on another machine or after it was set right",
+		only: "clocks",
+		test: control("BehindIsPutForward"),
+	},
+	{
+		name: "waits go on by a clock that was behind another one", file: "internal/clockwatch/clockwatch.go",
+		old: "	if differ {\n		w.evenSince", new: "	if differ && ahead > 0 {\n		w.evenSince",
+		why:  "if it is the other one that is wrong, all that was waited for is over",
+		only: "clocks",
+		test: control("BehindIsPutForward"),
 	},
 	{
 		name: "a change of keys is over by a clock that was set forward", file: "controllers/zonekeys.go",

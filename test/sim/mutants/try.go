@@ -80,6 +80,9 @@ func (m mutant) simulate(root, dir, overlay string, histories int) (string, erro
 	if m.wire {
 		args = append(args, "-wire", "all")
 	}
+	if m.only != "" {
+		args = append(args, "-only", m.only)
+	}
 	out, err := command(root, sim, args...)
 	if err == nil {
 		return "", nil
