@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
+	"github.com/dane-operator/dane-operator/internal/clockwatch"
 )
 
 // Surroundings are what the reconcilers live in.
@@ -52,7 +53,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 	senders := newSenderWatch(o, obs, s.WakeDomain)
 	book := newRecordBook(s.WakeDomain)
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
-	machine := &machineClock{watch: o.Clock, ahead: o.Ahead}
+	machine := &machineClock{watch: clockwatch.New(o.Clock, o.Uptime), ahead: o.Ahead}
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
 			Client: s.Client, live: s.Live, Clock: o.Clock, machine: machine, events: s.Events, counts: o.Counts,

@@ -67,7 +67,7 @@ func (r *DNSZoneReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		return ctrl.Result{}, nil
 	}
 	if _, err := r.machine.read(ctx); err != nil {
-		return ctrl.Result{}, err
+		return r.machine.hold(err)
 	}
 	if !r.shard.Has(z) {
 		return r.assist(ctx, z)

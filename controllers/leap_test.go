@@ -3,9 +3,12 @@ package controllers
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
@@ -58,6 +61,7 @@ func TestClockIsCompared(t *testing.T) {
 		t.Fatalf("what cannot be compared is believed: %v", err)
 	}
 	failure = nil
+	b.clock.Step(askClockAgain)
 	began := b.clock.Now()
 	for range 3 {
 		run, err := b.r.gather(b.Context(), b.get())
@@ -71,27 +75,56 @@ func TestClockIsCompared(t *testing.T) {
 	}
 }
 
-// TestBehindIsPutForward: a clock that is behind that of the API server shows the time of that, by which instants are noted; waits that
-// had begun begin again, since nobody knows which of the two is right. One that is set back while the process runs is put forward again.
-func TestBehindIsPutForward(t *testing.T) {
+// TestBehindDecidesNothing: what is noted by a clock that is behind seems older than it is to the next process, so that nothing is
+// decided, and an Event says so. When it is right, waits that had begun begin again. The API server is not asked all the time, and where it
+// does not answer, a clock that was right and that nobody has set is believed.
+func TestBehindDecidesNothing(t *testing.T) {
 	b := newDKIMBed(t, func(*v1alpha1.MailDomainSpec) {})
-	ahead, ran := -time.Hour, time.Duration(0)
+	start, ran, asked, ahead, failure := b.clock.Now(), time.Duration(0), 0, time.Duration(0), error(nil)
 	b.r.machine.watch = clockwatch.New(b.clock, func() time.Duration { return ran })
-	b.r.machine.ahead = func(context.Context) (time.Duration, error) { return ahead, nil }
-	began := b.clock.Now().Add(time.Hour)
+	b.r.machine.ahead = func(context.Context) (time.Duration, error) {
+		asked++
+		return ahead, failure
+	}
+	refused := errors.New("connection refused")
 	for _, step := range []struct {
-		reason string
-		set    time.Duration
-	}{{"behind", 0}, {"set right", time.Hour}, {"set back", -2 * time.Hour}} {
-		b.clock.SetTime(b.clock.Now().Add(step.set + time.Minute))
-		ran, ahead = ran+time.Minute, ahead+step.set
+		reason          string
+		passes          time.Duration
+		failure         error
+		ahead           time.Duration
+		asked           int
+		decides, leaped bool
+	}{
+		{"as it should be", 0, nil, 0, 1, true, false},
+		{"a moment later", time.Second, nil, 0, 0, true, false},
+		{"the API server is away later on", time.Hour, refused, 0, 1, true, false},
+		{"set back, and nobody can say so", time.Minute, refused, -time.Hour, 1, false, false},
+		{"set back", time.Minute, nil, -time.Hour, 1, false, false},
+		{"still so", time.Second, nil, -time.Hour, 0, false, false},
+		{"set right", time.Minute, nil, 0, 1, true, true},
+	} {
+		ran, ahead, failure, asked = ran+step.passes, step.ahead, step.failure, 0
+		b.clock.SetTime(start.Add(ran + ahead))
 		run, err := b.r.gather(b.Context(), b.get())
-		if err != nil || len(run.hosts) == 0 {
-			t.Fatalf("%s: %d hosts: %v", step.reason, len(run.hosts), err)
+		if (err == nil) != step.decides || asked != step.asked {
+			t.Errorf("%s: %v, asked %d times", step.reason, err, asked)
 		}
-		if f := run.hosts[0].facts; !f.Now.Equal(began.Add(ran)) || !f.EvenSince.Equal(began.Add(time.Minute)) {
-			t.Errorf("%s: it is %s, and even since %s; want %s and %s", step.reason, f.Now, f.EvenSince, began.Add(ran), began.Add(time.Minute))
+		if err == nil && run.hosts[0].facts.EvenSince.Equal(b.clock.Now()) != step.leaped {
+			t.Errorf("%s: even since %s", step.reason, run.hosts[0].facts.EvenSince)
 		}
+	}
+	ran, ahead = ran+time.Hour, -time.Hour
+	b.clock.SetTime(start.Add(ran + ahead))
+	result, err := b.r.Reconcile(b.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Namespace: b.get().Namespace, Name: b.get().Name}})
+	if err != nil || result.RequeueAfter != askClockAgain {
+		t.Errorf("with a clock that is behind: %+v, %v", result, err)
+	}
+	said := false
+	for len(b.r.events.(*events.FakeRecorder).Events) > 0 {
+		said = said || strings.Contains(<-b.r.events.(*events.FakeRecorder).Events, "Warning ClockBehind the clock of this machine is 1h0m0s behind the API server's")
+	}
+	if !said {
+		t.Error("no Event says why nothing is decided")
 	}
 }
 
@@ -113,7 +146,8 @@ func TestClockOfAZoneIsCompared(t *testing.T) {
 	if _, err := b.r.Reconcile(t.Context(), ctrl.Request{NamespacedName: zoneName}); !errors.Is(err, failure) {
 		t.Errorf("what cannot be compared is believed: %v", err)
 	}
-	failure = nil
+	failure, ran = nil, askClockAgain
+	b.clock.Step(askClockAgain)
 	if !b.look(b.secureZone("2")) {
 		t.Error("with a clock that is ahead, the change is over at once")
 	}

@@ -2,13 +2,19 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/internal/clockwatch"
 )
+
+// askClockAgain is how long what the API server said of a clock that is not to be believed counts.
+const askClockAgain = 30 * time.Second
 
 // machineClock is the clock that waits are counted by, and what is known of whether it is right. The reconcilers of a process
 // share one.
@@ -16,22 +22,28 @@ type machineClock struct {
 	watch *clockwatch.Watch
 	// ahead as in Options.
 	ahead func(context.Context) (time.Duration, error)
+
+	// asking is held by the one that asks, for all.
+	asking sync.Mutex
+	// refused is why nothing may be decided, by the last comparison, and again the uptime at which the API server is asked anew.
+	refused error
+	again   time.Duration
 }
 
-// read reads the clock, and tells once when it was set forward. Before it is read for the first time, and whenever it was set, it is
-// compared with that of the API server; until that is done nothing is decided.
+// clockBehindError says that the clock of this machine is behind that of the API server. What is noted by it would seem older than it is
+// to the next process, so that nothing is decided.
+type clockBehindError struct{ by time.Duration }
+
+func (e *clockBehindError) Error() string {
+	return fmt.Sprintf("the clock of this machine is %s behind the API server's: nothing is decided until the one is set right that is wrong (NTP)", e.by.Round(time.Second))
+}
+
+// read reads the clock, and tells once when it was set forward. Before it is read for the first time, now and then, and whenever it was
+// set, it is compared with that of the API server; until that is done nothing is decided, nor while it is behind.
 func (c *machineClock) read(ctx context.Context) (clockwatch.Reading, error) {
-	if c.ahead != nil && !c.watch.Compared() {
-		var by time.Duration
-		differ, err := c.watch.Compare(func() (_ time.Duration, err error) {
-			by, err = c.ahead(ctx)
-			return by, err
-		})
-		if err != nil {
-			return clockwatch.Reading{}, fmt.Errorf("compare the clock of this machine with that of the API server: %w", err)
-		}
-		if differ {
-			logf.FromContext(ctx).Info(differing(by), "skew", by.Abs().Round(time.Second).String())
+	if c.ahead != nil {
+		if err := c.compare(ctx); err != nil {
+			return clockwatch.Reading{}, err
 		}
 	}
 	at := c.watch.Read()
@@ -41,10 +53,58 @@ func (c *machineClock) read(ctx context.Context) (clockwatch.Reading, error) {
 	return at, nil
 }
 
-// differing tells of a clock that is so much ahead of that of the API server.
-func differing(ahead time.Duration) string {
-	if ahead < 0 {
-		return "the clock of this machine is behind the API server's, whose time is used, and waits that had begun before this process begin again: set the one right that is wrong"
+// compare compares the clock, if that has to be done again.
+func (c *machineClock) compare(ctx context.Context) error {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	if c.watch.Compared(true) {
+		return nil
 	}
-	return "the clock of this machine is ahead of the API server's, and waits that had begun begin again: set the one right that is wrong"
+	if c.watch.Uptime() < c.again {
+		return c.refused
+	}
+	before, was := c.watch.EvenSince(), c.refused
+	by, err := c.watch.Compare(func() (time.Duration, error) { return c.ahead(ctx) })
+	c.again = c.watch.Uptime() + askClockAgain
+	c.refused = c.verdict(ctx, by, err)
+	switch {
+	case c.refused != nil || c.watch.EvenSince().Equal(before):
+	case isBehind(was):
+		logf.FromContext(ctx).Info("the clock of this machine is no longer behind the API server's: waits that had begun begin again")
+	default:
+		logf.FromContext(ctx).Info("the clock of this machine is ahead of the API server's: waits that had begun begin again; set the one right that is wrong", "leap", by.Round(time.Second).String())
+	}
+	return c.refused
+}
+
+// verdict says whether nothing may be decided, by the end of a comparison. While the API server does not answer, a clock that was right
+// and that nobody has set is believed.
+func (c *machineClock) verdict(ctx context.Context, by time.Duration, err error) error {
+	switch {
+	case err != nil && c.watch.Compared(false):
+		return nil
+	case err != nil:
+		return fmt.Errorf("compare the clock of this machine with that of the API server: %w", err)
+	case c.watch.Compared(true):
+		return nil
+	}
+	behind := &clockBehindError{by: -by}
+	if !isBehind(c.refused) {
+		logf.FromContext(ctx).Info(behind.Error())
+	}
+	return behind
+}
+
+// hold is what a reconcile comes to that could not read the clock: one that is behind is looked at again soon, and any other
+// failure is one of the reconcile.
+func (c *machineClock) hold(err error) (ctrl.Result, error) {
+	if isBehind(err) {
+		return ctrl.Result{RequeueAfter: askClockAgain}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+func isBehind(err error) bool {
+	behind := (*clockBehindError)(nil)
+	return errors.As(err, &behind)
 }

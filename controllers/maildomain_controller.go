@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -65,7 +66,10 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	run, err := r.gather(ctx, md)
 	if err != nil {
-		return ctrl.Result{}, err
+		if isBehind(err) {
+			r.event(md, nil, corev1.EventTypeWarning, "ClockBehind", "Wait", "%s", err)
+		}
+		return r.machine.hold(err)
 	}
 	current, err := r.store(ctx, run)
 	if err != nil {

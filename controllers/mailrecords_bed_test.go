@@ -122,7 +122,7 @@ func newRecordBed(t *testing.T, edit func(*v1alpha1.MailDomainSpec), more ...cli
 // restart forgets everything that the API server does not hold.
 func (b *recordBed) restart() {
 	obs := newObserver(func(types.NamespacedName) {})
-	senders := newSenderWatch(Options{Clock: clockwatch.New(b.clock, nil), NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.answers }}, obs, func(types.NamespacedName) {})
+	senders := newSenderWatch(Options{Clock: b.clock, NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.answers }}, obs, func(types.NamespacedName) {})
 	b.Cleanup(senders.stop)
 	book := newRecordBook(func(types.NamespacedName) {})
 	fetch := func(context.Context, senderview.Resolver, string) (string, mailrecord.Problems) {

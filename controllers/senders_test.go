@@ -163,7 +163,7 @@ func (b *senderBed) restart() {
 	b.r = &MailDomainReconciler{
 		Client: b.api, live: b.api, Clock: b.clock, machine: &machineClock{watch: clockwatch.New(b.clock, nil)}, events: b.told, zones: newZoneRegistry(),
 		keys: keyReader{cached: b.api, live: b.api}, observer: obs, decisions: newDecisionBoard(), records: newRecordBook(func(types.NamespacedName) {}),
-		senders: newSenderWatch(Options{Clock: clockwatch.New(b.clock, nil), NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.resolver }}, obs,
+		senders: newSenderWatch(Options{Clock: b.clock, NewResolver: func([]dnssec.Anchor) senderview.Resolver { return b.resolver }}, obs,
 			func(types.NamespacedName) { b.mu.Lock(); b.woken++; b.mu.Unlock() }),
 	}
 	b.Cleanup(b.r.senders.stop)

@@ -25,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/eventlog"
@@ -38,10 +37,11 @@ import (
 
 // Options say how the controllers run.
 type Options struct {
-	// Clock is that of the process: whatever else it runs is to have the same one.
-	Clock *clockwatch.Watch
-	// Ahead says by how much the clock of the machine is ahead of that of the API server; negative when it is behind. nil is for
-	// where nobody can know.
+	Clock clock.WithTicker
+	// Uptime says how long the process has run, by a clock that nobody sets; nil is for a Clock that measures by one.
+	Uptime func() time.Duration
+	// Ahead says by how much Clock is ahead of that of the API server; negative when it is behind. nil is for where nobody can
+	// know.
 	Ahead func(context.Context) (time.Duration, error)
 	// Trust are the DNSSEC trust anchors of zones that name none; nil for none.
 	Trust *Trust

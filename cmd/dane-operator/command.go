@@ -24,7 +24,6 @@ import (
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/controllers"
-	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/dnssec"
 	"github.com/dane-operator/dane-operator/internal/dnssec/senderview"
 	"github.com/dane-operator/dane-operator/internal/guard"
@@ -239,9 +238,9 @@ func (o *options) managerOptions(status *metrics.Status) (ctrl.Options, error) {
 
 // controllers turns the flags into what the controllers need.
 func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
-	counts, machine := metrics.NewEvents(), clockwatch.New(clock.RealClock{}, nil)
+	counts := metrics.NewEvents()
 	out := controllers.Options{
-		Clock: machine, Resolvers: o.resolvers, UnknownHistory: o.unknownHistory,
+		Clock: clock.RealClock{}, Resolvers: o.resolvers, UnknownHistory: o.unknownHistory,
 		Shard: o.selector.Shard, Workers: o.workers, ParallelProbes: 4 * o.workers,
 		Counts: counts, Guard: guard.New(log.WithName("guard"), counts.Panic),
 	}
@@ -251,38 +250,38 @@ func (o *options) controllers(log logr.Logger) (controllers.Options, error) {
 		}
 	}
 	var err error
-	if out.Trust, err = o.trust(machine); err != nil {
+	if out.Trust, err = o.trust(); err != nil {
 		return out, err
 	}
 	allowed, err := o.allowed()
 	if err != nil {
 		return out, err
 	}
-	out.Prober = o.prober(machine, allowed, out.Guard)
+	out.Prober = o.prober(allowed, out.Guard)
 	var ceiling *zone.Ceiling
 	if o.queryCeiling > 0 {
-		ceiling = zone.NewCeiling(o.queryCeiling, machine)
+		ceiling = zone.NewCeiling(o.queryCeiling, clock.RealClock{})
 	}
 	resolvers := &validators{options: o, ceiling: ceiling, allowed: allowed, trust: out.Trust}
 	out.NewZoneClient = func(c zone.Config) zone.Client {
 		return zone.NewActor(c, zone.Options{
-			Clock: machine, Allowed: allowed, Ceiling: ceiling, NewResolver: resolvers.of,
+			Clock: clock.RealClock{}, Allowed: allowed, Ceiling: ceiling, NewResolver: resolvers.of,
 			Logger: log.WithName("zone").WithValues("zone", c.Zone), Guard: out.Guard.With("zone", c.Zone),
 		})
 	}
 	out.NewResolver = func(anchors []dnssec.Anchor) senderview.Resolver { return resolvers.of(anchors) }
 	out.FetchPolicy = func(ctx context.Context, r senderview.Resolver, domain string) (string, mailrecord.Problems) {
-		return sendercheck.PolicyFetcher{Resolver: r, Allowed: allowed, Now: machine.Now}.Fetch(ctx, domain)
+		return sendercheck.PolicyFetcher{Resolver: r, Allowed: allowed, Now: clock.RealClock{}.Now}.Fetch(ctx, domain)
 	}
 	return out, nil
 }
 
 // trust reads the trust anchors: those of the file, or else of the public root.
-func (o *options) trust(c clock.WithTicker) (*controllers.Trust, error) {
+func (o *options) trust() (*controllers.Trust, error) {
 	if o.trustAnchors == "" {
 		return controllers.RootTrust(), nil
 	}
-	trust, err := controllers.NewTrust(func() ([]byte, error) { return os.ReadFile(o.trustAnchors) }, c)
+	trust, err := controllers.NewTrust(func() ([]byte, error) { return os.ReadFile(o.trustAnchors) }, clock.RealClock{})
 	if err != nil {
 		return nil, fmt.Errorf("--trust-anchors %s: %w", o.trustAnchors, err)
 	}
@@ -307,8 +306,8 @@ func networks(flag string, texts []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-func (o *options) prober(c clock.Clock, allowed []netip.Prefix, g *guard.Guard) probe.Prober {
-	options := probe.Options{Clock: c, HELO: o.probeHelo, AllowCIDRs: allowed, Guard: g}
+func (o *options) prober(allowed []netip.Prefix, g *guard.Guard) probe.Prober {
+	options := probe.Options{Clock: clock.RealClock{}, HELO: o.probeHelo, AllowCIDRs: allowed, Guard: g}
 	if options.HELO == "" {
 		if name, err := os.Hostname(); err == nil {
 			options.HELO = name

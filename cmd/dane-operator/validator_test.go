@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/dane-operator/dane-operator/controllers"
@@ -135,7 +134,7 @@ func TestAllowedNetworks(t *testing.T) {
 }
 
 func TestTrustOfTheFlag(t *testing.T) {
-	trust, err := (&options{}).trust(clock.RealClock{})
+	trust, err := (&options{}).trust()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,13 +143,13 @@ func TestTrustOfTheFlag(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "anchors.ds")
 	o := &options{trustAnchors: file}
-	if _, err := o.trust(clock.RealClock{}); err == nil || !strings.Contains(err.Error(), "--trust-anchors "+file) {
+	if _, err := o.trust(); err == nil || !strings.Contains(err.Error(), "--trust-anchors "+file) {
 		t.Errorf("without the file: %v", err)
 	}
 	if err := os.WriteFile(file, []byte(". DS 1 13 2 "+strings.Repeat("ab", 32)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if trust, err = o.trust(clock.RealClock{}); err != nil {
+	if trust, err = o.trust(); err != nil {
 		t.Fatal(err)
 	}
 	if anchors, _ := trust.Anchors(); len(anchors) != 1 {

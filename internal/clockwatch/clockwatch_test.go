@@ -10,7 +10,7 @@ import (
 
 // machine has a clock that can be set, and one that cannot.
 type machine struct {
-	clock.WithTicker
+	clock.PassiveClock
 	ran, ahead time.Duration
 	// pauses are how long the process stands still at the next looks at how long it has run.
 	pauses []time.Duration
@@ -85,88 +85,103 @@ func TestReadRealClock(t *testing.T) {
 	}
 }
 
-// TestCompare: of two clocks that differ the later one counts, and before the first reading that is one that was set forward.
+// TestCompare: before the first reading, a clock that is ahead is one that was set forward then. One that is behind is not to be believed.
 func TestCompare(t *testing.T) {
 	for _, c := range []struct {
-		reason       string
-		ahead, shown time.Duration
-		differ       bool
+		reason         string
+		ahead          time.Duration
+		compared, even bool
 	}{
-		{"as it should be", 0, 0, false},
-		{"a little ahead, as clocks are", tolerance, 0, false},
-		{"a little behind", -tolerance, 0, false},
-		{"ahead", tolerance + time.Second, 0, true},
-		{"behind", -time.Hour, time.Hour, true},
+		{"as it should be", 0, true, false},
+		{"a little ahead, as clocks are", tolerance, true, false},
+		{"a little behind", -tolerance, true, false},
+		{"ahead", tolerance + time.Second, true, true},
+		{"behind", -tolerance - time.Second, false, false},
 	} {
 		m := &machine{ran: time.Minute, ahead: c.ahead}
 		w := New(m, m.uptime)
-		if w.Compared() {
+		if w.Compared(false) {
 			t.Errorf("%s: it is compared already", c.reason)
 		}
-		if differ := compare(t, w, c.ahead); differ != c.differ || !w.Compared() {
-			t.Errorf("%s: %t, %t", c.reason, differ, w.Compared())
+		compare(t, w, c.ahead)
+		if got := w.Compared(true); got != c.compared || w.EvenSince().Equal(m.Now()) != c.even {
+			t.Errorf("%s: compared: %t, even since %s", c.reason, got, w.EvenSince())
 		}
-		at, now := w.Read(), m.Now().Add(c.shown)
-		if at.Leap != 0 || at.EvenSince.Equal(now) != c.differ || !at.Now.Equal(now) || !w.Now().Equal(now) || w.Since(now.Add(-time.Second)) != time.Second {
-			t.Errorf("%s: %+v, %s; want %s", c.reason, at, w.Now(), now)
+		if at := w.Read(); at.Leap != 0 || !at.EvenSince.Equal(w.EvenSince()) {
+			t.Errorf("%s: %+v", c.reason, at)
 		}
 	}
 }
 
-// TestCompareAgain: a clock that is set has to be compared again, and time leaps by no more than is known.
+// TestCompareAgain: a clock that is set has to be compared again, and so has every one after a while. What was noted while it was
+// behind counts from when it is right.
 func TestCompareAgain(t *testing.T) {
 	m := &machine{}
 	w := New(m, m.uptime)
 	compare(t, w, 0)
 	w.Read()
 	for i, step := range []struct {
-		reason     string
-		set, ahead time.Duration
-		leap       time.Duration // of what is shown
-		differ     bool
+		reason           string
+		passes, set      time.Duration
+		ahead            time.Duration // as it is found
+		again            bool
+		behind, fromHere bool
 	}{
-		{"set back", -time.Hour, -time.Hour, 0, true},
-		{"set right", time.Hour, 0, 0, false},
-		{"set forward", 2 * time.Hour, 2 * time.Hour, 2 * time.Hour, true},
-		{"set right, which lets instants lie in the future", -2 * time.Hour, 0, 0, false},
-		{"set forward, as the other clock was", time.Hour, 0, time.Hour, false},
-		{"set back by little", -tolerance, -tolerance, 0, false},
+		{"a moment later", time.Second, 0, 0, false, false, false},
+		{"a while later", compareEvery, 0, 0, true, false, false},
+		{"set back", time.Second, -time.Hour, -time.Hour, true, true, false},
+		{"still so", time.Minute, 0, -time.Hour, true, true, false},
+		{"set right", time.Minute, time.Hour, 0, true, false, true},
+		{"it stood still with the machine", compareEvery, 0, -time.Hour, true, true, false},
+		{"set right after that", time.Second, time.Hour, 0, true, false, true},
+		{"set forward", time.Second, time.Hour, time.Hour, true, false, true},
+		{"set right, which lets instants lie in the future", time.Second, -time.Hour, 0, true, false, false},
+		{"set back by little", time.Second, -tolerance, -tolerance, false, false, false},
 	} {
-		m.ran += time.Minute
-		m.ahead += step.set
-		if again := !w.Compared(); again != (step.set.Abs() > tolerance) {
+		m.ran, m.ahead = m.ran+step.passes, m.ahead+step.set
+		if again := !w.Compared(true); again != step.again {
 			t.Errorf("step %d, %s: to be compared again: %t", i, step.reason, again)
 		}
-		if differ := compare(t, w, step.ahead); differ != step.differ {
-			t.Errorf("step %d, %s: they differ: %t", i, step.reason, differ)
+		compare(t, w, step.ahead)
+		if behind := !w.Compared(true); behind != step.behind {
+			t.Errorf("step %d, %s: behind: %t", i, step.reason, behind)
 		}
-		if at := w.Read(); at.Leap != step.leap || step.leap > 0 != at.EvenSince.Equal(at.Now) || !w.Compared() {
-			t.Errorf("step %d, %s: %+v, want a leap of %s", i, step.reason, at, step.leap)
+		if step.behind {
+			continue // nobody reads it
+		}
+		if at := w.Read(); at.EvenSince.Equal(m.Now()) != step.fromHere {
+			t.Errorf("step %d, %s: %+v", i, step.reason, at)
 		}
 	}
 }
 
-// TestCompareFails: nothing is known then, and one that is set meanwhile has to be compared again.
+// TestCompareFails: nothing is known then, nor of one that is set meanwhile: it may be right by the answer, and has leapt.
 func TestCompareFails(t *testing.T) {
 	m, failure := &machine{}, errors.New("no answer")
 	w := New(m, m.uptime)
-	if _, err := w.Compare(func() (time.Duration, error) { return time.Hour, failure }); !errors.Is(err, failure) || w.Compared() {
-		t.Errorf("%v, compared: %t", err, w.Compared())
+	if _, err := w.Compare(func() (time.Duration, error) { return time.Hour, failure }); !errors.Is(err, failure) || w.Compared(false) {
+		t.Errorf("%v, compared: %t", err, w.Compared(false))
 	}
 	_, err := w.Compare(func() (time.Duration, error) {
-		m.ahead -= time.Hour
+		m.ahead += time.Hour
 		return 0, nil
 	})
-	if err != nil || w.Compared() {
-		t.Errorf("it was set while the other was asked: %v, compared: %t", err, w.Compared())
+	if !errors.Is(err, ErrSetMeanwhile) || w.Compared(false) {
+		t.Errorf("it was set while the other was asked: %v, compared: %t", err, w.Compared(false))
+	}
+	compare(t, w, time.Hour)
+	if at := w.Read(); !at.EvenSince.Equal(m.Now()) {
+		t.Errorf("it was set before it was compared: %+v", at)
+	}
+	m.ran += compareEvery
+	if w.Compared(true) || !w.Compared(false) {
+		t.Errorf("what was found a while ago: %t, %t", w.Compared(true), w.Compared(false))
 	}
 }
 
-func compare(t *testing.T, w *Watch, ahead time.Duration) (differ bool) {
+func compare(t *testing.T, w *Watch, ahead time.Duration) {
 	t.Helper()
-	differ, err := w.Compare(func() (time.Duration, error) { return ahead, nil })
-	if err != nil {
-		t.Fatal(err)
+	if got, err := w.Compare(func() (time.Duration, error) { return ahead, nil }); err != nil || got != ahead {
+		t.Fatalf("%s, %v", got, err)
 	}
-	return differ
 }

@@ -100,6 +100,27 @@ func (w *watched) beside(name string, through *wire.API) (*kube.Process, error) 
 	return operator.Beside(w.lab.Cluster, name, through.Kubeconfig, operator.Options{Args: args})
 }
 
+// another starts an operator that knows nothing of the first, and to which the clock of the API server seems so much behind, and waits
+// until it has told of that.
+func (w *watched) another(name string, behind time.Duration, tells string) (*kube.Process, *wire.API, *wire.Effects) {
+	w.Helper()
+	user, err := operator.User(w.lab.Cluster)
+	w.must(err)
+	effects := wire.NewEffects(nil)
+	through, err := wire.StartAPI(user.Config, filepath.Join(w.TempDir(), name), effects)
+	w.must(err)
+	w.Cleanup(through.Stop)
+	through.Behind = behind
+	process, err := w.beside(w.lab.Namespace+"-"+name, through)
+	w.must(err)
+	w.Cleanup(func() { _ = process.Kill() }) // it may have ended by itself, which is told elsewhere
+	w.must(w.within(patience, func() error { return unless(through.Reads() > 0, "operator "+name+" reads nothing") }))
+	w.must(w.within(patience, func() error {
+		return unless(strings.Contains(process.Tail(1000), tells), "operator "+name+" does not tell that its clock is "+tells)
+	}))
+	return process, through, effects
+}
+
 func (w *watched) stop() {
 	if w.process != nil {
 		if w.Failed() {

@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/dane-operator/dane-operator/test/operator"
 	"github.com/dane-operator/dane-operator/test/wire"
 )
 
@@ -86,26 +83,14 @@ func (w *watched) eachPoint(what string, plans func(k int) []wire.Plan) {
 
 // twoLeaders has two operators at work that know nothing of each other, one of which then learns of nothing
 // that happens for the length of a renewal, and of all of it at once afterwards. A lease keeps that off,
-// and nothing may rest on it.
+// and nothing may rest on it. A third one, whose clock is behind that of the API server, does nothing at all.
 func twoLeaders(w *watched) {
 	w.begin(nil)
 	w.renewal(nil)
 	w.remember()
 
-	user, err := operator.User(w.lab.Cluster)
-	w.must(err)
-	theirs := wire.NewEffects(nil)
-	through, err := wire.StartAPI(user.Config, filepath.Join(w.TempDir(), "second"), theirs)
-	w.must(err)
-	w.Cleanup(through.Stop)
-	through.Behind = time.Hour
-	second, err := w.beside(w.lab.Namespace+"-second", through)
-	w.must(err)
-	w.Cleanup(func() { _ = second.Kill() }) // it may have ended by itself, which is told below
-	w.must(w.within(patience, func() error { return unless(through.Reads() > 0, "the second operator reads nothing") }))
-	w.must(w.within(patience, func() error {
-		return unless(strings.Contains(second.Tail(1000), "ahead of the API server's"), "the second operator does not tell that its clock is ahead")
-	}))
+	second, through, theirs := w.another("second", time.Hour, "ahead of the API server's")
+	third, _, nothing := w.another("third", -time.Hour, "behind the API server's: nothing is decided")
 
 	w.renewal(nil)
 	w.endsAsWithout()
@@ -117,6 +102,10 @@ func twoLeaders(w *watched) {
 	if !second.Running() {
 		w.Errorf("the second operator has ended: %s", second.Tail(10))
 	}
+	if did := nothing.Names(); len(did) > 0 || !third.Running() {
+		w.Errorf("the third operator, whose clock is behind, runs: %t; it did %v", third.Running(), did)
+	}
+	w.must(third.Kill())
 	// As long as there are two, each puts its own look at the zone into the status of the DNSZone.
 	w.must(second.Kill())
 	w.endsAsWithout()

@@ -26,7 +26,7 @@ func (op *operator) newZoneClient(config zone.Config) zone.Client {
 	}
 	var ids atomic.Uint32
 	actor := zone.NewActor(op.servers.told(config), zone.Options{
-		Clock: op.watch, Dial: op.dial, Connections: zone.NewConnections(),
+		Clock: op.clock, Dial: op.dial, Connections: zone.NewConnections(),
 		Rand: func() uint16 { return uint16(ids.Add(1)) }, //nolint:gosec // it may begin anew
 	})
 	op.actors = append(op.actors, actor)

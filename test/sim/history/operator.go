@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/dane-operator/dane-operator/controllers"
-	"github.com/dane-operator/dane-operator/internal/clockwatch"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
@@ -38,12 +37,10 @@ type operator struct {
 	reconcilers map[kind]reconcile.Reconciler
 	watches     map[kind][]controllers.Watch
 	view        *view
-	// clock is the one of its machine, and watch what it makes of that.
-	clock  *operatorClock
-	watch  *clockwatch.Watch
-	live   bool
-	queue  map[task]time.Time
-	failed map[task]int
+	clock       *operatorClock
+	live        bool
+	queue       map[task]time.Time
+	failed      map[task]int
 	// crashIn counts the effects until it dies; with crashAfter the last one is still carried out.
 	crashIn    int
 	crashAfter bool
@@ -108,14 +105,13 @@ func (h *History) start(behind time.Duration) *operator {
 	if h.wire != nil {
 		op.clock.WithTicker = clock.RealClock{}
 	}
-	op.watch = clockwatch.New(op.clock, func() time.Duration { return op.clock.trueTime().Sub(began) })
 	op.parts = controllers.Assemble(controllers.Surroundings{
 		Client: &apiClient{op: op}, Live: &liveReader{op: op}, Events: recorder{op},
 		WakeDomain:  func(n types.NamespacedName) { op.wake(task{domains, n}) },
 		WakeZone:    func(n types.NamespacedName) { op.wake(task{zones, n}) },
 		WakeRequest: func(n types.NamespacedName) { op.wake(task{requests, n}) },
 	}, controllers.Options{
-		Clock: op.watch, Ahead: func(context.Context) (time.Duration, error) { return op.clock.ahead - h.apiAhead, nil }, Prober: &prober{op}, UnknownHistory: unknownHistory, ReportQuiet: reportQuiet, MaxReportHold: maxReportHold, Workers: 1, ParallelProbes: 4,
+		Clock: op.clock, Ahead: func(context.Context) (time.Duration, error) { return op.clock.ahead - h.apiAhead, nil }, Uptime: func() time.Duration { return op.clock.trueTime().Sub(began) }, Prober: &prober{op}, UnknownHistory: unknownHistory, ReportQuiet: reportQuiet, MaxReportHold: maxReportHold, Workers: 1, ParallelProbes: 4,
 		NewZoneClient: op.newZoneClient,
 		Random:        &keyReader{next: h.newKey},
 		Beside:        op.beside,

@@ -122,7 +122,12 @@ func (h *History) expectAnnouncement(of *host, chain *issued, v *held) {
 
 // calm says that nothing has kept the operator from looking for long enough.
 func (h *History) calm(d *mailDomain) bool {
-	return h.running() && h.now.After(h.troubled.Add(announceWithin)) && !d.disturbed() && !d.unguarded
+	return h.running() && !h.waitsForItsClock() && h.now.After(h.troubled.Add(announceWithin)) && !d.disturbed() && !d.unguarded
+}
+
+// waitsForItsClock says whether an operator decides nothing, since its clock is behind that of the API server.
+func (h *History) waitsForItsClock() bool {
+	return slices.ContainsFunc(h.operators, func(op *operator) bool { return op.live && op.clock.ahead < h.apiAhead })
 }
 
 // announced says whether the status tells of a danger at a host.

@@ -48,7 +48,7 @@ func (h *History) atRest(d *mailDomain, md *v1alpha1.MailDomain) bool {
 	busy := slices.ContainsFunc(d.hosts, func(of *host) bool {
 		return issuing(of.issuer.certificate()) || !h.sameSecrets(of) || slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.chain != h.mountedBy(of) })
 	})
-	return !busy && !meta.IsStatusConditionTrue(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress)
+	return !busy && !h.waitsForItsClock() && !meta.IsStatusConditionTrue(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress)
 }
 
 // sameSecrets says whether the Secret that a host mounts holds the certificate that was issued last.

@@ -43,7 +43,7 @@ func (c *zoneClient) Publish(change zone.Change, done func(zone.Result)) {
 					result.Class, result.Message, result.Retryable = zone.NotStored, "the primary shows something else", true
 				}
 				op.say(op.name, "the update ends: %s", result.Class)
-				result.At = op.watch.Now()
+				result.At = op.clock.Now()
 				done(result)
 			})
 		})
@@ -87,12 +87,12 @@ func (n *nameservers) shows(change zone.Change) bool {
 
 // Sweep implements zone.Client.
 func (c *zoneClient) Sweep(owner string, done func(zone.Sweep)) {
-	op, start := c.op, c.op.watch.Now()
+	op, start := c.op, c.op.clock.Now()
 	op.later(op.between(5*time.Millisecond, time.Second), func() {
 		op.sweeps++
-		s := zone.Sweep{Start: start, End: op.watch.Now()}
+		s := zone.Sweep{Start: start, End: op.clock.Now()}
 		for _, each := range op.servers.all {
-			s.Answers = append(s.Answers, op.servers.ask(each, owner, op.watch.Now()))
+			s.Answers = append(s.Answers, op.servers.ask(each, owner, op.clock.Now()))
 		}
 		op.swept(owner, s)
 		done(s)
@@ -145,7 +145,7 @@ func (c *zoneClient) Addresses(host string, done func(zone.Address)) {
 func (c *zoneClient) Check(done func(zone.Health)) {
 	op := c.op
 	op.later(op.between(10*time.Millisecond, 2*time.Second), func() {
-		health := zone.Health{At: op.watch.Now(), Serial: 1, PrimaryAccepts: zone.Result{Class: zone.Applied}}
+		health := zone.Health{At: op.clock.Now(), Serial: 1, PrimaryAccepts: zone.Result{Class: zone.Applied}}
 		health.DNSSEC = zone.ZoneDNSSEC{State: dnssec.Secure, Keys: []string{"1"}, DS: []string{"1"}, KeyTTL: time.Minute}
 		if op.now.Before(op.unsigned) {
 			health.DNSSEC.State, health.DNSSEC.Message = dnssec.Bogus, "signatures are missing"
