@@ -140,8 +140,8 @@ func (h *History) compromise(f Fault) {
 func (h *History) heedAdvice(tries int) {
 	for _, of := range h.hosts {
 		md := h.object(of.of)
-		if md == nil || !issuing(of.issuer.certificate()) {
-			continue
+		if md == nil || !issuing(of.issuer.certificate()) && h.mountedBy(of) != nil {
+			continue // what is served is right, and stays
 		}
 		stalled := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionStalled)
 		if stalled == nil || stalled.Reason != v1alpha1.ReasonCompromisedKeyKept || !strings.Contains(stalled.Message, "Certificate "+of.certificate+" ") {
