@@ -102,6 +102,8 @@ func TestBehindDecidesNothing(t *testing.T) {
 		{"set back", time.Minute, nil, -time.Hour, 1, false, false},
 		{"still so", time.Second, nil, -time.Hour, 0, false, false},
 		{"set right", time.Minute, nil, 0, 1, true, true},
+		{"set back a moment after that", time.Second, nil, -time.Hour, 1, false, false},
+		{"set right again, which is found when it is asked for", time.Second, nil, 0, 0, false, false},
 	} {
 		ran, ahead, failure, asked = ran+step.passes, step.ahead, step.failure, 0
 		b.clock.SetTime(start.Add(ran + ahead))

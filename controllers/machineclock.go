@@ -60,7 +60,7 @@ func (c *machineClock) compare(ctx context.Context) error {
 	if c.watch.Compared(true) {
 		return nil
 	}
-	if c.watch.Uptime() < c.again {
+	if c.watch.Uptime() < c.again && (c.refused != nil || c.watch.Compared(false)) {
 		return c.refused
 	}
 	before, was := c.watch.EvenSince(), c.refused
