@@ -203,7 +203,12 @@ func (r *DNSZoneReconciler) looked(name types.NamespacedName, begun zoneEntry, h
 		if current = e.client == begun.client && e.configured == begun.configured; !current {
 			return
 		}
-		e.keys.even(r.machine.watch.Read().EvenSince)
+		even := r.machine.watch.Read().EvenSince
+		if !r.machine.steady() { // what it has found would be noted by a clock that is wrong: another look follows
+			e.checking = false
+			return
+		}
+		e.keys.even(even)
 		e.keys.note(&h.DNSSEC, r.Clock.Now())
 		e.findings.note(&h)
 		changed = e.health == nil || begun.unlike > 0 || e.health.DNSSEC.State != h.DNSSEC.State || e.health.DNSSEC.KeysChanging != h.DNSSEC.KeysChanging

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -20,8 +21,9 @@ const askClockAgain = 30 * time.Second
 // share one.
 type machineClock struct {
 	watch *clockwatch.Watch
-	// ahead as in Options.
+	// ahead and held as in Options.
 	ahead func(context.Context) (time.Duration, error)
+	held  func(error)
 
 	// asking is held by the one that asks, for all.
 	asking sync.Mutex
@@ -30,81 +32,88 @@ type machineClock struct {
 	again   time.Duration
 }
 
-// clockBehindError says that the clock of this machine is behind that of the API server. What is noted by it would seem older than it is
-// to the next process, so that nothing is decided.
-type clockBehindError struct{ by time.Duration }
-
-func (e *clockBehindError) Error() string {
-	return fmt.Sprintf("the clock of this machine is %s behind the API server's: nothing is decided until the one is set right that is wrong (NTP)", e.by.Round(time.Second))
-}
+// errClockBehind says that the clock of this machine is behind that of the API server. What is noted by it would seem older than it is to
+// the next process, so that nothing is decided.
+var errClockBehind = errors.New("the clock of this machine is behind the API server's: nothing is decided until the one is set right that is wrong (NTP)")
 
 // read reads the clock, and tells once when it was set forward. Before it is read for the first time, now and then, and whenever it was
 // set, it is compared with that of the API server; until that is done nothing is decided, nor while it is behind.
 func (c *machineClock) read(ctx context.Context) (clockwatch.Reading, error) {
-	if c.ahead != nil {
-		if err := c.compare(ctx); err != nil {
-			return clockwatch.Reading{}, err
-		}
+	if err := c.compare(ctx); err != nil {
+		return clockwatch.Reading{}, err
 	}
 	at := c.watch.Read()
 	if at.Leap > 0 {
 		logf.FromContext(ctx).Info("the clock of this machine was set forward: waits that had begun begin again", "leap", at.Leap.Round(time.Second).String())
 	}
+	if !c.steady() {
+		return clockwatch.Reading{}, clockwatch.ErrSetMeanwhile
+	}
 	return at, nil
 }
 
+// steady says whether the clock was right when it was last compared, and was not set since.
+func (c *machineClock) steady() bool { return c.ahead == nil || c.watch.Compared(false) }
+
 // compare compares the clock, if that has to be done again.
 func (c *machineClock) compare(ctx context.Context) error {
-	c.asking.Lock()
+	if c.ahead == nil || c.watch.Compared(true) {
+		return nil
+	}
+	if !c.steady() {
+		c.asking.Lock()
+	} else if !c.asking.TryLock() {
+		return nil // it was right, and somebody asks already
+	}
 	defer c.asking.Unlock()
 	if c.watch.Compared(true) {
 		return nil
 	}
-	if c.watch.Uptime() < c.again && (c.refused != nil || c.watch.Compared(false)) {
+	if c.watch.Uptime() < c.again && (c.refused != nil || c.steady()) {
 		return c.refused
 	}
 	before, was := c.watch.EvenSince(), c.refused
 	by, err := c.watch.Compare(func() (time.Duration, error) { return c.ahead(ctx) })
 	c.again = c.watch.Uptime() + askClockAgain
-	c.refused = c.verdict(ctx, by, err)
-	switch {
-	case c.refused != nil || c.watch.EvenSince().Equal(before):
-	case isBehind(was):
-		logf.FromContext(ctx).Info("the clock of this machine is no longer behind the API server's: waits that had begun begin again")
-	default:
-		logf.FromContext(ctx).Info("the clock of this machine is ahead of the API server's: waits that had begun begin again; set the one right that is wrong", "leap", by.Round(time.Second).String())
-	}
+	c.refused = c.verdict(err)
+	c.tell(logf.FromContext(ctx), was, by, !c.watch.EvenSince().Equal(before))
 	return c.refused
 }
 
 // verdict says whether nothing may be decided, by the end of a comparison. While the API server does not answer, a clock that was right
 // and that nobody has set is believed.
-func (c *machineClock) verdict(ctx context.Context, by time.Duration, err error) error {
+func (c *machineClock) verdict(err error) error {
 	switch {
-	case err != nil && c.watch.Compared(false):
-		return nil
-	case err != nil:
+	case err != nil && !c.steady():
 		return fmt.Errorf("compare the clock of this machine with that of the API server: %w", err)
-	case c.watch.Compared(true):
-		return nil
+	case !c.steady():
+		return errClockBehind
 	}
-	behind := &clockBehindError{by: -by}
-	if !isBehind(c.refused) {
-		logf.FromContext(ctx).Info(behind.Error())
+	return nil
+}
+
+// tell tells of a verdict that differs from the one before, and of a clock that is ahead.
+func (c *machineClock) tell(log logr.Logger, was error, by time.Duration, anew bool) {
+	isBehind, wasBehind := errors.Is(c.refused, errClockBehind), errors.Is(was, errClockBehind)
+	if c.held != nil && isBehind != wasBehind {
+		c.held(c.refused)
 	}
-	return behind
+	switch {
+	case isBehind && !wasBehind:
+		log.Info(errClockBehind.Error(), "skew", by.Abs().Round(time.Second).String())
+	case c.refused != nil || !anew:
+	case wasBehind:
+		log.Info("the clock of this machine is no longer behind the API server's: waits that had begun begin again")
+	default:
+		log.Info("the clock of this machine is ahead of the API server's: waits that had begun begin again; set the one right that is wrong", "skew", by.Round(time.Second).String())
+	}
 }
 
 // hold is what a reconcile comes to that could not read the clock: one that is behind is looked at again soon, and any other
 // failure is one of the reconcile.
 func (c *machineClock) hold(err error) (ctrl.Result, error) {
-	if isBehind(err) {
+	if errors.Is(err, errClockBehind) {
 		return ctrl.Result{RequeueAfter: askClockAgain}, nil
 	}
 	return ctrl.Result{}, err
-}
-
-func isBehind(err error) bool {
-	behind := (*clockBehindError)(nil)
-	return errors.As(err, &behind)
 }

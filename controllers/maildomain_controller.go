@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -66,8 +67,8 @@ func (r *MailDomainReconciler) Reconcile(ctx context.Context, req ctrl.Request) 
 	}
 	run, err := r.gather(ctx, md)
 	if err != nil {
-		if isBehind(err) {
-			r.event(md, nil, corev1.EventTypeWarning, "ClockBehind", "Wait", "%s", err)
+		if errors.Is(err, errClockBehind) {
+			r.event(md, nil, corev1.EventTypeWarning, "ClockBehind", "Wait", "%s", errClockBehind)
 		}
 		return r.machine.hold(err)
 	}

@@ -43,6 +43,8 @@ type Options struct {
 	// Ahead says by how much Clock is ahead of that of the API server; negative when it is behind. nil is for where nobody can
 	// know.
 	Ahead func(context.Context) (time.Duration, error)
+	// ClockHeld is told why nothing is decided when Clock is found to be behind, and nil when it is right again. It may be nil.
+	ClockHeld func(error)
 	// Trust are the DNSSEC trust anchors of zones that name none; nil for none.
 	Trust *Trust
 	// Resolvers are the recursive servers (host:port) that delegations are found with.

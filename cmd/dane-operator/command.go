@@ -140,6 +140,8 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	setup.Status, setup.Ahead = &metrics.Status{Shard: o.selector.Shard}, aheadOf(config, clock.RealClock{}, apiTimeLimit)
+	var machine clockCheck
+	setup.ClockHeld = machine.tell
 	options, err := o.managerOptions(setup.Status)
 	if err != nil {
 		return err
@@ -152,6 +154,9 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	if err := o.serve(ctx, mgr, log); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("clock", machine.check); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)

@@ -37,3 +37,17 @@ func (r *readiness) check(*http.Request) error {
 	}
 	return nil
 }
+
+// clockCheck says at /readyz that nothing is decided, since the clock of this machine is behind.
+type clockCheck struct{ problem atomic.Pointer[error] }
+
+// tell is for controllers.Options.ClockHeld.
+func (c *clockCheck) tell(err error) { c.problem.Store(&err) }
+
+// check implements healthz.Checker.
+func (c *clockCheck) check(*http.Request) error {
+	if err := c.problem.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -46,5 +47,19 @@ func TestReadiness(t *testing.T) {
 	}
 	if never.NeedLeaderElection() {
 		t.Error("a replica that stands by is not ready")
+	}
+}
+
+// TestClockCheck: as long as nothing is decided because of the clock, the operator is not ready.
+func TestClockCheck(t *testing.T) {
+	var c clockCheck
+	behind := errors.New("behind")
+	for _, want := range []error{nil, behind, nil} {
+		if want != nil || c.problem.Load() != nil {
+			c.tell(want)
+		}
+		if got := c.check(nil); !errors.Is(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
 	}
 }

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// tolerance is by how much the clock may be set, all in all, or differ from another one, without a word. With the defaults
-	// every wait has a margin that is longer than both (spec.rollover.publishSafety, twice the TTL), and NTP sets a clock that
-	// is less than a fraction of a second off by letting it run faster, which this does not count.
+	// tolerance is by how much the clock may differ from another one without a word, and be set since. With the defaults every
+	// wait has a margin that is longer than both, and than what an answer of the other one takes
+	// (spec.rollover.publishSafety, twice the TTL). NTP sets a clock that is less than a fraction of a second off by letting
+	// it run faster, which this does not count.
 	tolerance = 10 * time.Second
 	// compareEvery is how long a comparison counts. A machine that stood still as a whole, and whose clock did, is not known by
 	// anything else.
@@ -42,7 +43,7 @@ type Watch struct {
 
 	mu sync.Mutex
 	// compared says that the clock is not behind another one, as it was when the reading less the uptime was comparedLead, and
-	// the uptime comparedAt. behind says that it was, after it had been read.
+	// the uptime comparedAt. behind says that it was by the last comparison.
 	compared                 bool
 	comparedLead, comparedAt time.Duration
 	behind                   bool
@@ -87,9 +88,13 @@ func (w *Watch) Compare(ask func() (ahead time.Duration, err error)) (ahead time
 	if (leadOf(now, ran) - lead).Abs() > tolerance {
 		return 0, ErrSetMeanwhile
 	}
-	w.compared, w.comparedLead, w.comparedAt = ahead >= -tolerance, lead, ran
+	allowed := tolerance
+	if w.behind { // the other one tells whole seconds, which are not to decide it now one way and now the other
+		allowed /= 2
+	}
+	w.compared, w.comparedLead, w.comparedAt = ahead >= -allowed, lead, ran
 	if !w.compared {
-		w.behind = w.begun
+		w.behind = true
 		return ahead, nil
 	}
 	if !w.begun && ahead > tolerance || w.behind {

@@ -17,7 +17,7 @@ const defaultHistories = 80
 
 // seenAlways is what happens in the default histories: a kind of fault that came to nothing would go unnoticed.
 var seenAlways = []string{
-	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "clock of another machine", "clock set back", "clock set forward", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed",
+	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "clock of another machine", "clock of the API server", "clock set back", "clock set forward", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed",
 	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "key compromised", "made anew", "our record removed", "parameter sets edited",
 	"process of the older version", "records held by reports", "report of failures", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored",
 	"status lost", "status restored", "strategy Follow", "strategy Gate", "strategy Stage", "suspended", "two leaders", "type of key changed",

@@ -262,7 +262,7 @@ func (h *History) moveClocks(f Fault, by time.Duration) {
 		h.say("world", "the clock of the API server is set right")
 		h.apiAhead = 0
 		return
-	case h.clockAhead == 0 && f.A%5 == 0:
+	case h.clockAhead == 0 && f.A%5 == 0 && !slices.ContainsFunc(h.operators, func(op *operator) bool { return op.live && op.clock.ahead != 0 }):
 		h.say("world", "the clock of the API server is ahead by %s", by)
 		h.count("clock of the API server")
 		h.apiAhead = by

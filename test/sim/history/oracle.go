@@ -127,7 +127,7 @@ func (h *History) calm(d *mailDomain) bool {
 
 // waitsForItsClock says whether an operator decides nothing, since its clock is behind that of the API server.
 func (h *History) waitsForItsClock() bool {
-	return slices.ContainsFunc(h.operators, func(op *operator) bool { return op.live && op.clock.ahead < h.apiAhead })
+	return slices.ContainsFunc(h.operators, func(op *operator) bool { return op.live && op.clock.ahead < h.apiAhead-10*time.Second })
 }
 
 // announced says whether the status tells of a danger at a host.

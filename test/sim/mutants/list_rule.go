@@ -64,14 +64,14 @@ var ofVersions = []mutant{
 	},
 	{
 		name: "the clock is not compared with the API server's", file: "controllers/machineclock.go",
-		old: "if c.watch.Compared(true) {\n		return nil\n	}\n	if c.watch", new: "if true {\n		return nil\n	}\n	if c.watch",
+		old: "if c.ahead == nil || c.watch.Compared(true) {", new: "if true {",
 		why:  "on a machine whose clock is ahead all that was waited for is over",
 		only: "clocks",
 		test: control("ClockIsCompared"),
 	},
 	{
 		name: "a clock that is behind is believed", file: "internal/clockwatch/clockwatch.go",
-		old: "= ahead >= -tolerance, lead, ran", new: "= true, lead, ran",
+		old: "= ahead >= -allowed, lead, ran", new: "= true, lead, ran",
 		why:  "what is noted by it seems older than it is to the next process, on another machine or after it was set right",
 		only: "clocks",
 		test: control("BehindDecidesNothing"),
