@@ -80,7 +80,7 @@ test-cluster: deps ## Test against real Kubernetes, cert-manager, name servers a
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		go -C test/chart test -count=1 ./... && \
 		go -C hack/image test -count=1 ./... && \
-		$(cluster-test) -count=1 -p 2 -parallel 4 -timeout 45m $(if $(filter true,$(CI)),,./e2e ./...)
+		$(cluster-test) -count=1 -p 3 -parallel 6 -timeout 45m $(if $(filter true,$(CI)),,./e2e ./...)
 
 deps: ## Install the daemons that the tests start (Debian, as root); elsewhere say what is missing.
 	@hack/deps.sh
