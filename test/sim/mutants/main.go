@@ -66,7 +66,7 @@ func tryAll(root, only string, from int, by judges) (survivors int, err error) {
 		}
 		fmt.Printf("%2d %-48s %3.0fs  %s\n", i+1, m.name, time.Since(began).Seconds(), v.killer)
 	}
-	fmt.Printf("%d mutants, %d killed (%d by the simulator), %d survived; took %s\n", tried, tried-survivors, bySim, survivors, time.Since(start).Round(time.Second))
+	fmt.Printf("%d mutants, %d killed (%d by the simulator), %d survived; took %s\n", tried, tried-survivors-broken, bySim, survivors, time.Since(start).Round(time.Second))
 	if broken > 0 {
 		return survivors, fmt.Errorf("%d mutants could not be tried", broken)
 	}
