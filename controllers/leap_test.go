@@ -87,7 +87,8 @@ func TestBehindDecidesNothing(t *testing.T) {
 		asked++
 		return ahead, failure
 	}
-	refused := errors.New("connection refused")
+	refused, held := errors.New("connection refused"), []error{}
+	b.r.machine.held = func(err error) { held = append(held, err) }
 	for _, step := range []struct {
 		reason          string
 		passes          time.Duration
@@ -102,6 +103,7 @@ func TestBehindDecidesNothing(t *testing.T) {
 		{"set back, and nobody can say so", time.Minute, refused, -time.Hour, 1, false, false},
 		{"set back", time.Minute, nil, -time.Hour, 1, false, false},
 		{"still so", time.Second, nil, -time.Hour, 0, false, false},
+		{"nobody can say so", time.Minute, refused, -time.Hour, 1, false, false},
 		{"set right", time.Minute, nil, 0, 1, true, true},
 		{"set back a moment after that", time.Second, nil, -time.Hour, 1, false, false},
 		{"set right again, which is found when it is asked for", time.Second, nil, 0, 0, false, false},
@@ -115,6 +117,9 @@ func TestBehindDecidesNothing(t *testing.T) {
 		if err == nil && run.hosts[0].facts.EvenSince.Equal(b.clock.Now()) != step.leaped {
 			t.Errorf("%s: even since %s", step.reason, run.hosts[0].facts.EvenSince)
 		}
+	}
+	if want := []error{errClockBehind, nil, errClockBehind}; !slices.Equal(held, want) {
+		t.Errorf("the process is told %q, want %q", held, want)
 	}
 	ran, ahead = ran+time.Hour, -time.Hour
 	b.clock.SetTime(start.Add(ran + ahead))

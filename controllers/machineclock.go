@@ -30,6 +30,8 @@ type machineClock struct {
 	// refused is why nothing may be decided, by the last comparison, and again the uptime at which the API server is asked anew.
 	refused error
 	again   time.Duration
+	// behind says that it was told last that the clock is behind.
+	behind bool
 }
 
 // errClockBehind says that the clock of this machine is behind that of the API server. What is noted by it would seem older than it is to
@@ -72,11 +74,11 @@ func (c *machineClock) compare(ctx context.Context) error {
 	if c.watch.Uptime() < c.again && (c.refused != nil || c.steady()) {
 		return c.refused
 	}
-	before, was := c.watch.EvenSince(), c.refused
+	before := c.watch.EvenSince()
 	by, err := c.watch.Compare(func() (time.Duration, error) { return c.ahead(ctx) })
 	c.again = c.watch.Uptime() + askClockAgain
 	c.refused = c.verdict(err)
-	c.tell(logf.FromContext(ctx), was, by, !c.watch.EvenSince().Equal(before))
+	c.tell(logf.FromContext(ctx), by, !c.watch.EvenSince().Equal(before))
 	return c.refused
 }
 
@@ -92,20 +94,24 @@ func (c *machineClock) verdict(err error) error {
 	return nil
 }
 
-// tell tells of a verdict that differs from the one before, and of a clock that is ahead.
-func (c *machineClock) tell(log logr.Logger, was error, by time.Duration, anew bool) {
-	isBehind, wasBehind := errors.Is(c.refused, errClockBehind), errors.Is(was, errClockBehind)
-	if c.held != nil && isBehind != wasBehind {
-		c.held(c.refused)
-	}
+// tell tells of a clock that is behind now or no more, and of one that is ahead. What could not be asked for changes nothing.
+func (c *machineClock) tell(log logr.Logger, by time.Duration, anew bool) {
 	switch {
-	case isBehind && !wasBehind:
+	case errors.Is(c.refused, errClockBehind) && !c.behind:
 		log.Info(errClockBehind.Error(), "skew", by.Abs().Round(time.Second).String())
-	case c.refused != nil || !anew:
-	case wasBehind:
+	case c.refused != nil:
+		return
+	case c.behind:
 		log.Info("the clock of this machine is no longer behind the API server's: waits that had begun begin again")
-	default:
+	case anew:
 		log.Info("the clock of this machine is ahead of the API server's: waits that had begun begin again; set the one right that is wrong", "skew", by.Round(time.Second).String())
+		return
+	default:
+		return
+	}
+	c.behind = c.refused != nil
+	if c.held != nil {
+		c.held(c.refused)
 	}
 }
 
