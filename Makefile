@@ -98,7 +98,7 @@ faults: deps ## Try every fault between operator and name server, and an API ser
 		DANE_TEST_FAULTS=full go -C test test -count=1 -parallel 4 -timeout 120m -v ./e2e \
 		-run '^(TestFaultsOnTheWire|TestFrozenZone|TestFullDisk|TestAPIServerAway)$$'
 
-crash: deps ## Kill the operator before and after every effect, with each strategy (half an hour).
+crash: deps ## Kill the operator before and after every effect, with each strategy (an hour).
 	@hack/envtest.sh cert-manager >/dev/null
 	assets=$$(hack/envtest.sh) && export KUBEBUILDER_ASSETS=$$assets && \
 		DANE_TEST_FAULTS=full go -C test test -count=1 -parallel 5 -timeout 180m -v ./e2e -run '^TestKilledAtEffects$$'
