@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// apiTimeLimit is how long the API server has to answer: nothing is decided meanwhile, and it is asked again then.
+// apiTimeLimit is how long the API server has to answer: where nothing is known of the clock, nothing is decided meanwhile.
 const apiTimeLimit = 10 * time.Second
 
 // aheadOf says by how much a clock is ahead of that of the API server, negative when it is behind, by the Date header (RFC 9110

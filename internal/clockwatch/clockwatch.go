@@ -1,7 +1,8 @@
-// Package clockwatch notices that the clock of the machine was set while the process ran, or is not that of others. Waits are counted between
-// instants that are kept in the status of objects, so that a clock which is set forward, as one is that was wrong when the
-// machine came up, would end them early: nothing in two readings of it tells a leap from time that has passed. How long
-// the process has run tells, for nobody sets that clock.
+// Package clockwatch notices that the clock of the machine was set while the process ran, or is not that of others. Waits are
+// counted between instants that are kept in the status of objects, so that a clock which is set forward, as one is that was wrong
+// when the machine came up, would end them early: nothing in two readings of it tells a leap from time that has passed. How long
+// the process has run tells, for nobody sets that clock. And what is noted by a clock that is behind seems older than it is to the
+// next process, on another machine or after the clock was set right, so that it is compared with another one now and then.
 package clockwatch
 
 import (
@@ -107,7 +108,7 @@ func (w *Watch) Compare(ask func() (ahead time.Duration, err error)) (ahead time
 	return ahead, nil
 }
 
-// EvenSince is that of the last reading.
+// EvenSince is that of the last reading or comparison.
 func (w *Watch) EvenSince() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()

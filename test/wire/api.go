@@ -30,7 +30,8 @@ type API struct {
 
 	effects *Effects
 	server  *http.Server
-	// Behind is by how much the clock of the API server is behind, as its answers to reads tell; set it before there are any.
+	// Behind is by how much the clock of the API server is behind (negative: ahead), as its answers to reads tell; set it before
+	// there are any.
 	Behind time.Duration
 	// live ends with the proxy.
 	live context.Context
