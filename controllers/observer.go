@@ -29,6 +29,8 @@ type ownerObservation struct {
 	words map[tlsa.Record]string
 	// stale says that an update came after the newest sweep, which thus says nothing any more.
 	stale bool
+	// changed is the end of the first sweep that showed what the newest shows.
+	changed time.Time
 	// sweeping and publishing say that an answer is awaited.
 	sweeping, publishing bool
 	// result is how the last update ended, and at is when.
@@ -245,6 +247,9 @@ func (o *observer) noteSweep(key hostKey, owner string, found trail) bool {
 		return false
 	}
 	w.sweeps = append(w.sweeps, seen)
+	if w.last == nil || !slices.Equal(recordsShown(w.last), recordsShown(&seen)) {
+		w.changed = seen.End
+	}
 	w.last, w.zones, w.words, w.stale = &seen, found.zones, found.words, false
 	return true
 }

@@ -58,6 +58,9 @@ func paceOf(now time.Time, h *hostRun, hosts int) pace {
 	if !h.notManaged {
 		sweeps, probes = p.ofManaged(now, h)
 	}
+	if h.unsure() {
+		probes, p.quiet = interval, false
+	}
 	p.endpoints = probes
 	for _, o := range h.decision.Owners {
 		every := sweeps

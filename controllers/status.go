@@ -203,6 +203,9 @@ func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 		}
 		seen[spki] = true
 		verified, message := verify(h, e, i)
+		if !verified && message != notCompared && h.outdated(e.port) {
+			verified, message = h.foundBefore(e, spki)
+		}
 		out = append(out, v1alpha1.EndpointStatus{Address: e.address, Port: e.port, SPKISHA256: spki, Verified: verified, LastProbe: statusTime(r.End), Message: message})
 	}
 	if len(out) == 0 && len(e.results) > 0 {

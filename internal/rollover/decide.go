@@ -17,6 +17,7 @@ func Decide(f Facts) Decision {
 		r.owners = append(r.owners, r.openOwner(o))
 	}
 	r.keys = trackKeys(r.f, r.publishedPorts())
+	r.forgetUnused()
 	r.forgetFormer()
 	r.account()
 	r.retire()
@@ -41,6 +42,9 @@ type run struct {
 	early                map[string]bool
 	waits                []Wait
 	needSweep, needProbe bool
+	// keepsSet says that a set which has left the policy is kept for endpoints that are not known, and crowdedOut that
+	// there is no room for such.
+	keepsSet, crowdedOut bool
 	unsafe               *Unsafe
 }
 

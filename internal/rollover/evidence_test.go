@@ -80,7 +80,7 @@ func TestRoundsWithGaps(t *testing.T) {
 	}
 }
 
-// TestForgettable: a key that no object holds is forgotten only when it was never handed out, and every object
+// TestForgetUnused: a key that no object holds is forgotten only when it was never handed out, and every object
 // could be read.
 func TestForgettable(t *testing.T) {
 	all := Facts{KeysComplete: true}
@@ -96,10 +96,65 @@ func TestForgettable(t *testing.T) {
 		{"servers have it", all, tracked{KeyState: KeyState{Deployed: true}}, false},
 		{"nothing shall change now", Facts{KeysComplete: true, Policy: Policy{Suspended: true}}, tracked{}, false},
 	} {
-		if got := forgettable(c.f, c.t); got != c.want {
-			t.Errorf("%s: %t", c.name, got)
+		r := &run{f: c.f, keys: []tracked{c.t}}
+		if r.forgetUnused(); len(r.keys) == 0 != c.want {
+			t.Errorf("%s: %v", c.name, r.keys)
 		}
 	}
+}
+
+// TestUnusedKeyStaysForEndpoints: a key that no object holds, and of which it is not remembered that servers have it, may be
+// one that they have had for long: a status that was put back remembers less. The simulator found that its records went,
+// though no endpoint could be reached.
+func TestUnusedKeyStaysForEndpoints(t *testing.T) {
+	for _, row := range []struct {
+		reason string
+		do     func(s *scene)
+		want   []string
+	}{
+		{"an endpoint cannot be reached", func(s *scene) {
+			if d := s.settle(); !d.NeedProbe || !slices.ContainsFunc(d.Waits, func(w Wait) bool {
+				return w.Code == WaitEndpoints && w.Subject == digest("b") && strings.Contains(w.Message, "connection refused")
+			}) {
+				s.Errorf("nobody says what it waits for: %+v", d.Waits)
+			}
+		}, []string{"a", "b"}},
+		{"it presents another key again", func(s *scene) { s.endpoints[0].down = ""; s.settle() }, []string{"a"}},
+		{"it presents that key", func(s *scene) { s.endpoints[0].down, s.endpoints[0].key = "", s.key("b", ""); s.settle() }, []string{"a", "b"}},
+		{"the user vouches for it", func(s *scene) { s.policy.ProbeDisabled = true; s.settle() }, []string{"a"}},
+		{"the key was given up", func(s *scene) { s.policy.Compromised = map[string]bool{digest("b"): true}; s.settle() }, []string{"a"}},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			s := published(t)
+			s.requests("b")
+			s.endpoint("192.0.2.2", 25, s.keys[0])
+			s.settle()
+			s.endpoints[0].down = "connection refused"
+			s.drop("b")
+			s.settle()
+			s.T = t
+			s.shows(firstOwner, "a", "b")
+			row.do(s)
+			s.shows(firstOwner, row.want...)
+		})
+	}
+}
+
+// TestUnusedKeysAreInNobodysWay: where there is no room, what stays for an endpoint that cannot be reached goes.
+func TestUnusedKeysAreInNobodysWay(t *testing.T) {
+	s := published(t)
+	s.endpoints[0].down = "connection refused"
+	names := []string{"b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"}
+	for _, name := range names {
+		s.hold(name, StageRequested)
+		s.settle()
+		s.drop(name)
+	}
+	s.settle()
+	s.shows(firstOwner, append([]string{"a"}, names...)...)
+	s.hold("m", StageRequested)
+	s.settle()
+	s.shows(firstOwner, "a", "m")
 }
 
 // TestNoEvidence: that a key is not in the newest round is no proof that nobody presents it.

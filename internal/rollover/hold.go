@@ -50,11 +50,18 @@ func (r *run) crowded() bool {
 	return slices.ContainsFunc(r.owners, func(o ownerRun) bool { return len(o.Records) > MaxRecords })
 }
 
-// letGo ends the holds, and says whether there were any: what they keep must not be in the way of new records.
+// letGo ends the holds, keeps no set that has left the policy, and forgets unused keys. It says whether there were any such:
+// what they keep must not be in the way of new records.
 func (r *run) letGo() bool {
-	if !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held }) {
+	if !r.keepsSet && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held || t.unused() }) {
 		return false
 	}
+	r.crowdedOut = true
+	r.keys = slices.DeleteFunc(r.keys, func(t tracked) bool {
+		goes := t.unused() && r.f.KeysComplete && !r.f.Policy.Suspended
+		r.waits = slices.DeleteFunc(r.waits, func(w Wait) bool { return goes && w.Subject == t.ID })
+		return goes
+	})
 	for i := range r.keys {
 		if t := &r.keys[i]; t.held {
 			t.held, t.HeldUntil, t.gone, t.Leaving = false, time.Time{}, true, true

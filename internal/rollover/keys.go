@@ -53,7 +53,6 @@ func trackKeys(f Facts, ports []int32) []tracked {
 			out = append(out, track(f, i, nil, ports))
 		}
 	}
-	out = slices.DeleteFunc(out, func(t tracked) bool { return forgettable(f, t) })
 	slices.SortFunc(out, func(a, b tracked) int {
 		return cmp.Or(slices.Index(roles, a.Role)-slices.Index(roles, b.Role), strings.Compare(a.ID, b.ID))
 	})
@@ -131,10 +130,37 @@ func (t *tracked) countRounds(f Facts, ports []int32) {
 	}
 }
 
-// forgettable says whether a key that no object holds was never handed to a server: its records can
-// go at once, since nobody ever presents it.
-func forgettable(f Facts, t tracked) bool {
-	return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended
+// forgetUnused forgets the keys that no object holds, and that were not handed to servers as far as is remembered: their
+// records can go. What is remembered may be of earlier, as when a status was put back: where records stand, every endpoint
+// has to be known first.
+func (r *run) forgetUnused() {
+	r.keys = slices.DeleteFunc(r.keys, func(t tracked) bool {
+		if !t.unused() || !r.f.KeysComplete || r.f.Policy.Suspended {
+			return false
+		}
+		if r.f.Policy.ProbeDisabled || r.f.Policy.Removing || t.compromised(r.f.Policy) || !r.mayStand(&t) || r.freshlyKnown() {
+			return true
+		}
+		r.needProbe = true
+		r.waitForEndpoints(&t)
+		return false
+	})
+}
+
+// unused says that no object holds a key, and that it was never handed to a server as far as is remembered.
+func (t *tracked) unused() bool { return t.stage == "" && !t.Deployed }
+
+// mayStand says whether a record of a key may be in DNS, or in a cache.
+func (r *run) mayStand(t *tracked) bool {
+	return slices.ContainsFunc(r.owners, func(o ownerRun) bool {
+		return t.standsAt(o.Name) && slices.ContainsFunc(o.Versions, func(v Version) bool { return v.holdsAny(t.Records) })
+	})
+}
+
+// freshlyKnown says whether a fresh round of probes knows all that is presented where records stand.
+func (r *run) freshlyKnown() bool {
+	round := r.f.LastRound
+	return round != nil && r.now.Sub(round.End) <= r.f.Policy.SweepFreshness && r.allKnown(*round)
 }
 
 // compromised says whether the user has given a key up.

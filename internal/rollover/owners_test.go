@@ -65,9 +65,76 @@ func TestOwnersApart(t *testing.T) {
 			if !slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Planned && v.Open }) {
 				t.Errorf("the plan is forgotten: %+v", s.owners[0].versions)
 			}
+			standing := func(v Version) bool { return v.Open && len(v.Records) == 2 }
 			s.settle()
-			if slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Open && len(v.Records) == 2 }) {
+			if !slices.ContainsFunc(s.owners[0].versions, standing) {
+				t.Errorf("sweeps at once are believed, and a signer may be late: %+v", s.owners[0].versions)
+			}
+			s.now = s.now.Add(lateUpdate)
+			s.settle()
+			if slices.ContainsFunc(s.owners[0].versions, standing) {
 				t.Errorf("it is believed for ever: %+v", s.owners[0].versions)
+			}
+		}},
+		{"a signer shows a record when its key was thrown away: it is ours, and goes", func(t *testing.T) {
+			for _, late := range []time.Duration{10 * time.Second, lateUpdate - time.Second} {
+				s := published(t)
+				s.policy.TTL, s.policy.TTLFloor, s.policy.PublishSafety, s.policy.Delay, s.policy.Sweeps = time.Second, 0, 0, 0, 1
+				s.settle()
+				s.owners[0].loses = true
+				s.hold("b", StageRequested)
+				s.work()
+				asked := s.now
+				s.owners[0].loses = false
+				s.drop("b")
+				s.settle()
+				s.shows(firstOwner, "a")
+				s.now = asked.Add(late)
+				s.write(firstOwner, answerSet{of(p311, "a", "b"), s.policy.TTL})
+				s.settle()
+				s.shows(firstOwner, "a")
+			}
+		}},
+		{"a person takes a record out, which is put back by a signer that is late, when its key has gone", func(t *testing.T) {
+			s := replaced(t, func(p *Policy) {
+				p.TTL, p.TTLFloor, p.PublishSafety, p.RetireSafety, p.Delay, p.Sweeps = time.Second, 0, 0, 2*time.Minute, 0, 1
+			})
+			s.shows(firstOwner, "a", "b")
+			s.write(firstOwner, answerSet{of(p311, "b"), s.policy.TTL})
+			s.owners[0].loses = true
+			s.work()
+			asked := s.now
+			s.owners[0].loses, s.owners[0].heldBack = false, true
+			s.at(asked.Add(10 * time.Second))
+			s.now = asked.Add(2 * time.Minute)
+			s.settle()
+			s.shows(firstOwner, "b")
+			s.owners[0].heldBack = false
+			s.now = asked.Add(lateUpdate - time.Second)
+			s.write(firstOwner, answerSet{of(p311, "a", "b"), s.policy.TTL})
+			s.settle()
+			s.shows(firstOwner, "b")
+		}},
+		{"what stood before is planned again, and stays planned until it is seen", func(t *testing.T) {
+			s := published(t)
+			s.requests("b")
+			s.drop("b")
+			s.settle()
+			s.shows(firstOwner, "a")
+			s.owners[0].loses = true
+			s.hold("b", StageRequested)
+			s.work()
+			s.owners[0].loses = false
+			s.drop("b")
+			s.settle()
+			if !slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Open && v.Planned && len(v.Records) == 2 }) {
+				t.Errorf("the plan is forgotten: %+v", s.owners[0].versions)
+			}
+			s.write(firstOwner, answerSet{of(p311, "a", "b"), s.policy.TTL})
+			s.settle()
+			s.shows(firstOwner, "a")
+			if slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Planned }) {
+				t.Errorf("what was seen is planned still: %+v", s.owners[0].versions)
 			}
 		}},
 		{"a port that leaves the spec is taken out, and its caches hold the next key", func(t *testing.T) {

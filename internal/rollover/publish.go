@@ -158,16 +158,14 @@ func (r *run) changeWanted(o *ownerRun) bool {
 func (r *run) plan(o *ownerRun) {
 	ttl := max(r.f.Policy.TTL, o.aliasTTL())
 	i := slices.IndexFunc(o.Versions, func(v Version) bool {
-		return !v.Unknown && v.TTL == ttl && slices.Equal(v.Records, o.Records)
+		return v.Planned && v.TTL == ttl && slices.Equal(v.Records, o.Records)
 	})
 	if i < 0 {
 		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: ttl, FirstSeen: r.now, Planned: true})
 		i = len(o.Versions) - 1
 	}
 	v := &o.Versions[i]
-	if !v.Open {
-		v.Open, v.AbsentSince, v.AbsentSweeps, v.FirstSeen = true, time.Time{}, 0, r.now
-	}
+	v.Open, v.AbsentSince, v.AbsentSweeps = true, time.Time{}, 0
 	v.LastSeen = later(v.LastSeen, r.now)
 }
 

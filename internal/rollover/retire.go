@@ -129,7 +129,7 @@ func (r *run) removalAllowed(t *tracked) bool {
 		return false
 	case p.ProbeDisabled, t.Leaving && r.takenOut(t):
 		return true
-	case r.f.LastRound == nil || r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || !r.allKnown(*r.f.LastRound):
+	case !r.freshlyKnown():
 		r.needProbe = true
 		r.waitForEndpoints(t)
 		return false

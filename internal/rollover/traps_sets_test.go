@@ -303,3 +303,89 @@ var agilityTraps = []trap{
 		s.heldUntil("b", gone.Add(soak))
 	}},
 }
+
+// leavesAuthority is a host with records of its authority whose first endpoint cannot be reached, while 2 1 1 leaves the spec.
+func leavesAuthority(t *testing.T) *scene {
+	s := withSets(t, p311, p211)
+	s.endpoint("192.0.2.2", 25, s.keys[0])
+	s.settle()
+	s.endpoints[0].down = "connection refused"
+	s.now = s.now.Add(time.Hour)
+	s.wants(p311)
+	s.settle()
+	return s
+}
+
+// TestAuthoritySetStaysForEndpoints: a set of authorities' records that leaves the spec goes when every endpoint is known.
+func TestAuthoritySetStaysForEndpoints(t *testing.T) {
+	both := append(of(p311, "a"), of(p211, "a")...)
+	for _, row := range []struct {
+		reason string
+		do     func(s *scene)
+		want   []tlsa.Record
+	}{
+		{"an endpoint that cannot be reached may come back with a former key", func(s *scene) {
+			d := s.settle()
+			s.warned(d, "parameter set 2 1 1 stays", "connection refused")
+			if !d.NeedProbe {
+				s.Errorf("nobody asks for the probe that ends it")
+			}
+		}, both},
+		{"it has come back with such a key", func(s *scene) {
+			s.endpoints[0].down, s.endpoints[0].key = "", Key{SPKI: digest("former"), Records: of(p211, "a")}
+			s.settle()
+		}, both},
+		{"what was known of the endpoints is too old", func(s *scene) {
+			s.endpoints[0].down = ""
+			s.look()
+			s.round.End = s.now.Add(-s.policy.SweepFreshness - time.Second)
+			if d := s.decide(); !d.NeedProbe {
+				s.Errorf("nobody asks for the probe that ends it")
+			}
+		}, both},
+		{"nothing is known of them yet", func(s *scene) {
+			s.endpoints[0].down = ""
+			s.look()
+			s.round, s.rounds = nil, nil
+			s.decide()
+		}, both},
+		{"all are known again, and present nothing else", func(s *scene) {
+			s.endpoints[0].down = ""
+			s.settle()
+		}, of(p311, "a")},
+		{"the user vouches for the endpoints", func(s *scene) {
+			s.policy.ProbeDisabled = true
+			s.settle()
+		}, of(p311, "a")},
+		{"a new key has no record of it, and must not wait for the endpoint", func(s *scene) {
+			s.hold("b", StageRequested)
+			s.settle()
+		}, of(p311, "a", "b")},
+		{"what it matches is matched by a set of the same authority", func(s *scene) {
+			s.wants(p311, tlsa.Parameters{Usage: 2, Selector: 1, MatchingType: 2})
+			s.settle()
+		}, append(of(p311, "a"), of(tlsa.Parameters{Usage: 2, Selector: 1, MatchingType: 2}, "a")...)},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			s := leavesAuthority(t)
+			s.T = t
+			s.showsExactly(both)
+			row.do(s)
+			s.showsExactly(row.want)
+		})
+	}
+}
+
+// TestAuthoritySetGoesWhereItIsCrowded: what is kept for endpoints that are not known leaves room for new records.
+func TestAuthoritySetGoesWhereItIsCrowded(t *testing.T) {
+	s := leavesAuthority(t)
+	for i := range MaxRecords - 2 {
+		s.policy.Additional = append(s.policy.Additional, recordsOfKey(digest(string(rune('k'+i))), []tlsa.Parameters{p311})...)
+	}
+	s.settle()
+	s.showsExactly(of(p311, "a"), of(p211, "a"), s.policy.Additional)
+	s.keys = append(s.keys, Key{ID: digest("b"), SPKI: digest("b"), Certificate: "mx1", Stage: StageRequested, Records: of(p311, "b")})
+	s.keys[1].Records = append(s.keys[1].Records, of(p211, "a")...)
+	s.settle()
+	s.showsExactly(of(p311, "a", "b"), s.policy.Additional)
+}

@@ -77,7 +77,8 @@ func restartSoak(versions []Version, s Sweep, p Policy) []Version {
 
 // foldSweep notes what one sweep saw, and what it did not see.
 func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
-	seen := map[int]bool{}
+	seen, carriedOut := map[int]bool{}, map[int]bool{}
+	hidden := !slices.ContainsFunc(s.Answers, func(a Answer) bool { return a.Primary })
 	for _, a := range s.Answers {
 		// What the user excepted may show what it likes; he has been told what that means. An alias is
 		// part of the answers at its end.
@@ -93,14 +94,42 @@ func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
 		v.Open, v.Planned, v.AbsentSince, v.AbsentSweeps = true, false, time.Time{}, 0
 		v.LastSeen = later(v.LastSeen, s.End)
 		seen[i] = true
+		if a.Primary || hidden {
+			carriedOut[i] = true
+		}
 	}
 	complete := provesAbsence(s, p)
 	for i := range versions {
-		if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].FirstSeen) {
+		if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].awaitedUntil(p)) {
 			noteAbsence(&versions[i], s, p, complete)
 		}
 	}
-	return versions
+	return withoutPlans(versions, carriedOut, s)
+}
+
+// lateUpdate is how long after it was sent an update may still be carried out of which the primary shows nothing: a signer
+// that stands between what is stored and what is served works in batches.
+const lateUpdate = 5 * time.Minute
+
+// awaitedUntil is the first instant at which a sweep that does not show a version says that it is not served.
+func (v Version) awaitedUntil(p Policy) time.Time {
+	if v.Planned {
+		return v.LastSeen.Add(max(p.Delay, lateUpdate))
+	}
+	return v.FirstSeen
+}
+
+// withoutPlans drops the plans that a sweep shows to be carried out: what is served is noted beside them.
+func withoutPlans(versions []Version, carriedOut map[int]bool, s Sweep) []Version {
+	var done []Version
+	for i := range carriedOut {
+		done = append(done, versions[i])
+	}
+	return slices.DeleteFunc(versions, func(v Version) bool {
+		return v.Planned && !s.Start.Before(v.LastSeen) && slices.ContainsFunc(done, func(o Version) bool {
+			return o.TTL == v.TTL && slices.Equal(o.Records, v.Records)
+		})
+	})
 }
 
 // provesAbsence says whether a sweep shows that no server serves what it did not show: every
