@@ -6,10 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"slices"
 	"testing"
 	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/rollover"
@@ -88,6 +93,53 @@ func TestKeysHaveRecordsOfSetsThatLeave(t *testing.T) {
 		row.build(&b)
 		if len(b.facts.keys) != 1 || len(b.facts.problems) != 0 || !slices.Equal(parametersIn(b.facts.keys[0].Records), row.want) {
 			t.Errorf("%s: %+v, problems %v", row.reason, b.facts.keys, b.facts.problems)
+		}
+	}
+}
+
+// TestNewKeysHaveRecordsOfSetsThatLeave reads a Certificate that is being renewed: what the status remembers of the key in use
+// says of which sets the next one has records.
+func TestNewKeysHaveRecordsOfSetsThatLeave(t *testing.T) {
+	ofKey, ofAuthority := tlsa.Parameters{Usage: 3, Selector: 1, MatchingType: 1}, tlsa.Parameters{Usage: 2, Selector: 1, MatchingType: 1}
+	chain := underAuthority(t)
+	records, err := tlsa.Associations(chain, []tlsa.Parameters{ofKey, ofAuthority})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, _ := request(t)
+	for _, c := range chain {
+		issued.Status.Certificate = append(issued.Status.Certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	issued.Status.Conditions = []cmapi.CertificateRequestCondition{{Type: cmapi.CertificateRequestConditionReady, Status: cmmeta.ConditionTrue, Reason: cmapi.CertificateRequestReasonIssued}}
+	next, _ := request(t)
+	next.Name, next.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] = "mx-2", "2"
+	crt := &cmapi.Certificate{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "mx", UID: "mx-uid"}}
+	api := fakeClient(t, crt, issued, next)
+	md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: "mail", Name: "example"}}
+	md.Spec.Rollover.Strategy = v1alpha1.StrategyGate
+	md.Spec.TLSA.Parameters = []v1alpha1.TLSAParameters{"3 1 1"}
+	for _, row := range []struct {
+		reason     string
+		remembered []tlsa.Record
+		want       []tlsa.Parameters
+	}{
+		{"the key in use has a record of its authority", records, []tlsa.Parameters{ofAuthority, ofKey}},
+		{"no cache holds such a record any more", records[1:], []tlsa.Parameters{ofKey}},
+	} {
+		h := &hostRun{
+			server:   v1alpha1.MailServer{Hostname: "mx1.example.com", Certificates: []v1alpha1.CertificateReference{{Name: "mx"}}},
+			previous: &v1alpha1.MailServerStatus{Keys: []v1alpha1.KeyStatus{{Records: presentations(row.remembered)}}},
+		}
+		if err := (&MailDomainReconciler{}).readCertificates(t.Context(), &domainRun{md: md}, h, keyReader{cached: api, live: api}); err != nil {
+			t.Fatal(err)
+		}
+		if len(h.certs) != 1 || len(h.certs[0].keys) != 2 || len(h.certs[0].problems) != 0 {
+			t.Fatalf("%s: %+v", row.reason, h.certs)
+		}
+		for _, k := range h.certs[0].keys {
+			if got := parametersIn(k.Records); !slices.Equal(got, row.want) {
+				t.Errorf("%s: key %s, %s, has records of %v, want %v", row.reason, k.SPKI, k.Stage, got, row.want)
+			}
 		}
 	}
 }

@@ -336,7 +336,7 @@ type VersionStatus struct {
 	// ttl in seconds: the longest that a cache may keep this answer.
 	// +optional
 	TTL int64 `json:"ttl,omitempty"`
-	// firstSeen is when it was first seen or about to be written.
+	// firstSeen is when it was first seen, or last about to be written.
 	// +optional
 	FirstSeen *metav1.Time `json:"firstSeen,omitempty"`
 	// lastSeen is the last instant at which some address may still have served it; while open is

@@ -82,7 +82,7 @@ func TestRoundsWithGaps(t *testing.T) {
 
 // TestForgetUnused: a key that no object holds is forgotten only when it was never handed out, and every object
 // could be read.
-func TestForgettable(t *testing.T) {
+func TestForgetUnused(t *testing.T) {
 	all := Facts{KeysComplete: true}
 	for _, c := range []struct {
 		name string

@@ -128,7 +128,7 @@ type Version struct {
 	// TTL is the longest that a cache may keep it: the maximum over the hops of the answer of
 	// served TTL and RRSIG original TTL.
 	TTL time.Duration
-	// FirstSeen is when it was first seen, or about to be written.
+	// FirstSeen is when it was first seen, or last about to be written.
 	FirstSeen time.Time
 	// LastSeen is, when Open is false, the last instant at which some address may still have
 	// served it (last(v) of the rule, Delay included); when Open is true, when it was last seen.

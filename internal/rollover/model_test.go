@@ -316,7 +316,13 @@ func (w *world) store(d Decision) {
 				}
 			}
 		}
-		w.memory.owners[o.Name] = ownerMemory{o.Versions, tlsa.Normalize(written)}
+		versions := slices.Clone(o.Versions)
+		for j := range versions {
+			if versions[j].Open {
+				versions[j].LastSeen = time.Time{} // a status does not tell
+			}
+		}
+		w.memory.owners[o.Name] = ownerMemory{versions, tlsa.Normalize(written)}
 		w.seenOf(o.Name).sweeps = nil
 	}
 	w.managed, w.rounds = true, nil

@@ -161,11 +161,11 @@ func (r *run) plan(o *ownerRun) {
 		return v.Planned && v.TTL == ttl && slices.Equal(v.Records, o.Records)
 	})
 	if i < 0 {
-		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: ttl, FirstSeen: r.now, Planned: true})
+		o.Versions = append(o.Versions, Version{Owner: o.Name, Records: o.Records, TTL: ttl, Planned: true})
 		i = len(o.Versions) - 1
 	}
 	v := &o.Versions[i]
-	v.Open, v.AbsentSince, v.AbsentSweeps = true, time.Time{}, 0
+	v.Open, v.FirstSeen, v.AbsentSince, v.AbsentSweeps = true, r.now, time.Time{}, 0
 	v.LastSeen = later(v.LastSeen, r.now)
 }
 

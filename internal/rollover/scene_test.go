@@ -289,7 +289,12 @@ func (s *scene) decide() Decision {
 				}
 			}
 		}
-		mine.versions, mine.written, mine.sweeps = o.Versions, tlsa.Normalize(kept), nil
+		mine.versions, mine.written, mine.sweeps = slices.Clone(o.Versions), tlsa.Normalize(kept), nil
+		for j := range mine.versions {
+			if v := &mine.versions[j]; v.Open {
+				v.LastSeen = time.Time{} // a status does not tell
+			}
+		}
 		if o.Write && !mine.refused {
 			if !mine.loses {
 				s.write(o.Name, answerSet{o.Records, s.policy.TTL})

@@ -114,7 +114,7 @@ const lateUpdate = 5 * time.Minute
 // awaitedUntil is the first instant at which a sweep that does not show a version says that it is not served.
 func (v Version) awaitedUntil(p Policy) time.Time {
 	if v.Planned {
-		return v.LastSeen.Add(max(p.Delay, lateUpdate))
+		return v.FirstSeen.Add(max(p.Delay, lateUpdate))
 	}
 	return v.FirstSeen
 }
@@ -126,7 +126,7 @@ func withoutPlans(versions []Version, carriedOut map[int]bool, s Sweep) []Versio
 		done = append(done, versions[i])
 	}
 	return slices.DeleteFunc(versions, func(v Version) bool {
-		return v.Planned && !s.Start.Before(v.LastSeen) && slices.ContainsFunc(done, func(o Version) bool {
+		return v.Planned && !s.Start.Before(v.FirstSeen) && slices.ContainsFunc(done, func(o Version) bool {
 			return o.TTL == v.TTL && slices.Equal(o.Records, v.Records)
 		})
 	})

@@ -23,4 +23,4 @@ func matched(run string) []string { return []string{"./internal/tlsa", "-run", r
 func proven(run string) []string  { return []string{"./internal/dnssec", "-run", run} }
 
 // mutants are all of them.
-var mutants = slices.Concat(ofVersions, ofDeployment, ofRemoval, ofPublication, ofReconcilers, ofShards, ofWire, ofValidation)
+var mutants = slices.Concat(ofVersions, ofDeployment, ofRemoval, ofDoubt, ofPublication, ofReconcilers, ofShards, ofWire, ofValidation)

@@ -22,7 +22,7 @@ var ofRemoval = []mutant{
 	},
 	{
 		name: "the last look is left out", file: "internal/rollover/retire.go",
-		old: "case r.f.LastRound == nil || r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || !r.allKnown(*r.f.LastRound):", new: "case false:",
+		old: "case !r.freshlyKnown():", new: "case false:",
 		why:  "an endpoint that cannot be reached any more may present the key",
 		test: rule("Traps|Silence|Silent"),
 	},
@@ -70,15 +70,15 @@ var ofRemoval = []mutant{
 	},
 	{
 		name: "a key without an object goes", file: "internal/rollover/keys.go",
-		old: `return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended`, new: `return t.stage == "" && f.KeysComplete && !f.Policy.Suspended`,
+		old: `return t.stage == "" && !t.Deployed`, new: `return t.stage == ""`,
 		why:  "servers present a key after its Secret is gone",
 		test: rule("Traps"),
 	},
 	{
 		name: "unread keys go", file: "internal/rollover/keys.go",
-		old: `return t.stage == "" && !t.Deployed && f.KeysComplete && !f.Policy.Suspended`, new: `return t.stage == "" && !t.Deployed && !f.Policy.Suspended`,
+		old: `if !t.unused() || !r.f.KeysComplete || r.f.Policy.Suspended {`, new: `if !t.unused() || r.f.Policy.Suspended {`,
 		why:  "what could not be read may name the key",
-		test: rule("Forgettable"),
+		test: rule("ForgetUnused"),
 	},
 	{
 		name: "sets of before are forgotten", file: "internal/rollover/keys.go",
@@ -107,6 +107,58 @@ var ofRemoval = []mutant{
 }
 
 // ofPublication break what is written.
+// ofDoubt break what is done for what is not known for sure.
+var ofDoubt = []mutant{
+	{
+		name: "a late update is nobody's", file: "internal/rollover/versions.go",
+		old: "return v.FirstSeen.Add(max(p.Delay, lateUpdate))", new: "return v.FirstSeen",
+		why:  "a slow signer shows a record whose key was thrown away, and it stays for ever",
+		test: rule("OwnersApart"),
+	},
+	{
+		name: "what was seen before is not awaited", file: "internal/rollover/publish.go",
+		old: "return v.Planned && v.TTL == ttl", new: "return !v.Unknown && v.TTL == ttl",
+		why:  "a record that is put back is shown late, when its key has gone",
+		test: rule("OwnersApart"),
+	},
+	{
+		name: "plans outlive what comes of them", file: "internal/rollover/versions.go",
+		old: "return withoutPlans(versions, carriedOut, s)", new: "return versions",
+		why:  "an update that was carried out is awaited all the same",
+		test: rule("OwnersApart"),
+	},
+	{
+		name: "a set of authorities goes unseen", file: "internal/rollover/parameters.go",
+		old: "cmp.Or(r.unknownEndpoint(o), r.matchedByAuthority(o, k, sets))", new: "cmp.Or(r.matchedByAuthority(o, k, sets))",
+		why:  "a server that cannot be reached comes back with a former key, which nothing matches",
+		test: rule("AuthoritySet"),
+	},
+	{
+		name: "a set of authorities goes though it is needed", file: "internal/rollover/parameters.go",
+		old: "cmp.Or(r.unknownEndpoint(o), r.matchedByAuthority(o, k, sets))", new: "cmp.Or(r.unknownEndpoint(o))",
+		why:  "a server that came back with a former key is matched by nothing",
+		test: rule("AuthoritySet"),
+	},
+	{
+		name: "new keys lack the set that leaves", file: "controllers/gather.go",
+		old: "sets := parameterSets{wanted: params, leaving: h.leavingAuthorities(params)}", new: "sets := parameterSets{wanted: params}",
+		why:  "a set that has to stay goes with the next renewal",
+		test: control("NewKeysHaveRecordsOfSetsThatLeave"),
+	},
+	{
+		name: "an unused key goes unseen", file: "internal/rollover/keys.go",
+		old: "!r.mayStand(&t) || r.freshlyKnown() {", new: "true {",
+		why:  "a status that was put back does not know that the key is presented",
+		test: rule("UnusedKey"),
+	},
+	{
+		name: "a false alarm", file: "controllers/status.go",
+		old: "if !verified && message != notCompared && h.outdated(e.port) {", new: "if false {",
+		why:  "records changed since the endpoint was probed, and so has its key",
+		test: control("RecordsThatChange"),
+	},
+}
+
 var ofPublication = []mutant{
 	{
 		name: "foreign records are ours", file: "internal/rollover/publish.go",

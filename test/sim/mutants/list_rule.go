@@ -95,8 +95,8 @@ var ofVersions = []mutant{
 		test: control("Leap"),
 	},
 	{
-		name: "records go by old evidence", file: "internal/rollover/retire.go",
-		old: "r.now.Sub(r.f.LastRound.End) > p.SweepFreshness || ", new: "",
+		name: "records go by old evidence", file: "internal/rollover/keys.go",
+		old: "r.now.Sub(round.End) <= r.f.Policy.SweepFreshness && ", new: "",
 		why:  "what was known of endpoints some time ago need not hold when the records go",
 		test: rule("OldRound"),
 	},
@@ -150,7 +150,7 @@ var ofVersions = []mutant{
 	},
 	{
 		name: "sweeps that began before count", file: "internal/rollover/versions.go",
-		old: "if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].FirstSeen) {", new: "if versions[i].Open && !seen[i] {",
+		old: "if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].awaitedUntil(p)) {", new: "if versions[i].Open && !seen[i] {",
 		why:  "a server that was asked before the update says nothing of what came after",
 		wire: true,
 		test: rule("Fold"),
