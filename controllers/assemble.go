@@ -53,7 +53,7 @@ func Assemble(s Surroundings, o Options) *Parts {
 	senders := newSenderWatch(o, obs, s.WakeDomain)
 	book := newRecordBook(s.WakeDomain)
 	keeper := gatekeeper{live: s.Live, clock: o.Clock, decisions: board, wake: s.WakeDomain}
-	machine := &machineClock{watch: clockwatch.New(o.Clock, o.Uptime), ahead: o.Ahead, held: o.ClockHeld}
+	machine := &machineClock{watch: clockwatch.New(o.Clock, o.Uptime), ahead: o.Ahead, held: o.ClockHeld, counts: o.Counts}
 	return &Parts{
 		MailDomains: &MailDomainReconciler{
 			Client: s.Client, live: s.Live, Clock: o.Clock, machine: machine, events: s.Events, counts: o.Counts,

@@ -3,17 +3,20 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/clockwatch"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
 // TestLeapIsKnownToEveryDecision: the rule is told since when the clock runs evenly, of hosts and of signing keys.
@@ -89,6 +92,7 @@ func TestBehindDecidesNothing(t *testing.T) {
 	}
 	refused, held := errors.New("connection refused"), []error{}
 	b.r.machine.held = func(err error) { held = append(held, err) }
+	b.r.machine.counts = metrics.NewEvents()
 	for _, step := range []struct {
 		reason          string
 		passes          time.Duration
@@ -116,6 +120,11 @@ func TestBehindDecidesNothing(t *testing.T) {
 		}
 		if err == nil && run.hosts[0].facts.EvenSince.Equal(b.clock.Now()) != step.leaped {
 			t.Errorf("%s: even since %s", step.reason, run.hosts[0].facts.EvenSince)
+		}
+		gauge := fmt.Sprintf("# HELP dane_operator_clock_behind Whether the clock of the machine is behind the API server's, by the last comparison, so that nothing is decided: 1, or 0 while it is not.\n"+
+			"# TYPE dane_operator_clock_behind gauge\ndane_operator_clock_behind %d\n", len(held)%2)
+		if err := testutil.CollectAndCompare(b.r.machine.counts, strings.NewReader(gauge), "dane_operator_clock_behind"); err != nil {
+			t.Errorf("%s: %v", step.reason, err)
 		}
 	}
 	if want := []error{errClockBehind, nil, errClockBehind}; !slices.Equal(held, want) {

@@ -12,6 +12,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dane-operator/dane-operator/internal/clockwatch"
+	"github.com/dane-operator/dane-operator/internal/metrics"
 )
 
 // askClockAgain is how long what the API server said of a clock that is not to be believed counts.
@@ -24,6 +25,8 @@ type machineClock struct {
 	// ahead and held as in Options.
 	ahead func(context.Context) (time.Duration, error)
 	held  func(error)
+	// counts is told whether the clock is behind.
+	counts *metrics.Events
 
 	// asking is held by the one that asks, for all.
 	asking sync.Mutex
@@ -110,6 +113,7 @@ func (c *machineClock) tell(log logr.Logger, by time.Duration, anew bool) {
 		return
 	}
 	c.behind = c.refused != nil
+	c.counts.ClockBehind(c.behind)
 	if c.held != nil {
 		c.held(c.refused)
 	}

@@ -140,5 +140,7 @@ func operator(p *page) {
 	p.number("Replicas seen", "", "", now(`count(dane_operator_trust_anchors_usable) or vector(0)`, ""), rising("red", "green", 1))
 	p.number("Trust anchors can be used", "0 while the file of --trust-anchors cannot, and those before it count.", "",
 		now(`min(dane_operator_trust_anchors_usable)`, ""), rising("red", "green", 1))
+	p.number("Clock is behind", "1 while the clock of the machine is behind the API server's, and nothing is decided.", "",
+		now(`max(dane_operator_clock_behind)`, ""), rising("green", "red", 1))
 	p.number("Hosts looked at as a sender", "", "", now(`sum(max by (verdict) (dane_operator_sender_views))`, ""), rising("blue", "blue", 1))
 }

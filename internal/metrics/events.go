@@ -15,6 +15,7 @@ type Events struct {
 	probes  *prometheus.CounterVec
 	waited  prometheus.Histogram
 	panics  *prometheus.CounterVec
+	behind  prometheus.Gauge
 }
 
 // gateBuckets reach from a standby key that is deployable at once to a zone with a TTL of days, in seconds.
@@ -45,6 +46,10 @@ func NewEvents() *Events {
 			Name: prefix + "panics_total",
 			Help: "Tasks beside the reconcilers that were given up because of a fault of the operator, by the part of it.",
 		}, []string{"part"}),
+		behind: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "clock_behind",
+			Help: "Whether the clock of the machine is behind the API server's, by the last comparison, so that nothing is decided: 1, or 0 while it is not.",
+		}),
 	}
 	for _, p := range guard.Parts() {
 		e.panics.WithLabelValues(string(p)) // an increase from nothing is none to Prometheus
@@ -82,8 +87,19 @@ func (e *Events) Panic(part guard.Part) {
 	}
 }
 
+// ClockBehind notes whether the clock of this machine is behind the API server's.
+func (e *Events) ClockBehind(behind bool) {
+	switch {
+	case e == nil:
+	case behind:
+		e.behind.Set(1)
+	default:
+		e.behind.Set(0)
+	}
+}
+
 func (e *Events) each() []prometheus.Collector {
-	return []prometheus.Collector{e.updates, e.took, e.probes, e.waited, e.panics}
+	return []prometheus.Collector{e.updates, e.took, e.probes, e.waited, e.panics, e.behind}
 }
 
 // Describe implements prometheus.Collector.
