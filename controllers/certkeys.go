@@ -63,7 +63,7 @@ func (r keyReader) direct() keyReader {
 
 // read gathers what is known of one Certificate. A Certificate that does not exist is reported by
 // certificate == nil.
-func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alpha1.CertificateReference, sets parameterSets) (*certificateFacts, error) {
+func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alpha1.CertificateReference, params []tlsa.Parameters) (*certificateFacts, error) {
 	f := &certificateFacts{}
 	crt := &cmapi.Certificate{}
 	err := r.cached.Get(ctx, types.NamespacedName{Namespace: md.Namespace, Name: ref.Name}, crt)
@@ -79,7 +79,7 @@ func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alph
 		return nil, err
 	}
 	stage := md.Spec.Rollover.Strategy == v1alpha1.StrategyStage
-	b := keyBuilder{facts: f, sets: sets, name: crt.Name, byCertificate: stage}
+	b := keyBuilder{facts: f, params: params, name: crt.Name, byCertificate: stage}
 	if stage {
 		r.readStage(ctx, &b, ref)
 	} else {
@@ -251,9 +251,9 @@ func (r keyReader) secret(ctx context.Context, namespace, name string) (*corev1.
 
 // keyBuilder turns chains, requests and public keys into the rule's keys.
 type keyBuilder struct {
-	facts *certificateFacts
-	sets  parameterSets
-	name  string
+	facts  *certificateFacts
+	params []tlsa.Parameters
+	name   string
 	// byCertificate says that a key is named by its certificate too: with strategy Stage a renewal
 	// that keeps the key may change records (3 0 x, 2 x x), and is held back like a new key.
 	byCertificate bool
@@ -276,20 +276,17 @@ func (b *keyBuilder) issued(cr *cmapi.CertificateRequest) {
 
 // chain adds the key of an issued chain.
 func (b *keyBuilder) chain(stage rollover.KeyStage, chain []*x509.Certificate) {
-	records, err := tlsa.Associations(chain, b.sets.wanted)
+	records, err := tlsa.Associations(chain, b.params)
 	if err != nil {
 		b.problem("Certificate %s: %v", b.name, err)
-	}
-	if former, err := tlsa.Associations(chain, b.sets.leaving); err == nil { // a chain without its authority is why such a set leaves
-		records = append(records, former...)
 	}
 	leaf := chain[0]
 	spki := tlsa.SPKISHA256(leaf.RawSubjectPublicKeyInfo)
 	key := rollover.Key{
-		ID: spki, SPKI: spki, Certificate: b.name, Stage: stage, Records: tlsa.Normalize(records),
+		ID: spki, SPKI: spki, Certificate: b.name, Stage: stage, Records: records,
 		Serial: serialOf(leaf), NotAfter: leaf.NotAfter,
 	}
-	if b.byCertificate && dependsOnCertificate(b.sets.all()) {
+	if b.byCertificate && dependsOnCertificate(b.params) {
 		key.ID += "/" + key.Serial
 	}
 	b.add(key)
@@ -308,12 +305,10 @@ func (b *keyBuilder) request(stage rollover.KeyStage, cr *cmapi.CertificateReque
 // spki adds a key of which only the public half is known. What its issuer will be is taken from the
 // chain in use: the same Certificate has the same issuer.
 func (b *keyBuilder) spki(stage rollover.KeyStage, spki []byte) {
-	records := tlsa.KeyAssociations(spki, b.sets.wanted)
+	records := tlsa.KeyAssociations(spki, b.params)
 	if len(b.facts.current) > 0 {
-		for _, sets := range [][]tlsa.Parameters{issuerParameters(b.sets.wanted), b.sets.leaving} {
-			if issuer, err := tlsa.Associations(b.facts.current, sets); err == nil {
-				records = append(records, issuer...)
-			}
+		if issuer, err := tlsa.Associations(b.facts.current, issuerParameters(b.params)); err == nil {
+			records = append(records, issuer...)
 		}
 	}
 	id := tlsa.SPKISHA256(spki)

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/probe"
 )
 
@@ -10,6 +11,9 @@ import (
 // outdated says that the records of a port have changed since its endpoints were probed: what does not match them may be
 // gone by now.
 func (h *hostRun) outdated(port int32) bool {
+	if h.server.Probe.Mode == v1alpha1.ProbeDisabled {
+		return false // it will not be probed again
+	}
 	seen := h.view.owners[ownerName(h.server.Hostname, port)]
 	return h.view.last != nil && h.view.last.Start.Before(seen.changed)
 }
@@ -23,7 +27,7 @@ func (h *hostRun) foundBefore(e endpointProbe, spki string) (verified bool, mess
 			}
 		}
 	}
-	return false, notCompared
+	return false, notProbedSince
 }
 
 // unsure says whether an endpoint has to be probed again before it is told that nothing matches its chain.
@@ -33,7 +37,7 @@ func (h *hostRun) unsure() bool {
 			if r.Outcome != probe.Presented || len(r.Chain) == 0 || !h.outdated(e.port) {
 				continue
 			}
-			if verified, message := verify(h, e, i); !verified && message != notCompared {
+			if verified, message := verify(h, e, i); !verified && isCompared(message) {
 				return true
 			}
 		}

@@ -203,7 +203,7 @@ func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 		}
 		seen[spki] = true
 		verified, message := verify(h, e, i)
-		if !verified && message != notCompared && h.outdated(e.port) {
+		if !verified && isCompared(message) && h.outdated(e.port) {
 			verified, message = h.foundBefore(e, spki)
 		}
 		out = append(out, v1alpha1.EndpointStatus{Address: e.address, Port: e.port, SPKISHA256: spki, Verified: verified, LastProbe: statusTime(r.End), Message: message})
@@ -215,8 +215,14 @@ func endpointStatus(h *hostRun, e endpointProbe) []v1alpha1.EndpointStatus {
 	return out
 }
 
-// notCompared is the message of an endpoint whose chain could not be compared with anything.
-const notCompared = "no answer of the name servers to compare with yet"
+// The messages of an endpoint whose chain could not be compared with what is served now.
+const (
+	notCompared    = "no answer of the name servers to compare with yet"
+	notProbedSince = "the records have changed since it was probed: it is probed again"
+)
+
+// isCompared says whether a message tells how a chain compares.
+func isCompared(message string) bool { return message != notCompared && message != notProbedSince }
 
 // verify says whether a presented chain matches what the servers show now, as a sender sees it.
 func verify(h *hostRun, e endpointProbe, result int) (matched bool, message string) {

@@ -53,7 +53,7 @@ func troubles(s *v1alpha1.MailServerStatus) []v1alpha1.TroubleStatus {
 
 // mismatched says that an endpoint presented what no record matched.
 func mismatched(e v1alpha1.EndpointStatus) bool {
-	return !e.Verified && e.SPKISHA256 != "" && e.Message != notCompared
+	return !e.Verified && e.SPKISHA256 != "" && isCompared(e.Message)
 }
 
 func serverName(n v1alpha1.NameserverSync) string {

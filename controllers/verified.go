@@ -46,7 +46,7 @@ func compareEndpoints(h *hostRun) finding {
 			switch {
 			case refusesTLS(e):
 				refusing = append(refusing, endpointLine(s))
-			case s.SPKISHA256 == "" || s.Message == notCompared:
+			case s.SPKISHA256 == "" || !isCompared(s.Message):
 				unknown = append(unknown, endpointLine(s))
 			case !s.Verified:
 				bad = append(bad, endpointLine(s))

@@ -69,3 +69,17 @@ func (r *run) afterLeap(versions []Version) []Version {
 	}
 	return versions
 }
+
+// plansAfterLeap does the same for updates of which it is not known whether they were carried out.
+func (r *run) plansAfterLeap(versions []Version) []Version {
+	if r.f.EvenSince.IsZero() {
+		return versions
+	}
+	versions = slices.Clone(versions)
+	for i := range versions {
+		if v := &versions[i]; v.Planned && v.Open {
+			v.FirstSeen = later(v.FirstSeen, r.f.EvenSince)
+		}
+	}
+	return versions
+}

@@ -62,6 +62,8 @@ type ownerRun struct {
 	primaryKnown bool
 	// ends are the names at which servers say that the records stand.
 	ends []string
+	// leaving are the sets of authorities' records that go.
+	leaving []tlsa.Parameters
 }
 
 // split says that the servers do not agree on where the records stand.
@@ -74,6 +76,7 @@ func (r *run) openOwner(o Owner) ownerRun {
 	}
 	out.Name = o.Name
 	out.removing = r.f.Policy.Removing || o.Removing
+	o.Versions = r.plansAfterLeap(o.Versions)
 	out.Versions = prune(r.afterLeap(fold(o, r.proof(out.removing))), r.f.Policy, r.now)
 	out.primary, out.primaryTTL, out.primaryKnown = primaryAnswer(out.last)
 	if out.ends = out.last.Ends(); len(out.ends) == 1 {

@@ -152,6 +152,15 @@ func TestUnusedKeysAreInNobodysWay(t *testing.T) {
 	}
 	s.settle()
 	s.shows(firstOwner, append([]string{"a"}, names...)...)
+	// What would be too much all the same makes nobody go.
+	s.policy.Additional = nil
+	for i := range MaxRecords {
+		s.policy.Additional = append(s.policy.Additional, recordsOfKey(digest(string(rune('A'+i))), []tlsa.Parameters{p311})...)
+	}
+	s.settle()
+	s.policy.Additional = nil
+	s.settle()
+	s.shows(firstOwner, append([]string{"a"}, names...)...)
 	s.hold("m", StageRequested)
 	s.settle()
 	s.shows(firstOwner, "a", "m")

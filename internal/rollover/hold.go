@@ -50,18 +50,13 @@ func (r *run) crowded() bool {
 	return slices.ContainsFunc(r.owners, func(o ownerRun) bool { return len(o.Records) > MaxRecords })
 }
 
-// letGo ends the holds, keeps no set that has left the policy, and forgets unused keys. It says whether there were any such:
-// what they keep must not be in the way of new records.
+// letGo ends the holds, and keeps no set that has left the policy. It says whether there were any such: what they keep
+// must not be in the way of new records.
 func (r *run) letGo() bool {
-	if !r.keepsSet && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held || t.unused() }) {
+	if !r.keepsSet && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held }) {
 		return false
 	}
 	r.crowdedOut = true
-	r.keys = slices.DeleteFunc(r.keys, func(t tracked) bool {
-		goes := t.unused() && r.f.KeysComplete && !r.f.Policy.Suspended
-		r.waits = slices.DeleteFunc(r.waits, func(w Wait) bool { return goes && w.Subject == t.ID })
-		return goes
-	})
 	for i := range r.keys {
 		if t := &r.keys[i]; t.held {
 			t.held, t.HeldUntil, t.gone, t.Leaving = false, time.Time{}, true, true
@@ -70,4 +65,22 @@ func (r *run) letGo() bool {
 	r.forgetGone()
 	r.waits = slices.DeleteFunc(r.waits, func(w Wait) bool { return w.Code == WaitReports })
 	return true
+}
+
+// makeRoom forgets the unused keys that stay for endpoints which are not known, if there is room then.
+func (r *run) makeRoom() {
+	before := slices.Clone(r.keys)
+	if !r.f.KeysComplete || r.f.Policy.Suspended || !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.unused() }) {
+		return
+	}
+	r.keys = slices.DeleteFunc(r.keys, func(t tracked) bool { return t.unused() })
+	r.compose()
+	if r.crowded() {
+		r.keys = before
+		r.compose()
+		return
+	}
+	r.waits = slices.DeleteFunc(r.waits, func(w Wait) bool {
+		return slices.ContainsFunc(before, func(t tracked) bool { return t.unused() && t.ID == w.Subject })
+	})
 }

@@ -134,7 +134,7 @@ func (t *tracked) countRounds(f Facts, ports []int32) {
 // records can go. What is remembered may be of earlier, as when a status was put back: where records stand, every endpoint
 // has to be known first.
 func (r *run) forgetUnused() {
-	r.keys = slices.DeleteFunc(r.keys, func(t tracked) bool {
+	r.keys = slices.DeleteFunc(slices.Clone(r.keys), func(t tracked) bool {
 		if !t.unused() || !r.f.KeysComplete || r.f.Policy.Suspended {
 			return false
 		}
@@ -142,7 +142,11 @@ func (r *run) forgetUnused() {
 			return true
 		}
 		r.needProbe = true
-		r.waitForEndpoints(&t)
+		message := "the records of key " + short(t.SPKI) + ", which nothing holds any more, stay until every endpoint is known"
+		if last := r.f.LastRound; last != nil && !r.allKnown(*last) {
+			message += ": " + firstProblem(*last, r.publishedPorts()...)
+		}
+		r.wait(WaitEndpoints, t.ID, message, time.Time{})
 		return false
 	})
 }
@@ -150,10 +154,13 @@ func (r *run) forgetUnused() {
 // unused says that no object holds a key, and that it was never handed to a server as far as is remembered.
 func (t *tracked) unused() bool { return t.stage == "" && !t.Deployed }
 
-// mayStand says whether a record of a key may be in DNS, or in a cache.
+// mayStand says whether a record that an unused key alone has may be in DNS, or in a cache.
 func (r *run) mayStand(t *tracked) bool {
+	own := slices.DeleteFunc(slices.Clone(t.Records), func(k tlsa.Record) bool {
+		return slices.ContainsFunc(r.keys, func(o tracked) bool { return !o.unused() && slices.Contains(o.Records, k) })
+	})
 	return slices.ContainsFunc(r.owners, func(o ownerRun) bool {
-		return t.standsAt(o.Name) && slices.ContainsFunc(o.Versions, func(v Version) bool { return v.holdsAny(t.Records) })
+		return t.standsAt(o.Name) && slices.ContainsFunc(o.Versions, func(v Version) bool { return v.holdsAny(own) })
 	})
 }
 

@@ -76,6 +76,38 @@ func TestOwnersApart(t *testing.T) {
 				t.Errorf("it is believed for ever: %+v", s.owners[0].versions)
 			}
 		}},
+		{"what was asked for before something that is served comes no more", func(t *testing.T) {
+			s := published(t)
+			s.owners[0].loses = true
+			s.hold("b", StageRequested)
+			s.work()
+			s.owners[0].loses = false
+			s.now = s.now.Add(10 * time.Second)
+			s.drop("b")
+			s.hold("c", StageRequested)
+			s.settle()
+			s.shows(firstOwner, "a", "c")
+			if slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Open && (v.Planned || slices.Contains(v.Records, of(p311, "b")[0])) }) {
+				t.Errorf("it is awaited: %+v", s.owners[0].versions)
+			}
+		}},
+		{"the TTL of a denial is the zone's: it is not awaited with that of records", func(t *testing.T) {
+			s := published(t)
+			s.owners[0].removing = true
+			s.servers[0].shows[firstOwner] = answerSet{ttl: time.Minute}
+			s.settle()
+			s.policy.Removing = true
+			s.write(firstOwner, answerSet{of(p311, "a"), s.policy.TTL})
+			s.settle()
+			s.shows(firstOwner)
+			for _, n := range s.servers {
+				n.shows[firstOwner] = answerSet{ttl: time.Minute}
+			}
+			s.settle()
+			if slices.ContainsFunc(s.owners[0].versions, func(v Version) bool { return v.Planned }) {
+				t.Errorf("it is awaited: %+v", s.owners[0].versions)
+			}
+		}},
 		{"a signer shows a record when its key was thrown away: it is ours, and goes", func(t *testing.T) {
 			for _, late := range []time.Duration{10 * time.Second, lateUpdate - time.Second} {
 				s := published(t)

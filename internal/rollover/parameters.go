@@ -1,7 +1,6 @@
 package rollover
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -121,80 +120,6 @@ func (r *run) publishedSets(o *ownerRun) map[tlsa.Parameters]bool {
 	return sets
 }
 
-// keepAuthorities keeps the sets that name an authority, and have left the policy, until every endpoint is known, and needs
-// them no more: one that cannot be reached may come back with a key of before. No record of such a key is left, but those of
-// its authority match it. A set goes all the same where a key of ours has no record of it, which would wait for that, and
-// where there is no room.
-func (r *run) keepAuthorities(o *ownerRun, sets map[tlsa.Parameters]bool) {
-	for i := range r.keys {
-		t := &r.keys[i]
-		if r.crowdedOut || !t.wanted(r.f.Policy) || !t.standsAt(o.Name) {
-			continue
-		}
-		for _, k := range t.Records {
-			if k.Usage != tlsa.UsageDANETA || sets[k.Parameters] || !slices.Contains(o.primary, k) || matchedBy(t, k, sets) || r.lacking(o, k.Parameters) {
-				continue
-			}
-			if why := cmp.Or(r.unknownEndpoint(o), r.matchedByAuthority(o, k, sets)); why != "" {
-				sets[k.Parameters], r.keepsSet = true, true
-				o.Warnings = append(o.Warnings, fmt.Sprintf("parameter set %s stays at %s, since an endpoint may present a former key of the same authority: %s", k.Parameters, o.Name, why))
-			}
-		}
-	}
-}
-
-// matchedByAuthority says which endpoint presents a chain that the record of an authority matches, and none of ours in the sets.
-func (r *run) matchedByAuthority(o *ownerRun, k tlsa.Record, sets map[tlsa.Parameters]bool) string {
-	for _, peer := range r.withPeers(o) {
-		if peer.Vouched || peer.Round == nil {
-			continue
-		}
-		for _, e := range peer.Round.Presented {
-			matched := func(t tracked) bool {
-				return t.wanted(r.f.Policy) && t.standsAt(o.Name) && slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return sets[k.Parameters] && e.Matches(k) })
-			}
-			if e.Port == peer.Port && e.Matches != nil && e.Matches(k) && !slices.ContainsFunc(r.keys, matched) {
-				return fmt.Sprintf("%s port %d presents key %s, which nothing else matches", e.Address, e.Port, short(e.SPKI))
-			}
-		}
-	}
-	return ""
-}
-
-// matchedBy says whether whatever the record of an authority matches is matched by another of its records, in one of the sets.
-func matchedBy(t *tracked, k tlsa.Record, sets map[tlsa.Parameters]bool) bool {
-	return slices.ContainsFunc(t.Records, func(o tlsa.Record) bool {
-		return sets[o.Parameters] && o.Usage == k.Usage && (o.Selector == k.Selector || o.Selector == tlsa.SelectorSPKI)
-	})
-}
-
-// lacking says whether a key whose records belong to an owner has none of a parameter set.
-func (r *run) lacking(o *ownerRun, p tlsa.Parameters) bool {
-	return slices.ContainsFunc(r.keys, func(t tracked) bool {
-		return t.wanted(r.f.Policy) && t.standsAt(o.Name) && !hasSet(t.Records, p)
-	})
-}
-
-// unknownEndpoint says what keeps a fresh round from knowing every endpoint that senders reach by an owner; empty when
-// all are known, or the user vouches for them.
-func (r *run) unknownEndpoint(o *ownerRun) string {
-	for _, peer := range r.withPeers(o) {
-		round := peer.Round
-		old := round == nil || r.now.Sub(round.End) > r.f.Policy.SweepFreshness
-		switch {
-		case peer.Vouched:
-			continue
-		case old && (round == nil || round.knows(peer.Port)):
-			r.needProbe = true
-			return "the endpoints of " + peer.Host + " have to be probed"
-		case !round.knows(peer.Port):
-			r.needProbe = true
-			return firstProblem(*round, peer.Port)
-		}
-	}
-	return ""
-}
-
 // keepShield keeps a SHA-512 set that has left the policy while others have records of it at the owner:
 // for those alone senders would set our SHA-256 records aside. That a chain here matches one of them is no help:
 // the next key does not.
@@ -258,9 +183,11 @@ func (r *run) presents(k tlsa.Record) bool {
 	})
 }
 
-// mayBePresented says whether a key was handed to servers and is not proved to be gone. One of which no
+// mayBePresented says whether a key was handed to servers, or may have been, and is not proved to be gone. One of which no
 // record is known can be of no help here.
-func (t *tracked) mayBePresented() bool { return t.Deployed && !t.gone && len(t.Records) > 0 }
+func (t *tracked) mayBePresented() bool {
+	return (t.Deployed || t.unused()) && !t.gone && len(t.Records) > 0
+}
 
 // notReady says why a parameter set must not be added yet; empty when it may.
 func (r *run) notReady(o *ownerRun, p tlsa.Parameters) string {

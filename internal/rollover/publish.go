@@ -15,6 +15,9 @@ func (r *run) publish() {
 	if r.crowded() && r.letGo() {
 		r.compose()
 	}
+	if r.crowded() {
+		r.makeRoom()
+	}
 	for i := range r.owners {
 		o := &r.owners[i]
 		o.Expect = o.primary
@@ -194,6 +197,9 @@ func (r *run) writeBlocked(o *ownerRun) (WaitCode, string) {
 		return WaitNone, ""
 	case len(o.primary) == 0:
 		return r.firstPublicationBlocked(o)
+	}
+	if code, message := r.authorityBlocked(o); code != WaitNone {
+		return code, message
 	}
 	return r.worseBlocked(o)
 }

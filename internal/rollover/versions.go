@@ -98,36 +98,46 @@ func foldSweep(owner string, versions []Version, s Sweep, p Policy) []Version {
 			carriedOut[i] = true
 		}
 	}
-	complete := provesAbsence(s, p)
+	closeUnseen(versions, seen, carriedOut, s, p)
+	return withoutPlans(versions, carriedOut, s, p)
+}
+
+// closeUnseen notes what a sweep did not see of what may be served.
+func closeUnseen(versions []Version, seen, carriedOut map[int]bool, s Sweep, p Policy) {
+	complete, newest := provesAbsence(s, p), time.Time{}
+	for i := range carriedOut {
+		newest = later(newest, versions[i].FirstSeen)
+	}
 	for i := range versions {
-		if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].awaitedUntil(p)) {
+		if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].awaitedUntil(p, newest)) {
 			noteAbsence(&versions[i], s, p, complete)
 		}
 	}
-	return withoutPlans(versions, carriedOut, s)
 }
 
 // lateUpdate is how long after it was sent an update may still be carried out of which the primary shows nothing: a signer
 // that stands between what is stored and what is served works in batches.
 const lateUpdate = 5 * time.Minute
 
-// awaitedUntil is the first instant at which a sweep that does not show a version says that it is not served.
-func (v Version) awaitedUntil(p Policy) time.Time {
-	if v.Planned {
+// awaitedUntil is the first instant at which a sweep that does not show a version says that it is not served. newest is when what
+// the primary shows came about: what was asked for before that comes no more.
+func (v Version) awaitedUntil(p Policy, newest time.Time) time.Time {
+	if v.Planned && !newest.After(v.FirstSeen) {
 		return v.FirstSeen.Add(max(p.Delay, lateUpdate))
 	}
 	return v.FirstSeen
 }
 
-// withoutPlans drops the plans that a sweep shows to be carried out: what is served is noted beside them.
-func withoutPlans(versions []Version, carriedOut map[int]bool, s Sweep) []Version {
+// withoutPlans drops the plans that a sweep shows to be carried out: what is served is noted beside them. The TTL of a denial is
+// the zone's, and where each key has an owner of its own, that of the record stays as it was.
+func withoutPlans(versions []Version, carriedOut map[int]bool, s Sweep, p Policy) []Version {
 	var done []Version
 	for i := range carriedOut {
 		done = append(done, versions[i])
 	}
 	return slices.DeleteFunc(versions, func(v Version) bool {
 		return v.Planned && !s.Start.Before(v.FirstSeen) && slices.ContainsFunc(done, func(o Version) bool {
-			return o.TTL == v.TTL && slices.Equal(o.Records, v.Records)
+			return (o.TTL == v.TTL || len(v.Records) == 0 || p.NamedKeys) && slices.Equal(o.Records, v.Records)
 		})
 	})
 }

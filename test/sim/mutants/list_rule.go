@@ -150,7 +150,7 @@ var ofVersions = []mutant{
 	},
 	{
 		name: "sweeps that began before count", file: "internal/rollover/versions.go",
-		old: "if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].awaitedUntil(p)) {", new: "if versions[i].Open && !seen[i] {",
+		old: "if versions[i].Open && !seen[i] && !s.Start.Before(versions[i].awaitedUntil(p, newest)) {", new: "if versions[i].Open && !seen[i] {",
 		why:  "a server that was asked before the update says nothing of what came after",
 		wire: true,
 		test: rule("Fold"),

@@ -1,0 +1,192 @@
+package rollover
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dane-operator/dane-operator/internal/tlsa"
+)
+
+var p212 = tlsa.Parameters{Usage: 2, Selector: 1, MatchingType: 2}
+
+// leavesAuthority is a host with records of its authority in some sets, which leave the spec for others while its first endpoint
+// cannot be reached.
+func leavesAuthority(t *testing.T, before, after []tlsa.Parameters) *scene {
+	s := withSets(t, before...)
+	s.endpoint("192.0.2.2", 25, s.keys[0])
+	s.settle()
+	s.endpoints[0].down = "connection refused"
+	s.now = s.now.Add(time.Hour)
+	s.wants(after...)
+	s.settle()
+	return s
+}
+
+// former is a key of before: the record of its authority alone matches it.
+var former = Key{SPKI: digest("former"), Records: of(p211, "a")}
+
+// TestAuthoritySetStaysForEndpoints: a set of authorities' records that leaves the spec goes when every endpoint is known, and none
+// needs it.
+func TestAuthoritySetStaysForEndpoints(t *testing.T) {
+	both, alone := append(of(p311, "a"), of(p211, "a")...), of(p311, "a")
+	elsewhere := of(p311, "x")
+	stranger := Key{SPKI: digest("x"), Records: append(of(p211, "a"), elsewhere...)}
+	for _, row := range []struct {
+		reason string
+		do     func(s *scene)
+		want   []tlsa.Record
+	}{
+		{"an endpoint that cannot be reached may come back with a former key", func(s *scene) {
+			s.warned(s.settle(), "parameter set 2 1 1 stays", "connection refused")
+		}, both},
+		{"it has come back with such a key", func(s *scene) {
+			s.endpoints[0].down, s.endpoints[0].key = "", former
+			s.warned(s.settle(), "parameter set 2 1 1 stays", "192.0.2.1 port 25 presents key "+short(former.SPKI))
+		}, both},
+		{"what was known of the endpoints is too old", func(s *scene) {
+			s.endpoints[0].down = ""
+			s.look()
+			s.round.End = s.now.Add(-s.policy.SweepFreshness - time.Second)
+			if d := s.decide(); !d.NeedProbe || !slices.ContainsFunc(d.Waits, func(w Wait) bool { return w.Code == WaitEndpoints }) {
+				s.Errorf("nobody asks for the probe that ends it: %+v", d.Waits)
+			}
+		}, both},
+		{"nothing is known of them yet", func(s *scene) {
+			s.look()
+			s.round, s.rounds = nil, nil
+			if d := s.decide(); !d.NeedProbe {
+				s.Errorf("nobody asks for the probe that ends it")
+			}
+		}, both},
+		{"all are known again, and present nothing else", func(s *scene) { s.endpoints[0].down = ""; s.settle() }, alone},
+		{"all are known, and an object could not be read", func(s *scene) { s.endpoints[0].down, s.unread = "", true; s.settle() }, both},
+		{"the user vouches for the endpoints", func(s *scene) { s.policy.ProbeDisabled = true; s.settle() }, alone},
+		{"a new key has a record of it meanwhile: its issuer is that of the key in use", func(s *scene) {
+			s.hold("b", StageRequested)
+			s.settle()
+			if d := s.work(); !hasSet(d.Keys[1].Records, p211) {
+				s.Errorf("key b has no record of the set: %+v", d.Keys)
+			}
+		}, append(of(p311, "a", "b"), of(p211, "a")...)},
+		{"a key of another Certificate has none, and must not wait for the endpoint", func(s *scene) {
+			s.hold("b", StageRequested)
+			s.keys[1].Certificate = "other"
+			s.settle()
+		}, of(p311, "a", "b")},
+		{"a certificate has none, and must not wait for the endpoint", func(s *scene) {
+			s.hold("b", StageIssued)
+			s.settle()
+		}, of(p311, "a", "b")},
+		{"the user lists the record: it stays whatever is known", func(s *scene) {
+			s.policy.Additional = of(p211, "a")
+			if d := s.settle(); len(d.Owners[0].Warnings) != 0 {
+				s.Errorf("somebody is to mend something: %q", d.Owners[0].Warnings)
+			}
+		}, both},
+		{"another cluster's endpoint of the authority has an additional record", func(s *scene) {
+			s.policy.Additional = elsewhere
+			s.endpoints[0].down, s.endpoints[0].key = "", stranger
+			s.settle()
+		}, append(of(p311, "a"), elsewhere...)},
+		{"another cluster's endpoint has a foreign record", func(s *scene) {
+			s.write(firstOwner, answerSet{append(slices.Clone(both), elsewhere...), s.policy.TTL})
+			s.endpoints[0].down, s.endpoints[0].key = "", stranger
+			s.settle()
+		}, append(of(p311, "a"), elsewhere...)},
+		{"a peer's endpoint has a record of the peer", func(s *scene) {
+			s.write(firstOwner, answerSet{append(slices.Clone(both), elsewhere...), s.policy.TTL})
+			s.owners[0].shared = elsewhere
+			s.endpoints[0].down = ""
+			s.owners[0].peers = []Peer{{Host: "mx2.example.com", Port: 25, Round: &ProbeRound{End: s.now, Complete: true, Presented: []Presented{
+				{Address: "192.0.2.9", Port: 25, SPKI: stranger.SPKI, Matches: stranger.matches},
+			}}}}
+			s.settle()
+		}, append(of(p311, "a"), elsewhere...)},
+		{"a peer's endpoint cannot be reached", func(s *scene) {
+			s.endpoints[0].down = ""
+			s.owners[0].peers = []Peer{{Host: "mx2.example.com", Port: 25, Round: &ProbeRound{End: s.now, Presented: []Presented{
+				{Address: "192.0.2.9", Port: 25, Unreachable: true, Message: "connection refused"},
+			}}}}
+			s.settle()
+		}, both},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
+			s.T = t
+			s.showsExactly(both)
+			row.do(s)
+			s.showsExactly(row.want)
+		})
+	}
+}
+
+// TestAuthoritySetsOfOneAuthority: a set goes where another one matches all that it does, for every sender.
+func TestAuthoritySetsOfOneAuthority(t *testing.T) {
+	for _, row := range []struct {
+		reason string
+		before, after,
+		want tlsa.Parameters
+	}{
+		{"SHA-256 is known to every sender", p212, p211, p211},
+		{"SHA-512 is not", p211, p212, tlsa.Parameters{}},
+	} {
+		s := leavesAuthority(t, []tlsa.Parameters{p311, row.before}, []tlsa.Parameters{p311, row.after})
+		want := append(of(p311, "a"), of(row.after, "a")...)
+		if row.want != row.after {
+			want = append(want, of(row.before, "a")...)
+		}
+		if have := s.servers[0].shows[firstOwner].records; !slices.Equal(have, tlsa.Normalize(want)) {
+			t.Errorf("%s: the primary shows %v, want %v", row.reason, have, want)
+		}
+	}
+}
+
+// TestAuthoritySetIsSteady: as long as nothing is seen that is new, neither what is wanted nor what is said of it changes with
+// the age of what was seen, nor is anything asked for all the time.
+func TestAuthoritySetIsSteady(t *testing.T) {
+	for _, row := range []struct {
+		reason string
+		edit   func(s *scene)
+		probes bool
+	}{
+		{"an endpoint cannot be reached", func(*scene) {}, false},
+		{"an endpoint presents a former key", func(s *scene) { s.endpoints[0].down, s.endpoints[0].key = "", former }, false},
+		{"the user lists the record", func(s *scene) { s.endpoints[0].down, s.policy.Additional = "", of(p211, "a") }, false},
+		{"suspended", func(s *scene) { s.endpoints[0].down, s.policy.Suspended = "", true }, false},
+		{"the last update failed", func(s *scene) { s.endpoints[0].down, s.owners[0].heldBack = "", true }, false},
+		{"no update arrives", func(s *scene) { s.endpoints[0].down, s.owners[0].loses = "", true }, true},
+	} {
+		s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
+		row.edit(s)
+		first := s.work().Owners[0]
+		for i := range 60 {
+			s.now = s.now.Add(10 * time.Second)
+			round, rounds := s.round, s.rounds
+			s.look()
+			if i%10 > 0 { // the endpoints are looked at less often
+				s.round, s.rounds = round, rounds
+			}
+			d := s.decide()
+			if o := d.Owners[0]; !slices.Equal(o.Records, first.Records) || !slices.Equal(o.Warnings, first.Warnings) || o.InSync != first.InSync {
+				t.Fatalf("%s: after %s %+v, at first %+v", row.reason, s.now.Sub(begin), o, first)
+			}
+			if d.NeedProbe && !row.probes {
+				t.Fatalf("%s: a probe is asked for", row.reason)
+			}
+		}
+	}
+}
+
+// TestAuthoritySetGoesWhereItIsCrowded: what is kept for endpoints that are not known leaves room for new records.
+func TestAuthoritySetGoesWhereItIsCrowded(t *testing.T) {
+	s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
+	for i := range MaxRecords - 2 {
+		s.policy.Additional = append(s.policy.Additional, recordsOfKey(digest(string(rune('k'+i))), []tlsa.Parameters{p311})...)
+	}
+	s.settle()
+	s.showsExactly(of(p311, "a"), of(p211, "a"), s.policy.Additional)
+	s.hold("b", StageRequested)
+	s.settle()
+	s.showsExactly(of(p311, "a", "b"), s.policy.Additional)
+}
