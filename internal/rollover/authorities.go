@@ -117,12 +117,15 @@ func (r *run) matchedByRest(o *ownerRun, e Presented, sets map[tlsa.Parameters]b
 	})
 }
 
-// authorityBlocked holds an update back that takes a set of authorities' records out, until the endpoints were probed just before.
+// authorityBlocked holds an update back that takes a set of authorities' records out, until the endpoints were probed just
+// before. Where they are not known then, the set has no choice.
 func (r *run) authorityBlocked(o *ownerRun) (WaitCode, string) {
 	goes := slices.ContainsFunc(o.primary, func(k tlsa.Record) bool {
 		return slices.Contains(o.leaving, k.Parameters) && !slices.Contains(o.Records, k)
 	})
-	if !goes || r.f.Policy.ProbeDisabled || r.f.LastRound == nil || !r.f.LastRound.knows(o.facts.Port) || r.now.Sub(r.f.LastRound.End) <= r.f.Policy.SweepFreshness {
+	round := r.f.LastRound
+	justSeen := round != nil && (!round.knows(o.facts.Port) || r.now.Sub(round.End) <= r.f.Policy.SweepFreshness)
+	if !goes || r.f.Policy.ProbeDisabled || justSeen {
 		return WaitNone, ""
 	}
 	r.needProbe = true

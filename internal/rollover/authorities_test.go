@@ -74,6 +74,15 @@ func TestAuthoritySetStaysForEndpoints(t *testing.T) {
 			s.keys[1].Certificate = "other"
 			s.settle()
 		}, of(p311, "a", "b")},
+		{"such a key has to wait for the first look at the endpoints all the same", func(s *scene) {
+			s.hold("b", StageRequested)
+			s.keys[1].Certificate = "other"
+			s.look()
+			s.round, s.rounds = nil, nil
+			if d := s.decide(); !d.NeedProbe {
+				s.Errorf("nobody asks for the probe that ends it")
+			}
+		}, both},
 		{"a certificate has none, and must not wait for the endpoint", func(s *scene) {
 			s.hold("b", StageIssued)
 			s.settle()

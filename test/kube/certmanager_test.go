@@ -214,10 +214,19 @@ func swapOfNextPrivateKey(t *testing.T, policy cmv1.PrivateKeyRotationPolicy) {
 	create(t, SelfSignedIssuer(namespace, "selfsigned"), certificate)
 
 	first := approveFirst(t, namespace, certificate)
+	err := cluster.WaitFor(ctx, certificate, issueTimeout, func() string {
+		if certificate.Status.NextPrivateKeySecretName != nil {
+			return "the end of the first issuance, whose Secret is deleted" // the renewal has one of its own
+		}
+		return ""
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cluster.Renew(ctx, namespace, certificate.Name); err != nil {
 		t.Fatal(err)
 	}
-	err := cluster.WaitFor(ctx, certificate, issueTimeout, func() string {
+	err = cluster.WaitFor(ctx, certificate, issueTimeout, func() string {
 		if certificate.Status.NextPrivateKeySecretName == nil {
 			return "status.nextPrivateKeySecretName"
 		}

@@ -147,7 +147,7 @@ var ofDoubt = []mutant{
 	},
 	{
 		name: "a set of authorities goes by an old look", file: "internal/rollover/authorities.go",
-		old: "if !goes || r.f.Policy.ProbeDisabled", new: "if true || !goes || r.f.Policy.ProbeDisabled",
+		old: "if !goes || r.f.Policy.ProbeDisabled || justSeen {", new: "if true || !goes || justSeen {",
 		why:  "a server may have come back with a former key since",
 		test: rule("AuthoritySet"),
 	},
