@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/kube"
 	"github.com/dane-operator/dane-operator/test/operator"
+	"github.com/dane-operator/dane-operator/test/wire"
 )
 
 // started is an operator whose /readyz is looked at.
@@ -22,8 +27,8 @@ type started struct {
 	address string
 }
 
-// startedWith starts the operator as a user without any right.
-func startedWith(t *testing.T, user *kube.User, args ...string) *started {
+// startedWith starts an operator as the user of a kubeconfig.
+func startedWith(t *testing.T, name, kubeconfig string, args ...string) *started {
 	t.Helper()
 	root, err := kube.Root()
 	if err != nil {
@@ -38,7 +43,7 @@ func startedWith(t *testing.T, user *kube.User, args ...string) *started {
 	}
 	s := &started{T: t, address: free.Addr().String()}
 	_ = free.Close()
-	s.Process, err = operator.Beside(cluster, "ready", user.Kubeconfig, operator.Options{
+	s.Process, err = operator.Beside(cluster, name, kubeconfig, operator.Options{
 		Args: append([]string{"--namespace", operatorSpace, "--health-probe-bind-address", s.address}, args...),
 	})
 	if err != nil {
@@ -100,7 +105,7 @@ func TestReadyz(t *testing.T) {
 		t.Fatal(err)
 	}
 	anchors := filepath.Join(t.TempDir(), "anchors.ds")
-	s := startedWith(t, user, "--trust-anchors", anchors)
+	s := startedWith(t, "ready", user.Kubeconfig, "--trust-anchors", anchors)
 	s.endsUnready("--trust-anchors " + anchors + ": open ")
 	write := func(text string) {
 		if err := os.WriteFile(anchors, []byte(text), 0o600); err != nil {
@@ -134,6 +139,56 @@ func TestReadyz(t *testing.T) {
 	}
 	if status, body := s.ready(); status != http.StatusOK {
 		t.Errorf("with the file spoilt while it runs /readyz answers %d %q", status, body)
+	}
+}
+
+// TestReadyzOfAClockThatIsBehind: while the clock of its machine is behind the API server's the operator is not ready, and its log says
+// why. That goes by itself when the clocks agree.
+func TestReadyzOfAClockThatIsBehind(t *testing.T) {
+	user, err := cluster.AddUser("readyz-clock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.EnsureNamespace(t.Context(), operatorSpace); err != nil {
+		t.Fatal(err)
+	}
+	applyFile(t, "config", "rbac", "role.yaml")
+	if err := cluster.GrantClusterRole(t.Context(), "dane-operator", user.Name); err != nil {
+		t.Fatal(err)
+	}
+	through, err := wire.StartAPI(user.Config, filepath.Join(t.TempDir(), "kubeconfig"), wire.NewEffects(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(through.Stop)
+	through.SetBehind(-time.Hour)
+	s := startedWith(t, "clock", through.Kubeconfig)
+	zone := &v1alpha1.DNSZone{ObjectMeta: metav1.ObjectMeta{Namespace: operatorSpace, Name: "clock"}}
+	zone.Spec.Zone = "example.test"
+	zone.Spec.Update = v1alpha1.UpdateSpec{Nameserver: "127.0.0.1:1", InsecureUnsigned: true}
+	t.Cleanup(func() { _ = cluster.Client.Delete(context.Background(), zone) })
+	if err := cluster.Client.Create(t.Context(), zone); err != nil {
+		t.Fatal(err)
+	}
+	s.turns(http.StatusInternalServerError, "[-]clock failed")
+	if tail := s.Tail(200); !strings.Contains(tail, "the clock of this machine is behind the API server's") {
+		t.Errorf("its log does not say why:\n%s", tail)
+	}
+	through.SetBehind(0)
+	s.turns(http.StatusOK, "[+]clock ok")
+}
+
+// turns waits until it is answered so, whatever it was before.
+func (s *started) turns(want int, says string) {
+	s.Helper()
+	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		status, body := s.ready()
+		if status == want && strings.Contains(body, says) {
+			return
+		}
+		if time.Now().After(until) {
+			s.Fatalf("/readyz answers %d %q, want %d %q\n%s", status, body, want, says, s.Tail(20))
+		}
 	}
 }
 

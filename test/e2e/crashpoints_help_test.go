@@ -110,7 +110,7 @@ func (w *watched) another(name string, behind time.Duration, tells string) (*kub
 	through, err := wire.StartAPI(user.Config, filepath.Join(w.TempDir(), name), effects)
 	w.must(err)
 	w.Cleanup(through.Stop)
-	through.Behind = behind
+	through.SetBehind(behind)
 	process, err := w.beside(w.lab.Namespace+"-"+name, through)
 	w.must(err)
 	w.Cleanup(func() { _ = process.Kill() }) // it may have ended by itself, which is told elsewhere

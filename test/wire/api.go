@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -30,9 +31,8 @@ type API struct {
 
 	effects *Effects
 	server  *http.Server
-	// Behind is by how much the clock of the API server is behind (negative: ahead), as its answers to reads tell; set it before
-	// there are any.
-	Behind time.Duration
+	// behind is by how much the clock of the API server is behind, as its answers to reads tell.
+	behind atomic.Int64
 	// live ends with the proxy.
 	live context.Context
 	end  context.CancelFunc
@@ -92,10 +92,13 @@ func (a *API) writeKubeconfig(server string) error {
 // setDate has an answer tell of another time.
 func (a *API) setDate(r *http.Response) error {
 	if at, err := http.ParseTime(r.Header.Get("Date")); err == nil {
-		r.Header.Set("Date", at.Add(-a.Behind).Format(http.TimeFormat))
+		r.Header.Set("Date", at.Add(-time.Duration(a.behind.Load())).Format(http.TimeFormat))
 	}
 	return nil
 }
+
+// SetBehind says by how much the clock of the API server is behind (negative: ahead), as its answers to reads tell.
+func (a *API) SetBehind(by time.Duration) { a.behind.Store(int64(by)) }
 
 // Stop ends the proxy and every connection through it, watches included.
 func (a *API) Stop() {
