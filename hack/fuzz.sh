@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the product for the time given, or the number of inputs ("300x"), one after the other,
-# and tells how many inputs each has tried. A time that is shorter than a target needs for its corpus is a failure
+# Runs every fuzz target of the product for the time given, or the number of inputs ("300x"), as many side by side as
+# there are cores, and tells how many inputs each has tried. A time that is shorter than a target needs for its corpus is a failure
 # (go test says "context deadline exceeded"); a number never is. What a target fails on stays under testdata/fuzz of its package, where every later test tries it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-time=${1:-1m}
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+
+# one runs a target of a package: its inputs are made one after the other, since others run beside it.
+one() {
+	local log
+	log=$(mktemp)
+	if ! go test -run '^$' -fuzz "^$3\$" -fuzztime "$1" -parallel 1 "$2" </dev/null >"$log" 2>&1; then
+		cat "$log"
+		rm -f "$log"
+		return 1
+	fi
+	echo "$(basename "$2").$3: $(grep 'execs:' "$log" | tail -1 | sed 's/^fuzz: //')"
+	rm -f "$log"
+}
+export -f one
 
 # targets prints the package and the name of each: go test tells the names first, and then whose they were.
 targets() {
 	go test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[++n] = $1} /^ok/ {for (i = 1; i <= n; i++) print $2, names[i]; n = 0}'
 }
 
-targets | while read -r package target; do
-	if ! go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" </dev/null >"$log" 2>&1; then
-		cat "$log"
-		exit 1
-	fi
-	echo "$(basename "$package").$target: $(grep 'execs:' "$log" | tail -1 | sed 's/^fuzz: //')"
-done
+targets | xargs -n 2 -P "$(nproc)" bash -c 'one "$@"' one "${1:-1m}"
