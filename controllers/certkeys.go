@@ -63,7 +63,7 @@ func (r keyReader) direct() keyReader {
 
 // read gathers what is known of one Certificate. A Certificate that does not exist is reported by
 // certificate == nil.
-func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alpha1.CertificateReference, params []tlsa.Parameters) (*certificateFacts, error) {
+func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alpha1.CertificateReference, sets parameterSets) (*certificateFacts, error) {
 	f := &certificateFacts{}
 	crt := &cmapi.Certificate{}
 	err := r.cached.Get(ctx, types.NamespacedName{Namespace: md.Namespace, Name: ref.Name}, crt)
@@ -79,7 +79,7 @@ func (r keyReader) read(ctx context.Context, md *v1alpha1.MailDomain, ref v1alph
 		return nil, err
 	}
 	stage := md.Spec.Rollover.Strategy == v1alpha1.StrategyStage
-	b := keyBuilder{facts: f, params: params, name: crt.Name, byCertificate: stage}
+	b := keyBuilder{facts: f, sets: sets, name: crt.Name, byCertificate: stage}
 	if stage {
 		r.readStage(ctx, &b, ref)
 	} else {
@@ -251,9 +251,9 @@ func (r keyReader) secret(ctx context.Context, namespace, name string) (*corev1.
 
 // keyBuilder turns chains, requests and public keys into the rule's keys.
 type keyBuilder struct {
-	facts  *certificateFacts
-	params []tlsa.Parameters
-	name   string
+	facts *certificateFacts
+	sets  parameterSets
+	name  string
 	// byCertificate says that a key is named by its certificate too: with strategy Stage a renewal
 	// that keeps the key may change records (3 0 x, 2 x x), and is held back like a new key.
 	byCertificate bool
@@ -276,17 +276,18 @@ func (b *keyBuilder) issued(cr *cmapi.CertificateRequest) {
 
 // chain adds the key of an issued chain.
 func (b *keyBuilder) chain(stage rollover.KeyStage, chain []*x509.Certificate) {
-	records, err := tlsa.Associations(chain, b.params)
+	records, err := tlsa.Associations(chain, b.sets.wanted)
 	if err != nil {
 		b.problem("Certificate %s: %v", b.name, err)
 	}
+	leaving, _ := tlsa.Associations(chain, b.sets.leaving) // a chain without its authority may be why such a set leaves
 	leaf := chain[0]
 	spki := tlsa.SPKISHA256(leaf.RawSubjectPublicKeyInfo)
 	key := rollover.Key{
-		ID: spki, SPKI: spki, Certificate: b.name, Stage: stage, Records: records,
+		ID: spki, SPKI: spki, Certificate: b.name, Stage: stage, Records: records, Leaving: leaving,
 		Serial: serialOf(leaf), NotAfter: leaf.NotAfter,
 	}
-	if b.byCertificate && dependsOnCertificate(b.params) {
+	if b.byCertificate && dependsOnCertificate(b.sets.all()) {
 		key.ID += "/" + key.Serial
 	}
 	b.add(key)
@@ -305,14 +306,16 @@ func (b *keyBuilder) request(stage rollover.KeyStage, cr *cmapi.CertificateReque
 // spki adds a key of which only the public half is known. What its issuer will be is taken from the
 // chain in use: the same Certificate has the same issuer.
 func (b *keyBuilder) spki(stage rollover.KeyStage, spki []byte) {
-	records := tlsa.KeyAssociations(spki, b.params)
+	records := tlsa.KeyAssociations(spki, b.sets.wanted)
+	var leaving []tlsa.Record
 	if len(b.facts.current) > 0 {
-		if issuer, err := tlsa.Associations(b.facts.current, issuerParameters(b.params)); err == nil {
+		if issuer, err := tlsa.Associations(b.facts.current, issuerParameters(b.sets.wanted)); err == nil {
 			records = append(records, issuer...)
 		}
+		leaving, _ = tlsa.Associations(b.facts.current, b.sets.leaving)
 	}
 	id := tlsa.SPKISHA256(spki)
-	b.add(rollover.Key{ID: id, SPKI: id, Certificate: b.name, Stage: stage, Records: tlsa.Normalize(records)})
+	b.add(rollover.Key{ID: id, SPKI: id, Certificate: b.name, Stage: stage, Records: tlsa.Normalize(records), Leaving: leaving})
 }
 
 // stageOrder ranks the stages by how far the key has come.

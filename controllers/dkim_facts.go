@@ -153,7 +153,7 @@ func (row *dkimRow) owners(domain string, keys []rollover.Key) []string {
 func (row *dkimRow) ownerFacts(run *domainRun, name string, f rollover.Facts, lost bool) rollover.Owner {
 	seen := row.view.owners[name]
 	o := rollover.Owner{
-		Name: name, StatusLost: lost, Sweeps: seen.sweeps, Last: seen.newest(), HeldBack: run.now.Before(seen.retryAt), Refused: seen.refused(),
+		Name: name, StatusLost: lost, Sweeps: seen.sweeps, Last: seen.newest(), Sending: seen.publishing, HeldBack: run.now.Before(seen.retryAt), Refused: seen.refused(),
 		Written: row.written(run.md.Spec.Domain, name, f.Keys, lost, seen.words),
 	}
 	if row.previous != nil {

@@ -203,8 +203,9 @@ func (r *MailDomainReconciler) readCertificates(ctx context.Context, run *domain
 		run.invalid = err.Error()
 		return nil //nolint:nilerr // it stands in the conditions: trying again would not mend it
 	}
+	sets := parameterSets{wanted: params, leaving: h.leavingAuthorities(params)}
 	for _, ref := range h.server.Certificates {
-		facts, err := from.read(ctx, run.md, ref, params)
+		facts, err := from.read(ctx, run.md, ref, sets)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (h *hostRun) ownerFacts(port int32, lost bool, now time.Time) rollover.Owne
 	seen := h.view.owners[name]
 	o := rollover.Owner{
 		Name: name, Port: port, StatusLost: lost, Sweeps: seen.sweeps, Last: seen.newest(), Written: h.written,
-		HeldBack: now.Before(seen.retryAt), Refused: seen.refused(),
+		Sending: seen.publishing, HeldBack: now.Before(seen.retryAt), Refused: seen.refused(),
 	}
 	if h.previous != nil {
 		o.Versions = versionsOf(h.previous, name)

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -90,6 +91,28 @@ func statesOf(s *v1alpha1.MailServerStatus, strategy v1alpha1.Strategy) []rollov
 			state.ID += "/" + state.Serial
 		}
 		out = append(out, state)
+	}
+	return out
+}
+
+// parameterSets are those that keys get records of: those of the spec, and those that name an authority, have left it, and
+// may have to stay for a while.
+type parameterSets struct{ wanted, leaving []tlsa.Parameters }
+
+func (s parameterSets) all() []tlsa.Parameters { return slices.Concat(s.wanted, s.leaving) }
+
+// leavingAuthorities are the sets of authorities' records that keys of the host have, as remembered, and the spec has not.
+func (h *hostRun) leavingAuthorities(wanted []tlsa.Parameters) []tlsa.Parameters {
+	if h.previous == nil {
+		return nil
+	}
+	var out []tlsa.Parameters
+	for _, k := range h.previous.Keys {
+		for _, p := range parametersIn(storedRecords(k.Records)) {
+			if p.Usage == tlsa.UsageDANETA && !slices.Contains(wanted, p) && !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
 	}
 	return out
 }

@@ -8,126 +8,171 @@ import (
 )
 
 // This file is about sets of authorities' records (usage DANE-TA) that have left the policy. An endpoint that cannot be reached
-// may come back with a key of before: no record of such a key is left, but those of its authority match it.
+// may come back with a key of before: no record of such a key is left, but those of its authority match it. As long as that may
+// be, the policy counts as if it had the set, for every key.
 
-// keepAuthorities keeps such a set as long as an endpoint is not known, or needs it. New keys have records of it meanwhile. It
-// goes all the same where a key cannot have any, which would wait for that, and where there is no room.
-func (r *run) keepAuthorities(o *ownerRun, sets map[tlsa.Parameters]bool) {
-	o.leaving = nil
-	for _, k := range r.leavingAuthorities(o, sets) {
-		if sets[k.Parameters] {
-			continue // kept for another key
+// deferAuthorities says which of these sets stay for now, and which go. A set that a key has no record of goes: the key would wait
+// for it.
+func (r *run) deferAuthorities() {
+	if r.f.Policy.Removing {
+		return
+	}
+	r.deferred = map[string][]string{}
+	for _, p := range r.formerAuthorities() {
+		why := map[string]string{}
+		for i := range r.owners {
+			if o := &r.owners[i]; !o.removing && !o.facts.HandedOver {
+				if needed := r.needsAuthority(o, p); needed != "" {
+					why[o.Name] = needed
+				}
+			}
 		}
-		why := r.needsAuthority(o, k, sets)
-		if why == "" || r.crowdedOut || !r.foresee(o, k.Parameters) {
-			o.leaving = append(o.leaving, k.Parameters)
+		if len(why) == 0 || r.f.KeysComplete && r.someKeyLacks(p) {
+			r.leaving = append(r.leaving, p)
 			continue
 		}
-		sets[k.Parameters], r.keepsSet = true, true
-		o.Warnings = append(o.Warnings, fmt.Sprintf("parameter set %s stays at %s, since an endpoint may present a former key of the same authority: %s", k.Parameters, o.Name, why))
+		r.deferSet(p, why)
 	}
 }
 
-// leavingAuthorities are the records of authorities that stand at an owner, in none of the sets, and for no other reason.
-func (r *run) leavingAuthorities(o *ownerRun, sets map[tlsa.Parameters]bool) []tlsa.Record {
-	var out []tlsa.Record
+// formerAuthorities are the sets of authorities' records that keys have and the policy has not.
+func (r *run) formerAuthorities() []tlsa.Parameters {
+	var out []tlsa.Parameters
 	for i := range r.keys {
-		t := &r.keys[i]
-		if !t.wanted(r.f.Policy) || !t.standsAt(o.Name) {
-			continue
-		}
-		for _, k := range t.Records {
-			if k.Usage == tlsa.UsageDANETA && !sets[k.Parameters] && slices.Contains(o.primary, k) && !r.staysAnyway(o, k) && !matchedBy(t, k, sets) {
-				out = append(out, k)
+		for _, k := range slices.Concat(r.keys[i].Records, r.keys[i].leaving) {
+			if k.Usage == tlsa.UsageDANETA && !slices.Contains(r.f.Policy.Parameters, k.Parameters) && !slices.Contains(out, k.Parameters) {
+				out = append(out, k.Parameters)
 			}
 		}
 	}
+	slices.SortFunc(out, func(a, b tlsa.Parameters) int {
+		return tlsa.Compare(tlsa.Record{Parameters: a}, tlsa.Record{Parameters: b})
+	})
 	return out
 }
 
-// staysAnyway says whether a record stands at an owner for others, or since the user has listed it.
-func (r *run) staysAnyway(o *ownerRun, k tlsa.Record) bool {
-	return slices.Contains(r.f.Policy.Additional, k) || slices.Contains(o.facts.Shared, k)
+// deferSet has the policy count as if it had a set, and says why at the owners where it is so.
+func (r *run) deferSet(p tlsa.Parameters, why map[string]string) {
+	r.f.Policy.Parameters, r.sets = append(slices.Clone(r.f.Policy.Parameters), p), r.sets+1
+	for name, text := range why {
+		r.deferred[name] = append(r.deferred[name], fmt.Sprintf("parameter set %s stays at %s, since an endpoint may present a former key of the same authority: %s", p, name, text))
+	}
+	for i := range r.keys {
+		t := &r.keys[i]
+		for _, k := range t.leaving {
+			if k.Parameters == p {
+				t.Records = slices.DeleteFunc(slices.Clone(t.Records), func(o tlsa.Record) bool { return o.Parameters == p })
+				t.Records = tlsa.Normalize(append(t.Records, k))
+			}
+		}
+	}
 }
 
-// matchedBy says whether whatever the record of an authority matches is matched by another of its records, in one of the
-// sets, for every sender: SHA-512 need not be known (RFC 6698 section 2.1.3).
-func matchedBy(t *tracked, k tlsa.Record, sets map[tlsa.Parameters]bool) bool {
-	return slices.ContainsFunc(t.Records, func(o tlsa.Record) bool {
-		return sets[o.Parameters] && o.Usage == k.Usage && (o.Selector == k.Selector || o.Selector == tlsa.SelectorSPKI) &&
-			(o.MatchingType == k.MatchingType || o.MatchingType == tlsa.MatchingSHA256)
+// someKeyLacks says whether a key that belongs into DNS has no record of a set.
+func (r *run) someKeyLacks(p tlsa.Parameters) bool {
+	return slices.ContainsFunc(r.keys, func(t tracked) bool {
+		return t.wanted(r.f.Policy) && !hasSet(t.Records, p) && !hasSet(t.leaving, p)
 	})
 }
 
-// foresee gives keys that wait for their certificate what the key in use has of a set: the same Certificate has the same issuer.
-// It says whether all keys have records of the set then.
-func (r *run) foresee(o *ownerRun, p tlsa.Parameters) bool {
-	for i := range r.keys {
-		t := &r.keys[i]
-		if !t.wanted(r.f.Policy) || !t.standsAt(o.Name) || hasSet(t.Records, p) {
-			continue
-		}
-		same := slices.IndexFunc(r.keys, func(k tracked) bool {
-			return k.stage == StageDeployed && k.Certificate == t.Certificate && hasSet(k.Records, p)
-		})
-		if t.Serial != "" || same < 0 {
-			return false
-		}
-		for _, k := range r.keys[same].Records {
-			if k.Parameters == p {
-				t.Records = tlsa.Normalize(append(slices.Clone(t.Records), k))
-			}
-		}
+// needsAuthority says why records of a set that stand at an owner may be needed there: what could not be read, an endpoint that
+// is not known, or one that presents a chain which such a record matches, and nothing that stays; empty where they are not.
+func (r *run) needsAuthority(o *ownerRun, p tlsa.Parameters) string {
+	standing := r.standing(o)
+	records := slices.DeleteFunc(slices.Clone(standing), func(k tlsa.Record) bool {
+		return k.Parameters != p || !r.isOurs(o, k) || slices.Contains(r.f.Policy.Additional, k) || r.matchedByAnother(k, standing)
+	})
+	if len(records) == 0 {
+		return ""
 	}
-	return true
-}
-
-// needsAuthority says why the record of an authority may be needed: what could not be read, an endpoint that is not known, or
-// one that presents a chain which it matches, and nothing that stays.
-func (r *run) needsAuthority(o *ownerRun, k tlsa.Record, sets map[tlsa.Parameters]bool) string {
 	if !r.f.KeysComplete {
 		return "a Certificate, request or Secret could not be read"
 	}
+	rest := r.rest(o, p, standing)
 	for _, peer := range r.withPeers(o) {
-		switch {
-		case peer.Vouched:
-			continue
-		case peer.Round == nil:
-			r.needProbe = true
-			return "the endpoints of " + peer.Host + " have to be probed"
-		case !peer.Round.knows(peer.Port):
-			return firstProblem(*peer.Round, peer.Port)
-		}
-		for _, e := range peer.Round.Presented {
-			if e.Port == peer.Port && e.Matches != nil && e.Matches(k) && !r.matchedByRest(o, e, sets) {
-				return fmt.Sprintf("%s port %d presents key %s, which nothing else matches", e.Address, e.Port, short(e.SPKI))
-			}
+		if why := r.needsThere(peer, records, rest); why != "" {
+			return why
 		}
 	}
 	return ""
 }
 
-// matchedByRest says whether a chain is matched by a record that stays at an owner with these sets.
-func (r *run) matchedByRest(o *ownerRun, e Presented, sets map[tlsa.Parameters]bool) bool {
-	if slices.ContainsFunc(r.strangers(o), e.Matches) || slices.ContainsFunc(o.facts.Shared, e.Matches) {
-		return true
+// needsThere says why one of the records may be needed at a host and port, where others stay.
+func (r *run) needsThere(peer Peer, records, rest []tlsa.Record) string {
+	switch {
+	case peer.Vouched:
+		return ""
+	case peer.Round == nil:
+		r.needProbe = true
+		return "the endpoints of " + peer.Host + " have to be probed"
+	case !peer.Round.knows(peer.Port):
+		return firstProblem(*peer.Round, peer.Port)
 	}
+	for _, e := range peer.Round.Presented {
+		if e.Port == peer.Port && e.Matches != nil && slices.ContainsFunc(records, e.Matches) && !slices.ContainsFunc(rest, e.Matches) {
+			return fmt.Sprintf("%s port %d presents key %s, which nothing else matches", e.Address, e.Port, short(e.SPKI))
+		}
+	}
+	return ""
+}
+
+// standing are the records at an owner: what the primary shows, or, where it does not answer, may show.
+func (r *run) standing(o *ownerRun) []tlsa.Record {
+	if o.primaryKnown {
+		return o.primary
+	}
+	var out []tlsa.Record
+	for _, v := range o.Versions {
+		if v.Open {
+			out = append(out, v.Records...)
+		}
+	}
+	return tlsa.Normalize(out)
+}
+
+// isOurs says whether a record at an owner is that of a key of ours, in a set that leaves too.
+func (r *run) isOurs(o *ownerRun, k tlsa.Record) bool {
+	return r.isOfOurKey(o, k) || slices.ContainsFunc(r.keys, func(t tracked) bool { return slices.Contains(t.leaving, k) })
+}
+
+// matchedByAnother says whether whatever the record of an authority matches is matched, for every sender, by another record of the
+// same authority that stands there, in a set of the policy.
+func (r *run) matchedByAnother(k tlsa.Record, standing []tlsa.Record) bool {
 	return slices.ContainsFunc(r.keys, func(t tracked) bool {
-		return t.wanted(r.f.Policy) && t.standsAt(o.Name) && slices.ContainsFunc(t.Records, func(k tlsa.Record) bool { return sets[k.Parameters] && e.Matches(k) })
+		all := slices.Concat(t.Records, t.leaving)
+		return slices.Contains(all, k) && slices.ContainsFunc(all, func(o tlsa.Record) bool {
+			return o.Usage == k.Usage && (o.Selector == k.Selector || o.Selector == tlsa.SelectorSPKI) && knownAs(o, k.MatchingType) &&
+				slices.Contains(r.f.Policy.Parameters, o.Parameters) && slices.Contains(standing, o)
+		})
+	})
+}
+
+// knownAs says whether every sender that knows a matching type knows a record: SHA-512 need not be known (RFC 6698 section 2.1.3).
+func knownAs(k tlsa.Record, matchingType uint8) bool {
+	return k.MatchingType == matchingType || k.MatchingType != tlsa.MatchingSHA512
+}
+
+// rest are the records that stand at an owner, stay without a set, and are known to every sender that knows the set: those of the
+// policy, those of peers, and those that are not ours.
+func (r *run) rest(o *ownerRun, p tlsa.Parameters, standing []tlsa.Record) []tlsa.Record {
+	return slices.DeleteFunc(slices.Clone(standing), func(k tlsa.Record) bool {
+		stays := slices.Contains(r.f.Policy.Parameters, k.Parameters) || slices.Contains(r.f.Policy.Additional, k) ||
+			slices.Contains(o.facts.Shared, k) || !r.f.Policy.RemoveForeign && !r.isOurs(o, k) && !slices.Contains(o.facts.Written, k)
+		return !stays || !knownAs(k, p.MatchingType)
 	})
 }
 
 // authorityBlocked holds an update back that takes a set of authorities' records out, until the endpoints were probed just
 // before. Where they are not known then, the set has no choice.
 func (r *run) authorityBlocked(o *ownerRun) (WaitCode, string) {
-	goes := slices.ContainsFunc(o.primary, func(k tlsa.Record) bool {
-		return slices.Contains(o.leaving, k.Parameters) && !slices.Contains(o.Records, k)
+	goes := slices.IndexFunc(o.primary, func(k tlsa.Record) bool {
+		return slices.Contains(r.leaving, k.Parameters) && !slices.Contains(o.Records, k)
 	})
 	round := r.f.LastRound
 	justSeen := round != nil && (!round.knows(o.facts.Port) || r.now.Sub(round.End) <= r.f.Policy.SweepFreshness)
-	if !goes || r.f.Policy.ProbeDisabled || justSeen {
+	if goes < 0 || r.f.Policy.ProbeDisabled || justSeen {
 		return WaitNone, ""
 	}
 	r.needProbe = true
-	return WaitEndpoints, fmt.Sprintf("the endpoints of %s have to be probed before parameter set %s goes", r.f.Host, o.leaving[0])
+	return WaitEndpoints, fmt.Sprintf("the endpoints of %s have to be probed before parameter set %s goes", r.f.Host, o.primary[goes].Parameters)
 }

@@ -1,6 +1,7 @@
 package rollover
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 	"time"
@@ -69,6 +70,18 @@ func TestAuthoritySetStaysForEndpoints(t *testing.T) {
 				s.Errorf("key b has no record of the set: %+v", d.Keys)
 			}
 		}, append(of(p311, "a", "b"), of(p211, "a")...)},
+		{"its certificate has another authority, as it turns out: it has the record of that one, and waits for it", func(s *scene) {
+			s.authorities = map[string]string{digest("b"): digest("other")}
+			s.hold("b", StageRequested)
+			s.settle()
+			s.hold("b", StageIssued)
+			s.settle()
+			s.held(s.work(), "b", WaitCaches)
+		}, append(of(p311, "a", "b"), of(p211, "a", "other")...)},
+		{"the certificate in use is made anew with the same key", func(s *scene) {
+			s.keys[0].Serial = "again"
+			s.settle()
+		}, both},
 		{"a key of another Certificate has none, and must not wait for the endpoint", func(s *scene) {
 			s.hold("b", StageRequested)
 			s.keys[1].Certificate = "other"
@@ -84,9 +97,22 @@ func TestAuthoritySetStaysForEndpoints(t *testing.T) {
 			}
 		}, both},
 		{"a certificate has none, and must not wait for the endpoint", func(s *scene) {
+			s.rootless = map[string]bool{digest("b"): true}
 			s.hold("b", StageIssued)
 			s.settle()
 		}, of(p311, "a", "b")},
+		{"nor does it while something cannot be read, which may have one", func(s *scene) {
+			s.unread = true
+			s.hold("b", StageRequested)
+			s.keys[1].Certificate = "other"
+			s.settle()
+		}, append(of(p311, "a", "b"), of(p211, "a")...)},
+		{"the key in use cannot be read", func(s *scene) {
+			s.unread = true
+			s.drop("a")
+			s.hold("b", StageRequested)
+			s.settle()
+		}, append(of(p311, "a", "b"), of(p211, "a")...)},
 		{"the user lists the record: it stays whatever is known", func(s *scene) {
 			s.policy.Additional = of(p211, "a")
 			if d := s.settle(); len(d.Owners[0].Warnings) != 0 {
@@ -199,3 +225,87 @@ func TestAuthoritySetGoesWhereItIsCrowded(t *testing.T) {
 	s.settle()
 	s.showsExactly(of(p311, "a", "b"), s.policy.Additional)
 }
+
+// TestAuthoritySetStaysWhereItMakesNoRoom: what would be too much all the same makes no set go, here or elsewhere.
+func TestAuthoritySetStaysWhereItMakesNoRoom(t *testing.T) {
+	s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
+	both := append(of(p311, "a"), of(p211, "a")...)
+	for i := range MaxRecords {
+		both = append(both, recordsOfKey(digest(string(rune('k'+i))), []tlsa.Parameters{p311})...)
+	}
+	s.write(firstOwner, answerSet{tlsa.Normalize(both), s.policy.TTL})
+	s.settle()
+	s.showsExactly(both)
+	if d := s.work(); d.Owners[0].Write || len(d.Owners[0].Own) != 2 {
+		t.Errorf("%+v", d.Owners[0])
+	}
+}
+
+// TestAuthoritySetAtOneNameOfTwoPorts: ports whose names lead to one have its records in common; each decides with what the other wants,
+// and new keys wait for neither.
+func TestAuthoritySetAtOneNameOfTwoPorts(t *testing.T) {
+	s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
+	gone := time.Time{}
+	for range 40 {
+		s.look()
+		s.owners[0].shared = nil
+		own := s.peek().Owners[0].Own
+		s.owners[0].shared = own
+		s.owners[0].peers = []Peer{{Host: "mx1.example.com", Port: 25, Round: s.round}}
+		d := s.decide()
+		s.warned(d, "parameter set 2 1 1 stays")
+		if gone.IsZero() {
+			gone = s.now
+			s.hold("b", StageRequested)
+		}
+		s.now = s.now.Add(10 * time.Minute)
+	}
+	s.showsExactly(of(p311, "a", "b"), of(p211, "a"))
+	if d := s.work(); !slices.Contains(d.Deploy, digest("b")) {
+		t.Errorf("key b waits: %+v", d.Waits)
+	}
+}
+
+// TestSHA512MatchesNotForAll: an endpoint that comes back with a former key of the authority keeps the set for senders that know no
+// SHA-512, though 2 1 2 matches it.
+func TestSHA512MatchesNotForAll(t *testing.T) {
+	s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311, p212})
+	s.endpoints[0].down, s.endpoints[0].key = "", Key{SPKI: former.SPKI, Records: append(of(p211, "a"), of(p212, "a")...)}
+	s.settle()
+	s.showsExactly(of(p311, "a"), of(p211, "a"), of(p212, "a"))
+}
+
+// withLeaving are the keys with what they have of sets of authorities that have left the policy: that of their certificate, or, before
+// there is one, that of the Certificate's key in use.
+func (s *scene) withLeaving() []Key {
+	sets := leavingSets(s.states, s.policy)
+	out := slices.Clone(s.keys)
+	for i := range out {
+		k := &out[i]
+		from := slices.IndexFunc(s.keys, func(o Key) bool { return o.Certificate == k.Certificate && o.Stage == StageDeployed })
+		switch {
+		case s.rootless[k.SPKI]:
+		case k.Serial != "":
+			k.Leaving = recordsOfKey(s.authority(k.SPKI), sets)
+		case from >= 0:
+			k.Leaving = recordsOfKey(s.authority(s.keys[from].SPKI), sets)
+		}
+	}
+	return out
+}
+
+// leavingSets are the sets of authorities' records that are remembered of keys, and have left the policy.
+func leavingSets(states []KeyState, policy Policy) []tlsa.Parameters {
+	var sets []tlsa.Parameters
+	for _, state := range states {
+		for _, r := range state.Records {
+			if r.Usage == tlsa.UsageDANETA && !slices.Contains(policy.Parameters, r.Parameters) && !slices.Contains(sets, r.Parameters) {
+				sets = append(sets, r.Parameters)
+			}
+		}
+	}
+	return sets
+}
+
+// authority is whose records of usage DANE-TA a key has: that of its name unless the scene says so.
+func (s *scene) authority(spki string) string { return cmp.Or(s.authorities[spki], spki) }

@@ -18,6 +18,7 @@ func Decide(f Facts) Decision {
 	}
 	r.keys = trackKeys(r.f, r.publishedPorts())
 	r.forgetUnused()
+	r.deferAuthorities()
 	r.forgetFormer()
 	r.account()
 	r.retire()
@@ -42,10 +43,12 @@ type run struct {
 	early                map[string]bool
 	waits                []Wait
 	needSweep, needProbe bool
-	// keepsSet says that a set which has left the policy is kept for endpoints that are not known, and crowdedOut that
-	// there is no room for such.
-	keepsSet, crowdedOut bool
-	unsafe               *Unsafe
+	// sets are how many sets of authorities' records that have left the policy stay for now, at the end of its list, and deferred says
+	// why, by owner; leaving are those that go.
+	sets     int
+	deferred map[string][]string
+	leaving  []tlsa.Parameters
+	unsafe   *Unsafe
 }
 
 // ownerRun is one owner in a decision.
@@ -62,8 +65,6 @@ type ownerRun struct {
 	primaryKnown bool
 	// ends are the names at which servers say that the records stand.
 	ends []string
-	// leaving are the sets of authorities' records that go.
-	leaving []tlsa.Parameters
 }
 
 // split says that the servers do not agree on where the records stand.

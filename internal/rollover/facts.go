@@ -112,6 +112,9 @@ type Key struct {
 	// Records are the associations of this key for every parameter set of the policy that can be
 	// known at its stage.
 	Records []tlsa.Record
+	// Leaving are those of sets of usage DANE-TA that have left the policy, and that are remembered of some key of the host. They count
+	// as long as the set has to stay.
+	Leaving []tlsa.Record
 	// Serial of the certificate in hex; empty without one.
 	Serial string
 	// NotAfter is the end of the certificate; zero without one.
@@ -225,6 +228,8 @@ type Owner struct {
 	// HandedOver says that another MailDomain writes here now: what stands is left as it is, and what
 	// caches may hold of it still counts.
 	HandedOver bool
+	// Sending says that an update is under way, so that no other one is sent now.
+	Sending bool
 	// HeldBack says that an update has failed and is not to be tried again yet. Refused says that the
 	// server refused the newest one for certain: what was planned never stood.
 	HeldBack, Refused bool

@@ -50,13 +50,11 @@ func (r *run) crowded() bool {
 	return slices.ContainsFunc(r.owners, func(o ownerRun) bool { return len(o.Records) > MaxRecords })
 }
 
-// letGo ends the holds, and keeps no set that has left the policy. It says whether there were any such: what they keep
-// must not be in the way of new records.
+// letGo ends the holds, and says whether there were any: what they keep must not be in the way of new records.
 func (r *run) letGo() bool {
-	if !r.keepsSet && !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held }) {
+	if !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.held }) {
 		return false
 	}
-	r.crowdedOut = true
 	for i := range r.keys {
 		if t := &r.keys[i]; t.held {
 			t.held, t.HeldUntil, t.gone, t.Leaving = false, time.Time{}, true, true
@@ -67,20 +65,39 @@ func (r *run) letGo() bool {
 	return true
 }
 
-// makeRoom forgets the unused keys that stay for endpoints which are not known, if there is room then.
+// makeRoom gives up what stays for endpoints that are not known, if there is room then: unused keys, sets that have left the policy,
+// or both.
 func (r *run) makeRoom() {
-	before := slices.Clone(r.keys)
-	if !r.f.KeysComplete || r.f.Policy.Suspended || !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.unused() }) {
-		return
-	}
-	r.keys = slices.DeleteFunc(r.keys, func(t tracked) bool { return t.unused() })
-	r.compose()
-	if r.crowded() {
-		r.keys = before
+	unused := func() { r.keys = slices.DeleteFunc(slices.Clone(r.keys), func(t tracked) bool { return r.mayGo(&t) }) }
+	for _, give := range []func(){unused, r.undefer, func() { unused(); r.undefer() }} {
+		before := *r
+		give()
+		if len(r.keys) == len(before.keys) && r.sets == before.sets {
+			continue
+		}
+		if r.compose(); !r.crowded() {
+			r.waits = slices.DeleteFunc(slices.Clone(r.waits), func(w Wait) bool {
+				return !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.ID == w.Subject }) &&
+					slices.ContainsFunc(before.keys, func(t tracked) bool { return t.ID == w.Subject })
+			})
+			return
+		}
+		*r = before
 		r.compose()
+	}
+}
+
+// mayGo says whether an unused key stays for endpoints alone.
+func (r *run) mayGo(t *tracked) bool {
+	return t.unused() && r.f.KeysComplete && !r.f.Policy.Suspended
+}
+
+// undefer has the sets go that have left the policy.
+func (r *run) undefer() {
+	if !r.f.KeysComplete {
 		return
 	}
-	r.waits = slices.DeleteFunc(r.waits, func(w Wait) bool {
-		return slices.ContainsFunc(before, func(t tracked) bool { return t.unused() && t.ID == w.Subject })
-	})
+	wanted := len(r.f.Policy.Parameters) - r.sets
+	r.leaving = slices.Concat(r.leaving, r.f.Policy.Parameters[wanted:])
+	r.f.Policy.Parameters, r.deferred, r.sets = r.f.Policy.Parameters[:wanted], nil, 0
 }

@@ -37,6 +37,8 @@ type tracked struct {
 	gone bool
 	// held says that they may but for reports of senders.
 	held bool
+	// leaving as in Key.
+	leaving []tlsa.Record
 }
 
 // trackKeys joins the keys that objects hold with those that are remembered.
@@ -79,6 +81,7 @@ func track(f Facts, before int, held *Key, ports []int32) tracked {
 		t.restore()
 		t.Records = tlsa.Normalize(append(formerRecords(t.KeyState, *held), held.Records...))
 		t.ID, t.SPKI, t.Certificate, t.Owner, t.stage = held.ID, held.SPKI, held.Certificate, held.Owner, held.Stage
+		t.leaving = held.Leaving
 		if held.Serial != "" {
 			t.Serial, t.NotAfter = held.Serial, held.NotAfter
 		}

@@ -218,7 +218,7 @@ func (w *world) facts() Facts {
 	}
 	add := func(key string, stage KeyStage) {
 		if key != "" && !slices.ContainsFunc(f.Keys, func(k Key) bool { return k.ID == key }) {
-			k := Key{ID: key, SPKI: key, Certificate: "mx1", Stage: stage, Records: recordsOfKey(key, w.policy.Parameters)}
+			k := Key{ID: key, SPKI: key, Certificate: "mx1", Stage: stage, Records: recordsOfKey(key, w.policy.Parameters), Leaving: recordsOfKey(key, leavingSets(w.memory.states, w.policy))}
 			if stage == StageDeployed || stage == StageIssued {
 				k.Serial = serialOfKey(key)
 			}

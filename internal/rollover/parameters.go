@@ -115,7 +115,6 @@ func (r *run) publishedSets(o *ownerRun) map[tlsa.Parameters]bool {
 	for _, p := range stay {
 		sets[p] = true
 	}
-	r.keepAuthorities(o, sets)
 	r.keepShield(o, sets)
 	return sets
 }

@@ -34,7 +34,7 @@ func (r *run) publish() {
 func (r *run) compose() {
 	for i := range r.owners {
 		o := &r.owners[i]
-		o.Warnings = nil
+		o.Warnings = slices.Clone(r.deferred[o.Name])
 		if !o.removing {
 			o.Own = r.ownRecords(o)
 		}
@@ -168,7 +168,10 @@ func (r *run) plan(o *ownerRun) {
 		i = len(o.Versions) - 1
 	}
 	v := &o.Versions[i]
-	v.Open, v.FirstSeen, v.AbsentSince, v.AbsentSweeps = true, r.now, time.Time{}, 0
+	if !v.Open || !o.facts.Sending {
+		v.FirstSeen = r.now
+	}
+	v.Open, v.AbsentSince, v.AbsentSweeps = true, time.Time{}, 0
 	v.LastSeen = later(v.LastSeen, r.now)
 }
 

@@ -33,6 +33,10 @@ type scene struct {
 	// needsProbe says that the last decision asked for a probe round.
 	needsProbe bool
 	even       time.Time
+	// authorities are whose record of usage DANE-TA the certificate of a key has, and rootless are the keys whose chains lack their
+	// authority, by their digests, where that is of interest.
+	authorities map[string]string
+	rootless    map[string]bool
 	// through changes what a sweep of the servers says, as an alias on the way to them does.
 	through func(Sweep) Sweep
 }
@@ -58,8 +62,8 @@ type remembered struct {
 	written  []tlsa.Record
 	sweeps   []Sweep
 	last     *Sweep
-	// removing, handedOver, heldBack and refused are handed on.
-	removing, handedOver, heldBack, refused bool
+	// removing, handedOver, heldBack, refused and sending are handed on.
+	removing, handedOver, heldBack, refused, sending bool
 	// loses says that updates do not arrive, and nobody knows.
 	loses  bool
 	shared []tlsa.Record
@@ -264,20 +268,28 @@ func (s *scene) look() {
 	s.round = &round
 }
 
-// decide asks the rule, stores what it says, and carries it out.
-func (s *scene) decide() Decision {
+// peek asks the rule, and nothing else.
+func (s *scene) peek() Decision { return Decide(s.facts()) }
+
+// facts are what the rule is asked with.
+func (s *scene) facts() Facts {
 	f := Facts{
-		Now: s.now, EvenSince: s.even, Host: "mx1.example.com", Policy: s.policy, Keys: s.keys, KeysComplete: !s.unread, States: s.states,
+		Now: s.now, EvenSince: s.even, Host: "mx1.example.com", Policy: s.policy, Keys: s.withLeaving(), KeysComplete: !s.unread, States: s.states,
 		Rounds: s.rounds, LastRound: s.round, DNSSEC: s.dnssec, Unsafe: s.unsafe, FailureReported: s.reported,
 	}
 	for _, o := range s.owners {
 		f.Owners = append(f.Owners, Owner{
 			Name: o.name, Port: o.port, Versions: o.versions, Known: len(o.versions) > 0, StatusLost: s.lost, Sweeps: o.sweeps, Last: o.last,
-			Written: o.written, Removing: o.removing, HandedOver: o.handedOver, HeldBack: o.heldBack, Refused: o.refused,
+			Written: o.written, Removing: o.removing, HandedOver: o.handedOver, HeldBack: o.heldBack, Sending: o.sending, Refused: o.refused,
 			Shared: o.shared, Peers: o.peers,
 		})
 	}
-	d := Decide(f)
+	return f
+}
+
+// decide asks the rule, stores what it says, and carries it out.
+func (s *scene) decide() Decision {
+	d := s.peek()
 	s.states, s.unsafe, s.rounds = d.Keys, d.Unsafe, nil
 	for i, o := range d.Owners {
 		mine := s.owners[i]

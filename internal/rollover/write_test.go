@@ -97,3 +97,37 @@ func TestSetWaitsForEveryKey(t *testing.T) {
 		t.Error(why)
 	}
 }
+
+// TestUpdateUnderWayIsNotAskedForAnew: while an update is on its way nothing of its version changes, so that the status does not.
+func TestUpdateUnderWayIsNotAskedForAnew(t *testing.T) {
+	s := published(t)
+	s.owners[0].loses = true
+	s.hold("b", StageRequested)
+	s.work()
+	first := slices.Clone(s.owners[0].versions)
+	s.owners[0].sending = true
+	s.now = s.now.Add(5 * time.Second)
+	if d := s.work(); !d.Owners[0].Write || !s.owners[0].planned(t).FirstSeen.Equal(planIn(t, first).FirstSeen) {
+		t.Errorf("it is %+v, and was %+v", s.owners[0].versions, first)
+	}
+	s.owners[0].sending = false
+	s.now = s.now.Add(5 * time.Second)
+	s.work()
+	if now := s.owners[0].planned(t); !now.FirstSeen.Equal(s.now) {
+		t.Errorf("it was sent again, and is awaited from before: %+v", now)
+	}
+}
+
+func (o *remembered) planned(t *testing.T) Version {
+	t.Helper()
+	return planIn(t, o.versions)
+}
+
+func planIn(t *testing.T, versions []Version) Version {
+	t.Helper()
+	i := slices.IndexFunc(versions, func(v Version) bool { return v.Planned })
+	if i < 0 {
+		t.Fatalf("nothing is planned: %+v", versions)
+	}
+	return versions[i]
+}
