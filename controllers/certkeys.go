@@ -287,7 +287,7 @@ func (b *keyBuilder) chain(stage rollover.KeyStage, chain []*x509.Certificate) {
 		ID: spki, SPKI: spki, Certificate: b.name, Stage: stage, Records: records, Leaving: leaving,
 		Serial: serialOf(leaf), NotAfter: leaf.NotAfter,
 	}
-	if b.byCertificate && dependsOnCertificate(b.sets.all()) {
+	if b.byCertificate && dependsOnCertificate(b.sets.wanted) {
 		key.ID += "/" + key.Serial
 	}
 	b.add(key)

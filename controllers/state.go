@@ -99,8 +99,6 @@ func statesOf(s *v1alpha1.MailServerStatus, strategy v1alpha1.Strategy) []rollov
 // may have to stay for a while.
 type parameterSets struct{ wanted, leaving []tlsa.Parameters }
 
-func (s parameterSets) all() []tlsa.Parameters { return slices.Concat(s.wanted, s.leaving) }
-
 // leavingAuthorities are the sets of authorities' records that keys of the host have, as remembered, and the spec has not.
 func (h *hostRun) leavingAuthorities(wanted []tlsa.Parameters) []tlsa.Parameters {
 	if h.previous == nil {

@@ -11,17 +11,17 @@ import (
 // may come back with a key of before: no record of such a key is left, but those of its authority match it. As long as that may
 // be, the policy counts as if it had the set, for every key.
 
-// deferAuthorities says which of these sets stay for now, and which go. A set that a key has no record of goes: the key would wait
-// for it.
+// deferAuthorities says which of these sets stay for now, and where, and which go. A set that a key has no record of goes: the key would
+// wait for it. So does one at a name that aliases lead to: others, who know of other keys, may have their records there.
 func (r *run) deferAuthorities() {
 	if r.f.Policy.Removing {
 		return
 	}
-	r.deferred = map[string][]string{}
+	r.deferred = map[string]map[tlsa.Parameters]string{}
 	for _, p := range r.formerAuthorities() {
 		why := map[string]string{}
 		for i := range r.owners {
-			if o := &r.owners[i]; !o.removing && !o.facts.HandedOver {
+			if o := &r.owners[i]; !o.removing && !o.facts.HandedOver && o.End == "" && len(o.facts.Peers) == 0 {
 				if needed := r.needsAuthority(o, p); needed != "" {
 					why[o.Name] = needed
 				}
@@ -51,11 +51,14 @@ func (r *run) formerAuthorities() []tlsa.Parameters {
 	return out
 }
 
-// deferSet has the policy count as if it had a set, and says why at the owners where it is so.
+// deferSet has the policy count as if it had a set, at the owners where it is needed.
 func (r *run) deferSet(p tlsa.Parameters, why map[string]string) {
 	r.f.Policy.Parameters, r.sets = append(slices.Clone(r.f.Policy.Parameters), p), r.sets+1
 	for name, text := range why {
-		r.deferred[name] = append(r.deferred[name], fmt.Sprintf("parameter set %s stays at %s, since an endpoint may present a former key of the same authority: %s", p, name, text))
+		if r.deferred[name] == nil {
+			r.deferred[name] = map[tlsa.Parameters]string{}
+		}
+		r.deferred[name][p] = text
 	}
 	for i := range r.keys {
 		t := &r.keys[i]
@@ -68,10 +71,10 @@ func (r *run) deferSet(p tlsa.Parameters, why map[string]string) {
 	}
 }
 
-// someKeyLacks says whether a key that belongs into DNS has no record of a set.
+// someKeyLacks says whether a key that is to be handed to servers has no record of a set.
 func (r *run) someKeyLacks(p tlsa.Parameters) bool {
 	return slices.ContainsFunc(r.keys, func(t tracked) bool {
-		return t.wanted(r.f.Policy) && !hasSet(t.Records, p) && !hasSet(t.leaving, p)
+		return !t.Deployed && t.wanted(r.f.Policy) && !hasSet(t.Records, p) && !hasSet(t.leaving, p)
 	})
 }
 
@@ -88,28 +91,25 @@ func (r *run) needsAuthority(o *ownerRun, p tlsa.Parameters) string {
 	if !r.f.KeysComplete {
 		return "a Certificate, request or Secret could not be read"
 	}
-	rest := r.rest(o, p, standing)
-	for _, peer := range r.withPeers(o) {
-		if why := r.needsThere(peer, records, rest); why != "" {
-			return why
-		}
+	round := r.f.LastRound
+	switch {
+	case r.f.Policy.ProbeDisabled:
+		return ""
+	case round == nil:
+		r.needProbe = true
+		return "the endpoints of " + r.f.Host + " have to be probed"
+	case !round.knows(o.facts.Port):
+		return firstProblem(*round, o.facts.Port)
 	}
-	return ""
+	return r.matchedByAuthority(o, records, r.rest(o, p, standing))
 }
 
-// needsThere says why one of the records may be needed at a host and port, where others stay.
-func (r *run) needsThere(peer Peer, records, rest []tlsa.Record) string {
-	switch {
-	case peer.Vouched:
-		return ""
-	case peer.Round == nil:
-		r.needProbe = true
-		return "the endpoints of " + peer.Host + " have to be probed"
-	case !peer.Round.knows(peer.Port):
-		return firstProblem(*peer.Round, peer.Port)
-	}
-	for _, e := range peer.Round.Presented {
-		if e.Port == peer.Port && e.Matches != nil && slices.ContainsFunc(records, e.Matches) && !slices.ContainsFunc(rest, e.Matches) {
+// matchedByAuthority says which endpoint presents a key of which nothing is known here, and that one of the records matches, and none of
+// the rest. What is known of is cared for where sets of any kind come and go.
+func (r *run) matchedByAuthority(o *ownerRun, records, rest []tlsa.Record) string {
+	for _, e := range r.f.LastRound.Presented {
+		known := slices.ContainsFunc(r.keys, func(t tracked) bool { return t.SPKI == e.SPKI })
+		if e.Port == o.facts.Port && e.Matches != nil && !known && slices.ContainsFunc(records, e.Matches) && !slices.ContainsFunc(rest, e.Matches) {
 			return fmt.Sprintf("%s port %d presents key %s, which nothing else matches", e.Address, e.Port, short(e.SPKI))
 		}
 	}

@@ -129,22 +129,24 @@ func TestAuthoritySetStaysForEndpoints(t *testing.T) {
 			s.endpoints[0].down, s.endpoints[0].key = "", stranger
 			s.settle()
 		}, append(of(p311, "a"), elsewhere...)},
-		{"a peer's endpoint has a record of the peer", func(s *scene) {
-			s.write(firstOwner, answerSet{append(slices.Clone(both), elsewhere...), s.policy.TTL})
-			s.owners[0].shared = elsewhere
-			s.endpoints[0].down = ""
-			s.owners[0].peers = []Peer{{Host: "mx2.example.com", Port: 25, Round: &ProbeRound{End: s.now, Complete: true, Presented: []Presented{
-				{Address: "192.0.2.9", Port: 25, SPKI: stranger.SPKI, Matches: stranger.matches},
-			}}}}
+		{"the name is that of others too, who know of other keys", func(s *scene) {
+			s.owners[0].peers = []Peer{{Host: "mx2.example.com", Port: 25, Round: s.round}}
 			s.settle()
-		}, append(of(p311, "a"), elsewhere...)},
-		{"a peer's endpoint cannot be reached", func(s *scene) {
-			s.endpoints[0].down = ""
-			s.owners[0].peers = []Peer{{Host: "mx2.example.com", Port: 25, Round: &ProbeRound{End: s.now, Presented: []Presented{
-				{Address: "192.0.2.9", Port: 25, Unreachable: true, Message: "connection refused"},
-			}}}}
+		}, alone},
+		{"aliases lead to the name", func(s *scene) {
+			s.through = func(w Sweep) Sweep {
+				for i := range w.Answers {
+					w.Answers[i].End = "tlsa.example.net."
+				}
+				return w
+			}
 			s.settle()
-		}, both},
+		}, alone},
+		{"a set that the user has in its place comes first", func(s *scene) { // the simulator found that it stayed for ever
+			s.endpoints[0].down = ""
+			s.wants(p312)
+			s.settle()
+		}, of(p312, "a")},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
@@ -241,28 +243,17 @@ func TestAuthoritySetStaysWhereItMakesNoRoom(t *testing.T) {
 	}
 }
 
-// TestAuthoritySetAtOneNameOfTwoPorts: ports whose names lead to one have its records in common; each decides with what the other wants,
-// and new keys wait for neither.
-func TestAuthoritySetAtOneNameOfTwoPorts(t *testing.T) {
+// TestAuthoritySetIsNotPutAtAnotherPort: a set that stays at one port comes at no other.
+func TestAuthoritySetIsNotPutAtAnotherPort(t *testing.T) {
 	s := leavesAuthority(t, []tlsa.Parameters{p311, p211}, []tlsa.Parameters{p311})
-	gone := time.Time{}
-	for range 40 {
-		s.look()
-		s.owners[0].shared = nil
-		own := s.peek().Owners[0].Own
-		s.owners[0].shared = own
-		s.owners[0].peers = []Peer{{Host: "mx1.example.com", Port: 25, Round: s.round}}
-		d := s.decide()
-		s.warned(d, "parameter set 2 1 1 stays")
-		if gone.IsZero() {
-			gone = s.now
-			s.hold("b", StageRequested)
-		}
-		s.now = s.now.Add(10 * time.Minute)
-	}
-	s.showsExactly(of(p311, "a", "b"), of(p211, "a"))
-	if d := s.work(); !slices.Contains(d.Deploy, digest("b")) {
-		t.Errorf("key b waits: %+v", d.Waits)
+	s.owner("_465._tcp.mx1.example.com.", 465)
+	leaf := s.keys[0]
+	leaf.Records = of(p311, "a") // its chain lacks the authority
+	s.endpoint("192.0.2.1", 465, leaf)
+	s.settle()
+	s.showsExactly(of(p311, "a"), of(p211, "a"))
+	if have := s.servers[0].shows["_465._tcp.mx1.example.com."].records; !slices.Equal(have, of(p311, "a")) {
+		t.Errorf("port 465 has %v", have)
 	}
 }
 

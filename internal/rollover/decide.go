@@ -46,7 +46,7 @@ type run struct {
 	// sets are how many sets of authorities' records that have left the policy stay for now, at the end of its list, and deferred says
 	// why, by owner; leaving are those that go.
 	sets     int
-	deferred map[string][]string
+	deferred map[string]map[tlsa.Parameters]string
 	leaving  []tlsa.Parameters
 	unsafe   *Unsafe
 }

@@ -92,12 +92,19 @@ func weaker(p tlsa.Parameters) (tlsa.Parameters, bool) {
 // those that have left it while a key that may be presented has records of no other.
 func (r *run) publishedSets(o *ownerRun) map[tlsa.Parameters]bool {
 	sets := map[tlsa.Parameters]bool{}
-	for _, p := range r.f.Policy.Parameters {
+	wanted := len(r.f.Policy.Parameters) - r.sets
+	for _, p := range r.f.Policy.Parameters[:wanted] {
 		// One that stands already stays: leaving it out would help nobody.
 		if why := r.notReady(o, p); why == "" || r.stands(o, p) {
 			sets[p] = true
 		} else {
 			o.Warnings = append(o.Warnings, fmt.Sprintf("parameter set %s is not published at %s yet: %s", p, o.Name, why))
+		}
+	}
+	for _, p := range r.f.Policy.Parameters[wanted:] {
+		if why := r.deferred[o.Name][p]; why != "" {
+			sets[p] = true
+			o.Warnings = append(o.Warnings, fmt.Sprintf("parameter set %s stays at %s, since an endpoint may present a former key of the same authority: %s", p, o.Name, why))
 		}
 	}
 	var stay []tlsa.Parameters

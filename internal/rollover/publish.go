@@ -34,7 +34,7 @@ func (r *run) publish() {
 func (r *run) compose() {
 	for i := range r.owners {
 		o := &r.owners[i]
-		o.Warnings = slices.Clone(r.deferred[o.Name])
+		o.Warnings = nil
 		if !o.removing {
 			o.Own = r.ownRecords(o)
 		}

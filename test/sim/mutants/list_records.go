@@ -135,13 +135,13 @@ var ofDoubt = []mutant{
 	},
 	{
 		name: "a set of authorities goes unseen", file: "internal/rollover/authorities.go",
-		old: "return firstProblem(*peer.Round, peer.Port)", new: `return ""`,
+		old: "return firstProblem(*round, o.facts.Port)", new: `return ""`,
 		why:  "a server that cannot be reached comes back with a former key, which nothing matches",
 		test: rule("AuthoritySet"),
 	},
 	{
 		name: "a set of authorities goes though it is needed", file: "internal/rollover/authorities.go",
-		old: "slices.ContainsFunc(records, e.Matches) && !slices.ContainsFunc(rest, e.Matches) {", new: "false {",
+		old: "!known && slices.ContainsFunc(records, e.Matches) && !slices.ContainsFunc(rest, e.Matches) {", new: "!known && false {",
 		why:  "a server that came back with a former key is matched by nothing",
 		test: rule("AuthoritySet"),
 	},
@@ -161,6 +161,18 @@ var ofDoubt = []mutant{
 		name: "keys wait for a set that they cannot have", file: "internal/rollover/authorities.go",
 		old: "r.f.KeysComplete && r.someKeyLacks(p)", new: "false",
 		why:  "a chain without its authority has no record of it, and an endpoint is down for long",
+		test: rule("AuthoritySet"),
+	},
+	{
+		name: "a set that the user replaced stays for ever", file: "internal/rollover/authorities.go",
+		old: "e.Matches != nil && !known &&", new: "e.Matches != nil && (known || !known) &&",
+		why:  "what is presented by keys that are known is cared for elsewhere",
+		test: rule("AuthoritySet"),
+	},
+	{
+		name: "a set that stays comes at other ports", file: "internal/rollover/parameters.go",
+		old: "if why := r.deferred[o.Name][p]; why != \"\" {", new: "if why := r.deferred[o.Name][p]; true {",
+		why:  "a server there may present no authority, and nothing is published",
 		test: rule("AuthoritySet"),
 	},
 	{
