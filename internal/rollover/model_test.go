@@ -307,7 +307,9 @@ func (w *world) store(d Decision) {
 		before := w.memory.owners[o.Name].written
 		written := slices.Clone(o.Own)
 		for _, r := range o.Own {
-			delete(w.forgotten, r)
+			if o.InSync { // until then what stands is that of before
+				delete(w.forgotten, r)
+			}
 		}
 		for _, v := range o.Versions {
 			for _, r := range v.Records {

@@ -43,6 +43,8 @@ type cachedAnswer struct {
 	answerSet
 	port         int32
 	fresh, stale time.Time
+	// forgotten are its records that the operator had forgotten when it was cached.
+	forgotten []tlsa.Record
 }
 
 // remember keeps an answer in the caches: as long as they may, and as long again in what stands behind
@@ -50,7 +52,8 @@ type cachedAnswer struct {
 func (w *world) remember(port int32, a answerSet) {
 	if len(a.records) > 0 {
 		ttl := max(a.ttl, w.policy.TTLFloor)
-		w.cached[fmt.Sprint(port, a.id())] = cachedAnswer{a, port, w.now.Add(ttl), w.now.Add(2 * ttl)}
+		forgotten := slices.DeleteFunc(slices.Clone(a.records), func(r tlsa.Record) bool { return !w.forgotten[r] })
+		w.cached[fmt.Sprint(port, a.id())] = cachedAnswer{a, port, w.now.Add(ttl), w.now.Add(2 * ttl), forgotten}
 	}
 }
 
@@ -81,7 +84,7 @@ func (w *world) failing() string {
 // us is not among it.
 func (w *world) failure(c cachedAnswer) string {
 	for _, key := range w.endpoints {
-		if p, ok := w.lacksCombination(c.records, key); ok {
+		if p, ok := w.lacksCombination(c, key); ok {
 			return fmt.Sprintf("for %s it does not match key %s", p, key)
 		}
 		if !holds(agile(c.records), key) && !w.foreignFault(c.records, key) {
@@ -98,11 +101,14 @@ func (w *world) failure(c cachedAnswer) string {
 }
 
 // lacksCombination finds a combination that the key has no record of. One that keys which live elsewhere
-// have alone is none of ours.
-func (w *world) lacksCombination(records []tlsa.Record, key string) (tlsa.Parameters, bool) {
-	for _, r := range records {
-		same := slices.DeleteFunc(slices.Clone(records), func(o tlsa.Record) bool { return o.Parameters != r.Parameters })
-		ours := slices.ContainsFunc(same, func(o tlsa.Record) bool { return !w.stranger(keyOf(o)) && !w.forgotten[o] })
+// have alone is none of ours, nor one of which the operator had forgotten all records when the answer was cached: it took
+// them for those of others.
+func (w *world) lacksCombination(c cachedAnswer, key string) (tlsa.Parameters, bool) {
+	for _, r := range c.records {
+		same := slices.DeleteFunc(slices.Clone(c.records), func(o tlsa.Record) bool { return o.Parameters != r.Parameters })
+		ours := slices.ContainsFunc(same, func(o tlsa.Record) bool {
+			return !w.stranger(keyOf(o)) && !w.forgotten[o] && !slices.Contains(c.forgotten, o)
+		})
 		if ours && !holds(same, key) {
 			return r.Parameters, true
 		}
