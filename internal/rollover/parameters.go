@@ -177,9 +177,12 @@ func (r *run) remains(o *ownerRun, p tlsa.Parameters) bool {
 	})
 }
 
-// relies says whether a chain here matches a record of a set at the primary, whoever wrote it.
+// relies says whether a chain here matches a record of a set at the primary, whoever wrote it, or may match one, where an endpoint is not known.
 func (r *run) relies(o *ownerRun, p tlsa.Parameters) bool {
-	return slices.ContainsFunc(o.primary, func(k tlsa.Record) bool { return k.Parameters == p && r.presents(k) })
+	unknown := !r.f.Policy.ProbeDisabled && (r.f.LastRound == nil || !r.f.LastRound.knows(o.facts.Port))
+	return slices.ContainsFunc(o.primary, func(k tlsa.Record) bool {
+		return k.Parameters == p && (r.presents(k) || unknown && !slices.Contains(r.f.Policy.Additional, k))
+	})
 }
 
 // presents says whether a chain that an endpoint presents matches a record.

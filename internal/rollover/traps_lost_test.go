@@ -203,6 +203,26 @@ func TestSetWaitsForWhatCannotBeProbed(t *testing.T) {
 	}
 }
 
+// TestAdditionalDigestWaitsForWhatCannotBeProbed: the status is lost, the spec has another parameter set and additional records by now, and
+// an endpoint cannot be reached: a SHA-512 of a key that lives elsewhere would make senders ignore the record that the endpoint may
+// rely on. Random histories of the rule found that it was published.
+func TestAdditionalDigestWaitsForWhatCannotBeProbed(t *testing.T) {
+	s := published(t)
+	s.endpoint("192.0.2.2", 25, s.keys[0])
+	s.settle()
+	s.wants(p312)
+	s.policy.Additional = append(of(p211, "x"), of(p312, "x")...)
+	s.states, s.lost = nil, true
+	s.owners[0].versions, s.owners[0].written = nil, nil
+	s.endpoints[0].down, s.endpoints[1].down = "connection refused", "connection refused"
+	s.warned(s.settle(), "additional record 3 1 2", "not published")
+	s.showsExactly(of(p311, "a"), of(p211, "x"))
+	s.endpoints[0].down, s.endpoints[1].down = "", ""
+	s.settle()
+	s.settle()
+	s.showsExactly(of(p312, "a", "x"), of(p211, "x"), of(p311, "a"))
+}
+
 // TestStateOfKey: which key a state is remembered of.
 func TestStateOfKey(t *testing.T) {
 	state := KeyState{ID: "a", SPKI: "a", Serial: "1"}

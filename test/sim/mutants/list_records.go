@@ -212,6 +212,12 @@ var ofDoubt = []mutant{
 		test: rule("Leap"),
 	},
 	{
+		name: "an additional digest goes in unseen", file: "internal/rollover/parameters.go",
+		old: "(r.presents(k) || unknown && !slices.Contains(r.f.Policy.Additional, k))", new: "r.presents(k) && (unknown || true)",
+		why:  "senders ignore the records that an endpoint may rely on which cannot be reached",
+		test: rule("AdditionalDigest"),
+	},
+	{
 		name: "an unused key goes unseen", file: "internal/rollover/keys.go",
 		old: "!r.mayStand(&t) || r.freshlyKnown() {", new: "true {",
 		why:  "a status that was put back does not know that the key is presented",
