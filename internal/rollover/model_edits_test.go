@@ -65,10 +65,19 @@ func (w *world) editAdditional(t *rapid.T) {
 		return
 	}
 	key, sets := w.keyElsewhere(), drawSets(t, "additional")
+	if w.takenForAnother(sets) {
+		return
+	}
 	w.policy.Additional = recordsOfKey(key, sets)
 	if w.wellCovered(sets) {
 		w.others[key] = true
 	}
+}
+
+// takenForAnother says whether a SHA-512 of one key that lives elsewhere would be taken for that of another one, which has SHA-256
+// alone: the digests do not tell. The model keeps away from that (docs/reliability.md, open points).
+func (w *world) takenForAnother(sets []tlsa.Parameters) bool {
+	return slices.Contains(sets, p312) && !slices.Contains(sets, p311) && len(w.foreign)+len(w.others) > 0
 }
 
 // wellCovered says whether records of these sets help senders where the owners stand as they do: no SHA-512
@@ -101,7 +110,7 @@ func (w *world) meddle(t *rapid.T) {
 	owner := ownerAt(rapid.SampledFrom(w.ports).Draw(t, "port"))
 	key, sets := w.keyElsewhere(), drawSets(t, "foreign")
 	have := w.servers[0].serves[owner]
-	if len(have.records) == 0 || len(have.records) > 7 || w.policy.Removing {
+	if len(have.records) == 0 || len(have.records) > 7 || w.policy.Removing || w.takenForAnother(sets) {
 		return
 	}
 	w.foreign[key] = true
