@@ -106,13 +106,7 @@ func TestLeapWhileARevocationStands(t *testing.T) {
 // TestLeapWhileAnUpdateIsInDoubt: a signer is no sooner done because the clock was set.
 func TestLeapWhileAnUpdateIsInDoubt(t *testing.T) {
 	s := published(t)
-	s.policy.TTL, s.policy.TTLFloor, s.policy.PublishSafety, s.policy.Delay, s.policy.Sweeps = time.Second, 0, 0, 0, 1
-	s.settle()
-	s.owners[0].loses = true
-	s.hold("b", StageRequested)
-	s.work()
-	s.owners[0].loses = false
-	s.drop("b")
+	s.losesB()
 	s.leap(far)
 	s.settle()
 	s.even = time.Time{}

@@ -111,14 +111,7 @@ func TestOwnersApart(t *testing.T) {
 		{"a signer shows a record when its key was thrown away: it is ours, and goes", func(t *testing.T) {
 			for _, late := range []time.Duration{10 * time.Second, lateUpdate - time.Second} {
 				s := published(t)
-				s.policy.TTL, s.policy.TTLFloor, s.policy.PublishSafety, s.policy.Delay, s.policy.Sweeps = time.Second, 0, 0, 0, 1
-				s.settle()
-				s.owners[0].loses = true
-				s.hold("b", StageRequested)
-				s.work()
-				asked := s.now
-				s.owners[0].loses = false
-				s.drop("b")
+				asked := s.losesB()
 				s.settle()
 				s.shows(firstOwner, "a")
 				s.now = asked.Add(late)
@@ -278,4 +271,18 @@ func TestOwnersApart(t *testing.T) {
 	} {
 		t.Run(c.name, c.try)
 	}
+}
+
+// losesB has the shortest times that there are, and an update with the record of key b that nobody hears of again; then the key is thrown
+// away. It returns when the update was asked for.
+func (s *scene) losesB() time.Time {
+	s.policy.TTL, s.policy.TTLFloor, s.policy.PublishSafety, s.policy.Delay, s.policy.Sweeps = time.Second, 0, 0, 0, 1
+	s.settle()
+	s.owners[0].loses = true
+	s.hold("b", StageRequested)
+	s.work()
+	asked := s.now
+	s.owners[0].loses = false
+	s.drop("b")
+	return asked
 }
