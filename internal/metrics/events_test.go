@@ -47,7 +47,7 @@ func theDomains() cached {
 		NextTransition: &v1alpha1.Transition{Time: at(5), Action: "the key is deployed"},
 		MailServers: []v1alpha1.MailServerStatus{{
 			Hostname: "mx1.example.com", SenderView: &v1alpha1.SenderViewStatus{Verdict: v1alpha1.SenderDANE},
-			Keys:        []v1alpha1.KeyStatus{key(v1alpha1.RoleNext, nil, at(5)), key(v1alpha1.RoleCurrent, at(20), nil), key(v1alpha1.RoleCurrent, at(18), nil)},
+			Keys:        []v1alpha1.KeyStatus{key(v1alpha1.RoleNext, nil, nil), key(v1alpha1.RoleNext, nil, at(5)), key(v1alpha1.RoleCurrent, at(20), nil), key(v1alpha1.RoleCurrent, at(18), nil)},
 			Nameservers: []v1alpha1.NameserverSync{{InSync: true}, {InSync: true}, {}},
 			Endpoints:   []v1alpha1.EndpointStatus{{Verified: true, SPKISHA256: "00"}, {SPKISHA256: "01"}, {}},
 		}},

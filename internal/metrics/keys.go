@@ -25,10 +25,21 @@ func countOf(status *v1alpha1.MailServerStatus, role v1alpha1.KeyRole) int {
 func keysDeployable(to *sink, h host) {
 	for i := range h.spec.Certificates {
 		name := h.spec.Certificates[i].Name
-		if next := keyOf(h.status, name, v1alpha1.RoleNext); next != nil {
-			to.addTime(next.DeployableAt, name)
+		to.addTime(deployableOf(h.status, name), name)
+	}
+}
+
+// deployableOf is when the last of the next keys of a Certificate may be handed out: beside the one that is to come there may be one that
+// nothing holds any more.
+func deployableOf(status *v1alpha1.MailServerStatus, certificate string) *metav1.Time {
+	var last *metav1.Time
+	for i := range status.Keys {
+		k := &status.Keys[i]
+		if k.Certificate == certificate && k.Role == v1alpha1.RoleNext && !k.DeployableAt.IsZero() && (last == nil || last.Before(k.DeployableAt)) {
+			last = k.DeployableAt
 		}
 	}
+	return last
 }
 
 func certificatesExpire(to *sink, h host) {

@@ -74,7 +74,7 @@ func (r *run) deferSet(p tlsa.Parameters, why map[string]string) {
 // someKeyLacks says whether a key that is to be handed to servers has no record of a set.
 func (r *run) someKeyLacks(p tlsa.Parameters) bool {
 	return slices.ContainsFunc(r.keys, func(t tracked) bool {
-		return !t.Deployed && t.wanted(r.f.Policy) && !hasSet(t.Records, p) && !hasSet(t.leaving, p)
+		return t.stage != "" && !t.Deployed && t.wanted(r.f.Policy) && !hasSet(t.Records, p) && !hasSet(t.leaving, p)
 	})
 }
 

@@ -113,10 +113,18 @@ func TestUnusedKeyStaysForEndpoints(t *testing.T) {
 		want   []string
 	}{
 		{"an endpoint cannot be reached", func(s *scene) {
-			if d := s.settle(); !d.NeedProbe || !slices.ContainsFunc(d.Waits, func(w Wait) bool {
-				return w.Code == WaitEndpoints && w.Subject == digest("b") && strings.Contains(w.Message, "connection refused")
-			}) {
-				s.Errorf("nobody says what it waits for: %+v", d.Waits)
+			d := s.settle()
+			s.warned(d, "the records of key "+short(digest("b")), "stay until every endpoint is known: connection refused")
+			if d.NeedProbe || slices.ContainsFunc(d.Waits, func(w Wait) bool { return w.Subject == digest("b") }) {
+				s.Errorf("for a key that nothing goes on with it is probed without end: %+v", d.Waits)
+			}
+		}, []string{"a", "b"}},
+		{"what was known of it is too old", func(s *scene) {
+			s.endpoints[0].down = ""
+			s.look()
+			s.round.End = s.now.Add(-s.policy.SweepFreshness - time.Second)
+			if d := s.decide(); !d.NeedProbe {
+				s.Errorf("nobody asks for the probe that ends it")
 			}
 		}, []string{"a", "b"}},
 		{"it presents another key again", func(s *scene) { s.endpoints[0].down = ""; s.settle() }, []string{"a"}},
@@ -138,6 +146,25 @@ func TestUnusedKeyStaysForEndpoints(t *testing.T) {
 			s.shows(firstOwner, row.want...)
 		})
 	}
+}
+
+// TestUnusedKeyHoldsNoSet: a set takes the place of another one although an unused key, which stays for an endpoint that cannot be reached,
+// will never have a record of it: new keys have records of the new set alone. Nor are its records written anew.
+func TestUnusedKeyHoldsNoSet(t *testing.T) {
+	s := published(t)
+	s.requests("b")
+	s.endpoint("192.0.2.2", 25, s.keys[0])
+	s.settle()
+	s.endpoints[0].down = "connection refused"
+	s.drop("b")
+	s.settle()
+	s.wants(p312)
+	s.hold("c", StageRequested)
+	s.settle()
+	s.showsExactly(of(p312, "a", "c"))
+	s.wants(p311)
+	s.settle()
+	s.showsExactly(of(p311, "a", "c"))
 }
 
 // TestUnusedKeysAreInNobodysWay: where there is no room, what stays for an endpoint that cannot be reached goes.

@@ -76,10 +76,6 @@ func (r *run) makeRoom() {
 			continue
 		}
 		if r.compose(); !r.crowded() {
-			r.waits = slices.DeleteFunc(slices.Clone(r.waits), func(w Wait) bool {
-				return !slices.ContainsFunc(r.keys, func(t tracked) bool { return t.ID == w.Subject }) &&
-					slices.ContainsFunc(before.keys, func(t tracked) bool { return t.ID == w.Subject })
-			})
 			return
 		}
 		*r = before

@@ -144,14 +144,19 @@ func (r *run) forgetUnused() {
 		if r.f.Policy.ProbeDisabled || r.f.Policy.Removing || t.compromised(r.f.Policy) || !r.mayStand(&t) || r.freshlyKnown() {
 			return true
 		}
-		r.needProbe = true
-		message := "the records of key " + short(t.SPKI) + ", which nothing holds any more, stay until every endpoint is known"
-		if last := r.f.LastRound; last != nil && !r.allKnown(*last) {
-			message += ": " + firstProblem(*last, r.publishedPorts()...)
-		}
-		r.wait(WaitEndpoints, t.ID, message, time.Time{})
+		// One that cannot be reached is probed as often as ever.
+		r.needProbe = r.needProbe || r.f.LastRound == nil || r.allKnown(*r.f.LastRound)
 		return false
 	})
+}
+
+// lingers says why the records of an unused key stay.
+func (r *run) lingers(t *tracked) string {
+	message := "the records of key " + short(t.SPKI) + ", which nothing holds any more, stay until every endpoint is known"
+	if last := r.f.LastRound; last != nil && !r.allKnown(*last) {
+		message += ": " + firstProblem(*last, r.publishedPorts()...)
+	}
+	return message
 }
 
 // unused says that no object holds a key, and that it was never handed to a server as far as is remembered.

@@ -192,11 +192,9 @@ func (r *run) presents(k tlsa.Record) bool {
 	})
 }
 
-// mayBePresented says whether a key was handed to servers, or may have been, and is not proved to be gone. One of which no
+// mayBePresented says whether a key was handed to servers and is not proved to be gone. One of which no
 // record is known can be of no help here.
-func (t *tracked) mayBePresented() bool {
-	return (t.Deployed || t.unused()) && !t.gone && len(t.Records) > 0
-}
+func (t *tracked) mayBePresented() bool { return t.Deployed && !t.gone && len(t.Records) > 0 }
 
 // notReady says why a parameter set must not be added yet; empty when it may.
 func (r *run) notReady(o *ownerRun, p tlsa.Parameters) string {
@@ -270,7 +268,7 @@ func (r *run) ownRecords(o *ownerRun) []tlsa.Record {
 			continue
 		}
 		for _, k := range t.Records {
-			if sets[k.Parameters] {
+			if sets[k.Parameters] && (!r.mayGo(t) || slices.Contains(o.primary, k)) { // an unused key's are not put there anew
 				own = append(own, k)
 			}
 		}

@@ -35,6 +35,11 @@ func (r *run) compose() {
 	for i := range r.owners {
 		o := &r.owners[i]
 		o.Warnings = nil
+		for j := range r.keys {
+			if t := &r.keys[j]; r.mayGo(t) && t.standsAt(o.Name) && !o.removing {
+				o.Warnings = append(o.Warnings, r.lingers(t))
+			}
+		}
 		if !o.removing {
 			o.Own = r.ownRecords(o)
 		}

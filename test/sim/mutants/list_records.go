@@ -218,6 +218,12 @@ var ofDoubt = []mutant{
 		test: rule("AdditionalDigest"),
 	},
 	{
+		name: "an unused key keeps others out", file: "internal/rollover/parameters.go",
+		old: "return t.Deployed && !t.gone && len(t.Records) > 0", new: "return (t.Deployed || t.unused()) && !t.gone && len(t.Records) > 0",
+		why:  "it will never have a record of a set that takes the place of another one",
+		test: rule("UnusedKeyHolds"),
+	},
+	{
 		name: "an unused key goes unseen", file: "internal/rollover/keys.go",
 		old: "!r.mayStand(&t) || r.freshlyKnown() {", new: "true {",
 		why:  "a status that was put back does not know that the key is presented",
