@@ -38,10 +38,11 @@ func TestRecordsThatChangeBetweenProbes(t *testing.T) {
 		o.noteProbe(key, r, []endpointProbe{found.kept()})
 	}
 	var previous *v1alpha1.MailServerStatus
+	mode := v1alpha1.ProbeEnabled
 	wants := func(reason string, status metav1.ConditionStatus, asksAgain bool) {
 		t.Helper()
 		h := &hostRun{
-			key: key, server: v1alpha1.MailServer{Hostname: key.host}, zone: &v1alpha1.DNSZone{}, decided: true, previous: previous,
+			key: key, server: v1alpha1.MailServer{Hostname: key.host, Probe: v1alpha1.ProbeSpec{Mode: mode}}, zone: &v1alpha1.DNSZone{}, decided: true, previous: previous,
 			decision: rollover.Decision{Published: true, Owners: []rollover.OwnerDecision{{Name: owner, InSync: true}}},
 		}
 		h.view = o.view(key)
@@ -71,4 +72,6 @@ func TestRecordsThatChangeBetweenProbes(t *testing.T) {
 	wants("the same records, seen again", metav1.ConditionFalse, false)
 	sweep(50, recordsOf())
 	wants("there are no records any more: what was found stays until it is probed", metav1.ConditionFalse, true)
+	mode = v1alpha1.ProbeDisabled
+	wants("nobody probes it any more", metav1.ConditionTrue, false)
 }

@@ -87,6 +87,15 @@ func TestAuthoritySetStaysForEndpoints(t *testing.T) {
 			s.keys[1].Certificate = "other"
 			s.settle()
 		}, of(p311, "a", "b")},
+		{"a key that nothing goes on with waits for nothing", func(s *scene) {
+			s.wants(p311, p211)
+			s.hold("b", StageRequested)
+			s.keys[1].Certificate, s.keys[1].Records = "other", of(p311, "b")
+			s.settle()
+			s.drop("b")
+			s.wants(p311)
+			s.settle()
+		}, append(of(p311, "a", "b"), of(p211, "a")...)},
 		{"such a key has to wait for the first look at the endpoints all the same", func(s *scene) {
 			s.hold("b", StageRequested)
 			s.keys[1].Certificate = "other"

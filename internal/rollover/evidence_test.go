@@ -133,13 +133,7 @@ func TestUnusedKeyStaysForEndpoints(t *testing.T) {
 		{"the key was given up", func(s *scene) { s.policy.Compromised = map[string]bool{digest("b"): true}; s.settle() }, []string{"a"}},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
-			s := published(t)
-			s.requests("b")
-			s.endpoint("192.0.2.2", 25, s.keys[0])
-			s.settle()
-			s.endpoints[0].down = "connection refused"
-			s.drop("b")
-			s.settle()
+			s := withUnused(t)
 			s.T = t
 			s.shows(firstOwner, "a", "b")
 			row.do(s)
@@ -148,9 +142,8 @@ func TestUnusedKeyStaysForEndpoints(t *testing.T) {
 	}
 }
 
-// TestUnusedKeyHoldsNoSet: a set takes the place of another one although an unused key, which stays for an endpoint that cannot be reached,
-// will never have a record of it: new keys have records of the new set alone. Nor are its records written anew.
-func TestUnusedKeyHoldsNoSet(t *testing.T) {
+// withUnused is a host with the record of key b, whose request was thrown away while the first endpoint cannot be reached.
+func withUnused(t *testing.T) *scene {
 	s := published(t)
 	s.requests("b")
 	s.endpoint("192.0.2.2", 25, s.keys[0])
@@ -158,6 +151,13 @@ func TestUnusedKeyHoldsNoSet(t *testing.T) {
 	s.endpoints[0].down = "connection refused"
 	s.drop("b")
 	s.settle()
+	return s
+}
+
+// TestUnusedKeyHoldsNoSet: a set takes the place of another one although an unused key, which stays for an endpoint that cannot be reached,
+// will never have a record of it: new keys have records of the new set alone. Nor are its records written anew.
+func TestUnusedKeyHoldsNoSet(t *testing.T) {
+	s := withUnused(t)
 	s.wants(p312)
 	s.hold("c", StageRequested)
 	s.settle()

@@ -138,7 +138,7 @@ func (t *tracked) countRounds(f Facts, ports []int32) {
 // has to be known first.
 func (r *run) forgetUnused() {
 	r.keys = slices.DeleteFunc(slices.Clone(r.keys), func(t tracked) bool {
-		if !t.unused() || !r.f.KeysComplete || r.f.Policy.Suspended {
+		if !r.mayGo(&t) {
 			return false
 		}
 		if r.f.Policy.ProbeDisabled || r.f.Policy.Removing || t.compromised(r.f.Policy) || !r.mayStand(&t) || r.freshlyKnown() {

@@ -75,8 +75,8 @@ var ofRemoval = []mutant{
 		test: rule("Traps"),
 	},
 	{
-		name: "unread keys go", file: "internal/rollover/keys.go",
-		old: `if !t.unused() || !r.f.KeysComplete || r.f.Policy.Suspended {`, new: `if !t.unused() || r.f.Policy.Suspended {`,
+		name: "unread keys go", file: "internal/rollover/hold.go",
+		old: `return t.unused() && r.f.KeysComplete && !r.f.Policy.Suspended`, new: `return t.unused() && !r.f.Policy.Suspended`,
 		why:  "what could not be read may name the key",
 		test: rule("ForgetUnused"),
 	},
