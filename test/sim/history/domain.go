@@ -42,12 +42,14 @@ func (d *mailDomain) foreignAmong() bool { return d.statusLost || d.foreign }
 
 // takesRisks says whether the spec lets a new key out before every cache knows it.
 func (d *mailDomain) takesRisks(spec *v1alpha1.MailDomainSpec, of *host) bool {
-	follows := spec.Rollover.Strategy == v1alpha1.StrategyFollow && of.rotation == cmapi.RotationPolicyAlways
-	return follows || spec.Rollover.Deadline.Action == v1alpha1.DeadlineProceed
+	renews := slices.ContainsFunc(of.each(), func(each *host) bool { return each.rotation == cmapi.RotationPolicyAlways })
+	return renews && spec.Rollover.Strategy == v1alpha1.StrategyFollow || spec.Rollover.Deadline.Action == v1alpha1.DeadlineProceed
 }
 
+func liveSecret(certificate string) string { return certificate + "-live" }
+
 func (of *host) ownSecret() string     { return of.certificate + "-tls" }
-func (of *host) liveSecret() string    { return of.certificate + "-live" }
+func (of *host) liveSecret() string    { return liveSecret(of.certificate) }
 func (of *host) standbySecret() string { return of.certificate + "-dane-standby" }
 
 // object is the MailDomain as it stands; nil when there is none.
@@ -161,10 +163,11 @@ func (h *History) riskFor(hosts ...*host) {
 // hostLeaves takes a host out of the spec, and puts it back after a while.
 func (h *History) hostLeaves(f Fault) {
 	d := h.target(f)
-	if len(d.hosts) < 2 || d.disturbed() || d.foreignAmong() {
+	hosts := firsts(d.hosts)
+	if len(hosts) < 2 || d.disturbed() || d.foreignAmong() {
 		return
 	}
-	leaving := d.hosts[f.B%len(d.hosts)].name
+	leaving := hosts[f.B%len(hosts)].name
 	h.count("host leaves")
 	h.say("people", "%s leaves %s", leaving, d.name)
 	h.editSpec(d, func(s *v1alpha1.MailDomainSpec) {

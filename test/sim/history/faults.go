@@ -185,12 +185,19 @@ func (h *History) server(f Fault) *server { return h.servers.all[f.A%len(h.serve
 var mailFaults = []fault{
 	{"replica-down", "mail", 3, func(h *History, f Fault) { _, r := h.replica(f); r.down = later(r.down, h.now.Add(f.lasts(time.Hour))) }},
 	{"replica-deaf", "mail", 2, func(h *History, f Fault) { _, r := h.replica(f); r.deaf = true }},
-	{"replica-restarts", "mail", 3, func(h *History, f Fault) { of, r := h.replica(f); h.load(of, r) }},
+	{"replica-restarts", "mail", 3, func(h *History, f Fault) { h.restart(h.replica(f)) }},
 }
 
 func (h *History) replica(f Fault) (*host, *replica) {
 	of := h.hosts[f.A%len(h.hosts)]
 	return of, of.replicas[f.B%len(of.replicas)]
+}
+
+// restart has a replica read all that its host mounts.
+func (h *History) restart(of *host, r *replica) {
+	for _, each := range of.each() {
+		h.load(each, r)
+	}
 }
 
 var issuerFaults = []fault{

@@ -95,43 +95,64 @@ func serverOf(name string) v1alpha1.MailServer {
 	return v1alpha1.MailServer{Hostname: name, Ports: []v1alpha1.MailServerPort{{Port: 25}}, Probe: v1alpha1.ProbeSpec{Mode: v1alpha1.ProbeEnabled}}
 }
 
-// foundHost makes a host with an issued Certificate.
+// foundHost makes a host with issued Certificates.
 func (h *History) foundHost(d *mailDomain, n int, spec *v1alpha1.MailDomainSpec) v1alpha1.MailServer {
+	c := &common{of: d, name: hostNames[n], owner: "_25._tcp." + hostNames[n] + ".", created: map[tlsa.Record]bool{}, lost: map[tlsa.Record]bool{}, presented: map[*issued]bool{}}
 	name := fmt.Sprintf("mx%d", n+1)
-	each := &host{of: d, name: hostNames[n], owner: "_25._tcp." + hostNames[n] + ".", certificate: name, created: map[tlsa.Record]bool{}, lost: map[tlsa.Record]bool{}, presented: map[*issued]bool{}}
-	each.mounted = each.ownSecret()
-	each.issuer = &issuer{h: h, name: name, slow: h.between(time.Second, time.Minute), short: d.short}
+	first := h.hostWith(c, name, 0)
 	for r := range 1 + h.random.IntN(3) {
-		each.replicas = append(each.replicas, &replica{addr: fmt.Sprintf("198.51.100.%d", 10*(n+1)+r)})
+		c.replicas = append(c.replicas, &replica{addr: fmt.Sprintf("198.51.100.%d", 10*(n+1)+r)})
 	}
-	server := serverOf(each.name)
-	server.Certificates = []v1alpha1.CertificateReference{{Name: name}}
-	if spec.Rollover.Strategy == v1alpha1.StrategyStage {
-		each.mounted = each.liveSecret()
-		server.Certificates[0].ServingSecretName = each.mounted
-	}
-	h.hosts = append(h.hosts, each)
-	d.hosts = append(d.hosts, each)
-	policy := pick(&h.timeline, cmapi.RotationPolicyAlways, cmapi.RotationPolicyAlways, cmapi.RotationPolicyAlways, cmapi.RotationPolicyNever)
+	first.rotation = pick(&h.timeline, cmapi.RotationPolicyAlways, cmapi.RotationPolicyAlways, cmapi.RotationPolicyAlways, cmapi.RotationPolicyNever)
 	if spec.Rollover.Strategy == v1alpha1.StrategyFollow && h.chance(60) {
-		policy = cmapi.RotationPolicyNever
+		first.rotation = cmapi.RotationPolicyNever
 	}
-	each.rotation = policy
-	each.risk = d.takesRisks(spec, each)
-	h.foundCertificate(each)
+	// Standby keys have the type of the Certificate's: see edit-key-type.
+	standby := spec.Rollover.Strategy == v1alpha1.StrategyGate && spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled
+	if h.twins.IntN(100) < 30 && !standby {
+		h.count("host with two Certificates")
+		second := h.hostWith(c, name+"-ecdsa", 1)
+		second.issuer.ecdsa, second.rotation = true, first.rotation
+		first.twin, second.twin = second, first
+	}
+	server := serverOf(c.name)
+	for _, each := range first.each() {
+		ref := v1alpha1.CertificateReference{Name: each.certificate}
+		if spec.Rollover.Strategy == v1alpha1.StrategyStage {
+			each.mounted = each.liveSecret()
+			ref.ServingSecretName = each.mounted
+		}
+		server.Certificates = append(server.Certificates, ref)
+		h.foundCertificate(each)
+	}
+	c.risk = d.takesRisks(spec, first)
 	return server
 }
 
+// hostWith is a host with one more Certificate.
+func (h *History) hostWith(c *common, certificate string, slot int) *host {
+	of := &host{common: c, certificate: certificate, slot: slot}
+	of.mounted = of.ownSecret()
+	of.issuer = &issuer{h: h, name: certificate, slow: h.between(time.Second, time.Minute), short: c.of.short}
+	h.hosts = append(h.hosts, of)
+	c.of.hosts = append(c.of.hosts, of)
+	return of
+}
+
 func (h *History) foundCertificate(each *host) {
+	algorithm := cmapi.Ed25519KeyAlgorithm
+	if each.issuer.ecdsa {
+		algorithm = cmapi.ECDSAKeyAlgorithm
+	}
 	crt := &cmapi.Certificate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: each.certificate}}
 	crt.Spec = cmapi.CertificateSpec{
 		SecretName: each.ownSecret(), DNSNames: []string{each.name},
-		PrivateKey: &cmapi.CertificatePrivateKey{Algorithm: cmapi.Ed25519KeyAlgorithm, RotationPolicy: each.rotation},
+		PrivateKey: &cmapi.CertificatePrivateKey{Algorithm: algorithm, RotationPolicy: each.rotation},
 	}
 	first := 1
 	crt.Status.Revision = &first
 	_ = h.store.create(crt)
-	issued := pool.issue(pool.key(h.newKey()), 0, 0, each.issuer.expires())
+	issued := pool.issue(each.issuer.freshKey(), 0, 0, each.issuer.expires())
 	cr := &cmapi.CertificateRequest{ObjectMeta: each.issuer.owned(each.issuer.requestName(1)), Spec: cmapi.CertificateRequestSpec{Request: issued.key.csr}}
 	cr.Annotations = map[string]string{cmapi.CertificateNameKey: each.certificate, cmapi.CertificateRequestRevisionAnnotationKey: "1"}
 	_ = h.store.create(cr)

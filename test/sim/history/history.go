@@ -27,7 +27,9 @@ type History struct {
 
 	// keys is how many of the pool's keys are taken; firstKey is the first of this history.
 	keys, firstKey int
-	processes      int
+	// twins draws which hosts have two Certificates.
+	twins     *rand.Rand
+	processes int
 	// slowestLoad is how long a replica takes at most to load a Secret.
 	slowestLoad time.Duration
 
@@ -104,6 +106,7 @@ func newHistory(seed uint64, record, wired bool) *History {
 		h.wire = newWire(h)
 		h.pass = h.wire.pass
 	}
+	h.twins = rand.New(rand.NewPCG(seed, 5))  //nolint:gosec // not for secrets
 	h.firstKey = int(seed%keySets) * keysEach //nolint:gosec // small
 	h.store = newStore(&h.timeline)
 	h.store.watchers = append(h.store.watchers, h.mail, h.domainChanged, func(c *change) {

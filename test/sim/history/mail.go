@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -14,29 +15,40 @@ import (
 
 // replica is a mail server at one address. It presents what it has loaded, whatever the Secret holds now.
 type replica struct {
-	addr  string
-	chain *issued
+	addr string
+	// chains are what it presents, of each of the Certificates of its host.
+	chains [2]*issued
 	// down is until when the operator cannot reach it; senders may.
 	down time.Time
 	// deaf says that it loads a Secret at a restart only.
 	deaf bool
 }
 
-// host is an MX host with its Certificate.
+// host is an MX host with a Certificate. One that has two, with keys of two types, is two of these, which share what
+// they have of the host.
 type host struct {
-	of                       *mailDomain
-	name, owner, certificate string
+	*common
+	certificate string
+	// slot is 1 for the second of two Certificates, and 0 otherwise; twin is the host with the other one.
+	slot int
+	twin *host
 	// mounted is the Secret that its replicas read.
-	mounted  string
-	replicas []*replica
-	issuer   *issuer
+	mounted string
+	issuer  *issuer
+	// rotation is what its Certificate says when nobody changes strategies.
+	rotation cmapi.PrivateKeyRotationPolicy
+}
+
+// common is what a host is whatever its Certificates are.
+type common struct {
+	of          *mailDomain
+	name, owner string
+	replicas    []*replica
 	// created are the records that the operator has put into DNS, lost those that it may not know to be its
 	// own, because its status was lost while they stood.
 	created, lost map[tlsa.Record]bool
 	// presented are the chains that some replica has presented.
 	presented map[*issued]bool
-	// rotation is what its Certificate says when nobody changes strategies.
-	rotation cmapi.PrivateKeyRotationPolicy
 	// risk says that something was done for which senders may fail, if the status says so; riskUntil is until when
 	// what was done goes on to be one. bypassed says that a request is approved past the gate, sooner or later.
 	risk, bypassed bool
@@ -49,13 +61,29 @@ type host struct {
 	held string
 }
 
+// each are a host with each of its Certificates.
+func (of *host) each() []*host {
+	if of.twin == nil {
+		return []*host{of}
+	}
+	return []*host{of, of.twin}
+}
+
+// presents is what a replica presents of the Certificate; nil before it has loaded one.
+func (of *host) presents(r *replica) *issued { return r.chains[of.slot] }
+
+// firsts are hosts with their first Certificates: each host once.
+func firsts(of []*host) []*host {
+	return slices.DeleteFunc(slices.Clone(of), func(each *host) bool { return each.slot > 0 })
+}
+
 func (h *History) hostNamed(name string) *host {
 	for _, each := range h.hosts {
 		if each.name == name {
 			return each
 		}
 	}
-	return &host{}
+	return &host{common: &common{}}
 }
 
 func (h *History) hostOf(owner string) *host {
@@ -64,12 +92,12 @@ func (h *History) hostOf(owner string) *host {
 			return each
 		}
 	}
-	return &host{}
+	return &host{common: &common{}}
 }
 
 func (h *History) owners() []string {
 	var out []string
-	for _, each := range h.hosts {
+	for _, each := range firsts(h.hosts) {
 		out = append(out, each.owner)
 	}
 	return out
@@ -85,7 +113,7 @@ func (h *History) mail(c *change) {
 			continue
 		}
 		for _, r := range each.replicas {
-			if !r.deaf || r.chain == nil {
+			if !r.deaf || each.presents(r) == nil {
 				h.after(h.between(0, h.slowestLoad), func() { h.load(each, r) })
 			}
 		}
@@ -99,17 +127,28 @@ func (h *History) load(of *host, r *replica) {
 		return
 	}
 	chain := pool.ofCert(secret.Data[corev1.TLSCertKey])
-	if chain == nil || chain == r.chain {
+	if chain == nil || chain == of.presents(r) {
 		return
 	}
-	r.chain = chain
+	r.chains[of.slot] = chain
 	of.presented[chain] = true
 	h.say(r.addr, "%s presents key %s of authority %d", of.name, chain.key.digest[:6], chain.issuer)
-	h.chainAppeared(of, r)
+	h.chainAppeared(of, r, chain)
 }
 
 func (h *History) named(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: name}
+}
+
+// offers is what a replica presents to somebody who asks for a type of key; nil when it has none. Who takes any
+// gets that of the first Certificate.
+func (r *replica) offers(keyType probe.KeyType) *issued {
+	for _, chain := range r.chains {
+		if chain != nil && (keyType == probe.AnyKey || keyType == probe.ECDSA && chain.key.ecdsa()) {
+			return chain
+		}
+	}
+	return nil
 }
 
 // prober connects to replicas for one process.
@@ -125,12 +164,12 @@ func (p *prober) Probe(_ context.Context, t probe.Target) probe.Result {
 			continue
 		}
 		switch {
-		case now.Add(-p.clock.ahead).Before(r.down) || r.chain == nil:
+		case now.Add(-p.clock.ahead).Before(r.down) || r.chains == [2]*issued{}:
 			result.Outcome, result.Message = probe.Unreachable, "connection refused"
-		case t.KeyType == probe.RSA, t.KeyType == probe.ECDSA && !r.chain.key.ecdsa():
+		case r.offers(t.KeyType) == nil:
 			result.Outcome, result.Message = probe.NoSuchKeyType, "no such certificate"
 		default:
-			result.Outcome, result.Chain = probe.Presented, append(result.Chain, r.chain.chain...)
+			result.Outcome, result.Chain = probe.Presented, append(result.Chain, r.offers(t.KeyType).chain...)
 		}
 	}
 	if t.KeyType == probe.AnyKey {

@@ -40,23 +40,25 @@ func (h *History) fail(promise, format string, args ...any) {
 func (h *History) answerAppeared(owner string, v *held) {
 	of := h.hostOf(owner)
 	for _, r := range of.replicas {
-		h.check(of, r, v)
+		for _, chain := range r.chains {
+			h.check(of, r, chain, v)
+		}
 	}
 }
 
 // chainAppeared checks a chain that a sender may meet from now on.
-func (h *History) chainAppeared(of *host, r *replica) {
+func (h *History) chainAppeared(of *host, r *replica, chain *issued) {
 	for _, v := range h.resolvers.current(of.owner) {
-		h.check(of, r, v)
+		h.check(of, r, chain, v)
 	}
 }
 
-func (h *History) check(of *host, r *replica, v *held) {
-	h.checks++
-	if r.chain == nil || v.byHand {
+func (h *History) check(of *host, r *replica, chain *issued, v *held) {
+	if chain == nil || v.byHand {
 		return
 	}
-	promise, problem := accepts(v.records, r.chain, of.created)
+	h.checks++
+	promise, problem := accepts(v.records, chain, of.created)
 	if problem == "" {
 		return
 	}
@@ -66,10 +68,10 @@ func (h *History) check(of *host, r *replica, v *held) {
 	}
 	if of.risk || h.now.Before(of.riskUntil) {
 		h.risked++
-		h.expectAnnouncement(of, r.chain, v)
+		h.expectAnnouncement(of, chain, v)
 		return
 	}
-	h.fail(promise, "%s at %s presents key %s, and a cache may hold %s: %s", of.name, r.addr, r.chain.key.digest[:6], v.answer, problem)
+	h.fail(promise, "%s at %s presents key %s, and a cache may hold %s: %s", of.name, r.addr, chain.key.digest[:6], v.answer, problem)
 }
 
 // accepts says what is wrong with an answer for a chain: a sender that heeds all of it (RFC 7671 section 9)
@@ -113,7 +115,7 @@ const announceWithin = 10 * time.Minute
 func (h *History) expectAnnouncement(of *host, chain *issued, v *held) {
 	began := h.now
 	h.after(announceWithin, func() {
-		lasts := (v.serving > 0 || !h.now.After(v.until)) && slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.chain == chain })
+		lasts := (v.serving > 0 || !h.now.After(v.until)) && slices.ContainsFunc(of.replicas, func(r *replica) bool { return slices.Contains(r.chains[:], chain) })
 		if lasts && h.calm(of.of) && !h.announced(of) && of.announcedAt.Before(began) {
 			h.fail("L3", "%s: senders that hold %s fail at key %s, and the status does not say so", of.name, v.answer, chain.key.digest[:6])
 		}

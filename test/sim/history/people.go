@@ -180,10 +180,7 @@ func (h *History) loseStatus(d *mailDomain) {
 func (h *History) allOfKnownKeys(d *mailDomain) bool {
 	for _, of := range d.hosts {
 		known := func(r tlsa.Record) bool {
-			mounted, own := h.mountedBy(of), h.issuedTo(of.ownSecret())
-			standby, ok := h.store.get(secrets, h.named(of.standbySecret())).(*corev1.Secret)
-			return mounted != nil && mounted.matches[r] || own != nil && own.matches[r] ||
-				ok && r.Data == pool.ofPEM(standby.Data[corev1.TLSPrivateKeyKey]).digest
+			return slices.ContainsFunc(of.each(), func(each *host) bool { return h.heldByObjects(each, r) })
 		}
 		shown := slices.Clone(h.servers.stored[of.owner].records)
 		for _, s := range h.servers.all {
@@ -194,6 +191,14 @@ func (h *History) allOfKnownKeys(d *mailDomain) bool {
 		}
 	}
 	return true
+}
+
+// heldByObjects says whether a record is of a key that an object of a Certificate holds.
+func (h *History) heldByObjects(of *host, r tlsa.Record) bool {
+	mounted, own := h.mountedBy(of), h.issuedTo(of.ownSecret())
+	standby, ok := h.store.get(secrets, h.named(of.standbySecret())).(*corev1.Secret)
+	return mounted != nil && mounted.matches[r] || own != nil && own.matches[r] ||
+		ok && r.Data == pool.ofPEM(standby.Data[corev1.TLSPrivateKeyKey]).digest
 }
 
 // forget notes that the operator's memory is lost: what stands in DNS, and is not wanted any more, is foreign to

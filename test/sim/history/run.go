@@ -171,18 +171,20 @@ func (h *History) mustBeDone(d *mailDomain) {
 	for _, text := range md.Spec.TLSA.Parameters {
 		params = append(params, must(tlsa.ParseParameters(string(text))))
 	}
-	for _, of := range d.hosts {
-		secret, ok := h.store.get(secrets, h.named(of.mounted)).(*corev1.Secret)
-		if !ok {
-			h.fail("L1", "%s: Secret %s was never written", of.name, of.mounted)
-			return
+	for _, of := range firsts(d.hosts) {
+		var want []tlsa.Record
+		for _, each := range of.each() {
+			current := h.mountedBy(each)
+			if current == nil {
+				h.fail("L1", "%s: Secret %s was never written", of.name, each.mounted)
+				return
+			}
+			if issuing(each.issuer.certificate()) {
+				h.fail("L1", "%s: the renewal of Certificate %s did not end; %s", of.name, each.certificate, waiting(md))
+				return
+			}
+			want = slices.Concat(want, current.recordsOf(params), h.standbyRecords(each, current, params))
 		}
-		if issuing(of.issuer.certificate()) {
-			h.fail("L1", "%s: the renewal of its Certificate did not end; %s", of.name, waiting(md))
-			return
-		}
-		current := pool.ofCert(secret.Data[corev1.TLSCertKey])
-		want := append(current.recordsOf(params), h.standbyRecords(of, current, params)...)
 		h.mustShow(of, tlsa.Normalize(want), time.Duration(md.Spec.TLSA.TTL)*time.Second)
 	}
 }

@@ -82,7 +82,7 @@ func (h *History) loseServing(f Fault) {
 func (h *History) editKeyType(f Fault) {
 	of := h.hosts[f.A%len(h.hosts)]
 	md := h.object(of.of)
-	if md == nil || of.of.disturbed() || md.Spec.Rollover.Strategy == v1alpha1.StrategyGate && md.Spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled {
+	if md == nil || of.twin != nil || of.of.disturbed() || md.Spec.Rollover.Strategy == v1alpha1.StrategyGate && md.Spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled {
 		return
 	}
 	if md.Spec.Rollover.Strategy == v1alpha1.StrategyFollow && !of.risk {

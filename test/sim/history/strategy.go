@@ -46,7 +46,7 @@ func (h *History) whenAtRest(d *mailDomain, tries int, then func()) {
 
 func (h *History) atRest(d *mailDomain, md *v1alpha1.MailDomain) bool {
 	busy := slices.ContainsFunc(d.hosts, func(of *host) bool {
-		return issuing(of.issuer.certificate()) || !h.sameSecrets(of) || slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.chain != h.mountedBy(of) })
+		return issuing(of.issuer.certificate()) || !h.sameSecrets(of) || slices.ContainsFunc(of.replicas, func(r *replica) bool { return of.presents(r) != h.mountedBy(of) })
 	})
 	return !busy && !h.waitsForItsClock() && !meta.IsStatusConditionTrue(md.Status.Conditions, v1alpha1.ConditionRolloverInProgress)
 }
@@ -97,7 +97,7 @@ func (h *History) changeMount(d *mailDomain, to v1alpha1.Strategy) {
 		h.reload(of)
 	}, func() {
 		presents := func(of *host) bool {
-			return h.mountedBy(of) != nil && !slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.chain != h.mountedBy(of) })
+			return h.mountedBy(of) != nil && !slices.ContainsFunc(of.replicas, func(r *replica) bool { return of.presents(r) != h.mountedBy(of) })
 		}
 		h.untilAll(d, presents, nil, func() {
 			for _, of := range d.hosts {
@@ -143,7 +143,7 @@ func (h *History) setStrategy(d *mailDomain, to v1alpha1.Strategy) {
 			for j := range s.MailServers[i].Certificates {
 				c := &s.MailServers[i].Certificates[j]
 				if c.ServingSecretName = ""; to == v1alpha1.StrategyStage {
-					c.ServingSecretName = h.hostNamed(s.MailServers[i].Hostname).liveSecret()
+					c.ServingSecretName = liveSecret(c.Name)
 				}
 			}
 		}
