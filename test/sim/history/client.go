@@ -51,11 +51,13 @@ func (c *apiClient) List(_ context.Context, into client.ObjectList, options ...c
 
 // Create implements client.Writer.
 func (c *apiClient) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	c.op.useKnownKey(o)
 	return c.op.write("create "+referenceTo(o).String(), func() error { return c.op.store.create(o) })
 }
 
 // Update implements client.Writer.
 func (c *apiClient) Update(_ context.Context, o client.Object, _ ...client.UpdateOption) error {
+	c.op.useKnownKey(o)
 	return c.op.write("update "+referenceTo(o).String(), func() error { return c.op.store.update(o, false) })
 }
 

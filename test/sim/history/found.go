@@ -107,9 +107,7 @@ func (h *History) foundHost(d *mailDomain, n int, spec *v1alpha1.MailDomainSpec)
 	if spec.Rollover.Strategy == v1alpha1.StrategyFollow && h.chance(60) {
 		first.rotation = cmapi.RotationPolicyNever
 	}
-	// Standby keys have the type of the Certificate's: see edit-key-type.
-	standby := spec.Rollover.Strategy == v1alpha1.StrategyGate && spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled
-	if h.twins.IntN(100) < 30 && !standby {
+	if h.twins.IntN(100) < 20 {
 		h.count("host with two Certificates")
 		second := h.hostWith(c, name+"-ecdsa", 1)
 		second.issuer.ecdsa, second.rotation = true, first.rotation

@@ -131,6 +131,18 @@ func (i *issuer) loseNextKey() {
 	i.edit(func(crt *cmapi.Certificate) { crt.Status.NextPrivateKeySecretName = nil })
 }
 
+// dropUnfit throws away the next key when it is not of the type that is asked for.
+func (i *issuer) dropUnfit() bool {
+	k := i.nextKey()
+	if !issuing(i.certificate()) || k == nil || k.ecdsa() == i.ecdsa {
+		return false
+	}
+	i.h.say(i.name, "the next key does not fit the Certificate, and is thrown away")
+	i.h.count("next key that does not fit")
+	i.loseNextKey()
+	return true
+}
+
 // keyInUse is the key in the Certificate's Secret; nil without one.
 func (i *issuer) keyInUse() *key {
 	secret, ok := i.h.store.get(secrets, i.h.named(i.certificate().Spec.SecretName)).(*corev1.Secret)
@@ -166,7 +178,7 @@ func (i *issuer) nextKey() *key {
 // request makes the request for the next key; one for another key is thrown away first.
 func (i *issuer) request() {
 	crt, k := i.certificate(), i.nextKey()
-	if !issuing(crt) || k == nil {
+	if !issuing(crt) || k == nil || i.dropUnfit() {
 		return
 	}
 	revision := revisionOf(crt) + 1

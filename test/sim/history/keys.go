@@ -18,6 +18,9 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
@@ -204,7 +207,7 @@ func (c *issued) recordsOf(params []tlsa.Parameters) []tlsa.Record {
 	return tlsa.Normalize(out)
 }
 
-// keyReader is the randomness that an operator makes standby keys with: each gets a key of the pool.
+// keyReader is the randomness that an operator makes standby keys with: each Ed25519 key is one of the pool.
 type keyReader struct{ next func() int }
 
 // Read implements io.Reader for ed25519.GenerateKey, which asks for one seed.
@@ -212,4 +215,15 @@ func (r *keyReader) Read(into []byte) (int, error) {
 	number := r.next()
 	pool.key(number)
 	return copy(into, seedOf("key", number)), nil
+}
+
+// useKnownKey puts a P-256 key of the pool in the place of one that an operator has made: Go's generator of those takes
+// no randomness but its own, and gives another key in each run. Nobody has seen it yet.
+func (h *History) useKnownKey(o client.Object) {
+	secret, ok := o.(*corev1.Secret)
+	if !ok || len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 || pool.ofPEM(secret.Data[corev1.TLSPrivateKeyKey]) != nil {
+		return
+	}
+	h.count("standby key of type ECDSA")
+	secret.Data[corev1.TLSPrivateKeyKey] = []byte(pool.key(-h.newKey()).pem)
 }

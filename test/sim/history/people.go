@@ -29,11 +29,7 @@ var peopleFaults = []fault{
 		})
 	}},
 	{"edit-standby", "people", 1, func(h *History, f Fault) {
-		d := h.target(f)
-		if d.otherKeys() { // see edit-key-type
-			return
-		}
-		h.editSpec(d, func(s *v1alpha1.MailDomainSpec) {
+		h.editSpec(h.target(f), func(s *v1alpha1.MailDomainSpec) {
 			s.Rollover.StandbyKey = []v1alpha1.StandbyKeyMode{v1alpha1.StandbyEnabled, v1alpha1.StandbyDisabled}[f.B%2]
 		})
 	}},

@@ -77,12 +77,12 @@ func (h *History) loseServing(f Fault) {
 	h.store.remove(secrets, h.named(of.mounted))
 }
 
-// editKeyType asks for keys of another type; cert-manager renews at once. The keys that the operator makes come
-// out of Go's generator, which gives Ed25519 alone the same again in each run: no standby key is wanted then.
+// editKeyType asks for keys of another type; cert-manager renews at once, and throws away a key that it has set aside
+// and that does not fit any more. A host with two Certificates has one of each type, and keeps them.
 func (h *History) editKeyType(f Fault) {
 	of := h.hosts[f.A%len(h.hosts)]
 	md := h.object(of.of)
-	if md == nil || of.twin != nil || of.of.disturbed() || md.Spec.Rollover.Strategy == v1alpha1.StrategyGate && md.Spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled {
+	if md == nil || of.twin != nil || of.of.disturbed() {
 		return
 	}
 	if md.Spec.Rollover.Strategy == v1alpha1.StrategyFollow && !of.risk {
@@ -96,4 +96,5 @@ func (h *History) editKeyType(f Fault) {
 	h.say("people", "%s shall have keys of type %s", of.name, algorithm)
 	of.issuer.edit(func(crt *cmapi.Certificate) { crt.Spec.PrivateKey.Algorithm = algorithm })
 	of.issuer.soon(of.issuer.renew)
+	of.issuer.soon(func() { of.issuer.dropUnfit() })
 }

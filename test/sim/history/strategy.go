@@ -25,9 +25,6 @@ func (h *History) changeStrategy(f Fault) {
 	}
 	strategies := slices.DeleteFunc([]v1alpha1.Strategy{v1alpha1.StrategyGate, v1alpha1.StrategyStage, v1alpha1.StrategyFollow}, func(s v1alpha1.Strategy) bool { return s == md.Spec.Rollover.Strategy })
 	to := strategies[f.B%len(strategies)]
-	if d.otherKeys() && to == v1alpha1.StrategyGate && md.Spec.Rollover.StandbyKey != v1alpha1.StandbyDisabled {
-		return // see edit-key-type
-	}
 	d.changing = true
 	h.whenAtRest(d, 60, func() { h.beginChange(d, to) })
 }
@@ -161,9 +158,4 @@ func (h *History) reload(of *host) {
 	for _, r := range of.replicas {
 		h.after(h.between(0, h.slowestLoad), func() { h.load(of, r) })
 	}
-}
-
-// otherKeys says whether some Certificate asks for keys of another type than the operator makes here.
-func (d *mailDomain) otherKeys() bool {
-	return slices.ContainsFunc(d.hosts, func(of *host) bool { return of.issuer.ecdsa })
 }
