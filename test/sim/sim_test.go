@@ -18,7 +18,7 @@ const defaultHistories = 80
 // seenAlways is what happens in the default histories: a kind of fault that came to nothing would go unnoticed.
 var seenAlways = []string{
 	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "clock of another machine", "clock of the API server", "clock set back", "clock set forward", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed",
-	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "host with two Certificates", "key compromised", "made anew", "next key that does not fit", "our record removed", "parameter sets edited",
+	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "host with two Certificates", "key compromised", "killed for ever", "made anew", "next key that does not fit", "our record removed", "parameter sets edited",
 	"process of the older version", "records held by reports", "report of failures", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored", "standby key of type ECDSA",
 	"status lost", "status restored", "strategy Follow", "strategy Gate", "strategy Stage", "suspended", "two leaders", "type of key changed",
 	"update ends: Applied", "update ends: Conflict",
@@ -49,11 +49,14 @@ func TestNoHistoryBreaksAPromise(t *testing.T) {
 
 // TestSameSeedSameHistory: a failing seed can be looked at again, line by line.
 func TestSameSeedSameHistory(t *testing.T) {
-	for _, seed := range []uint64{3, 6, 14} {
+	for _, seed := range []uint64{3, 11, 14} {
 		p := options{seed: seed}.plan(0)
 		first, again := history.Run(p, true), history.Run(p, true)
 		if len(first.Lines) < 100 || first.Rollovers == 0 || first.Faults == 0 {
 			t.Errorf("seed %d: little happens: %d lines, %d rollovers, %d faults", seed, len(first.Lines), first.Rollovers, first.Faults)
+		}
+		if len(again.Lines) != len(first.Lines) {
+			t.Errorf("seed %d: %d lines, and then %d", seed, len(first.Lines), len(again.Lines))
 		}
 		for i := range first.Lines {
 			if i >= len(again.Lines) || first.Lines[i] != again.Lines[i] {
@@ -107,5 +110,41 @@ func TestStatusLostWhileDeleting(t *testing.T) {
 	}
 	if lost < 6 {
 		t.Errorf("the status was lost %d times", lost)
+	}
+}
+
+// TestKilledForEver: the operator is killed at any moment of a renewal, and never started again.
+func TestKilledForEver(t *testing.T) {
+	for seed := uint64(1); seed <= 24; seed++ {
+		p := options{seed: seed, only: []string{"-"}, wire: "none"}.plan(0)
+		renewed := p.Faults[0].At
+		p.Faults = append(p.Faults, history.Fault{At: renewed + time.Duration(seed*seed)*time.Second, Name: "abandoned", Number: 1000}) //nolint:gosec // small
+		slices.SortFunc(p.Faults, func(a, b history.Fault) int { return int(a.At - b.At) })
+		r := history.Run(p, false)
+		if r.Violation != nil || r.Seen["killed for ever"].Times != 1 {
+			t.Errorf("seed %d: %v; killed %d times", seed, r.Violation, r.Seen["killed for ever"].Times)
+		}
+	}
+}
+
+// TestAnotherTypeOfKeyInARenewal: what cert-manager, or the operator, has set aside is of no use any more.
+func TestAnotherTypeOfKeyInARenewal(t *testing.T) {
+	unfit, standby := 0, 0
+	for seed := uint64(1); seed <= 24; seed++ {
+		p := options{seed: seed, only: []string{"-"}, wire: "none"}.plan(0)
+		for n, minute := range []time.Duration{10, 130} {
+			at := minute * time.Minute
+			p.Faults = append(p.Faults, history.Fault{At: at, Name: "renew", Number: 1000 + 2*n}, history.Fault{At: at + time.Duration(seed)*time.Second, Name: "edit-key-type", Number: 1001 + 2*n}) //nolint:gosec // small
+		}
+		slices.SortStableFunc(p.Faults, func(a, b history.Fault) int { return int(a.At - b.At) })
+		r := history.Run(p, false)
+		unfit += r.Seen["next key that does not fit"].Times
+		standby += r.Seen["standby key of type ECDSA"].Times
+		if r.Violation != nil {
+			t.Errorf("seed %d: %s", seed, r.Violation)
+		}
+	}
+	if unfit < 6 || standby < 3 {
+		t.Errorf("a next key did not fit %d times, a standby key was made anew %d times", unfit, standby)
 	}
 }

@@ -46,11 +46,14 @@ func (d *mailDomain) takesRisks(spec *v1alpha1.MailDomainSpec, of *host) bool {
 	return renews && spec.Rollover.Strategy == v1alpha1.StrategyFollow || spec.Rollover.Deadline.Action == v1alpha1.DeadlineProceed
 }
 
+// standbySuffix is what the names of Secrets with standby keys end with.
+const standbySuffix = "-dane-standby"
+
 func liveSecret(certificate string) string { return certificate + "-live" }
 
 func (of *host) ownSecret() string     { return of.certificate + "-tls" }
 func (of *host) liveSecret() string    { return liveSecret(of.certificate) }
-func (of *host) standbySecret() string { return of.certificate + "-dane-standby" }
+func (of *host) standbySecret() string { return of.certificate + standbySuffix }
 
 // object is the MailDomain as it stands; nil when there is none.
 func (h *History) object(d *mailDomain) *v1alpha1.MailDomain {

@@ -205,7 +205,7 @@ var issuerFaults = []fault{
 	{"slow-issuer", "issuer", 2, func(h *History, f Fault) { h.issuer(f).slow = f.lasts(30 * time.Minute) }},
 	{"bypass", "issuer", 1, func(h *History, f Fault) {
 		of := h.hosts[f.A%len(h.hosts)]
-		of.issuer.bypass, of.bypassed, of.risk = true, true, true
+		of.issuer.bypass, of.bypassed = true, true
 	}},
 	// bypass-untold is not drawn: it breaks a promise, for the tests of the simulator itself.
 	{"bypass-untold", "issuer", 0, func(h *History, _ Fault) {
@@ -310,6 +310,7 @@ func (h *History) setClocks(ahead time.Duration, running bool) {
 
 // abandon kills the operator for ever: mail must go on flowing.
 func (h *History) abandon() {
+	h.count("killed for ever")
 	h.abandoned = true
 	for _, op := range h.operators {
 		if op.live {

@@ -293,7 +293,7 @@ func (i *issuer) failed(*cmapi.CertificateRequest) {
 // complete puts what was issued into the Certificate's Secret.
 func (i *issuer) complete(cr *cmapi.CertificateRequest) {
 	crt, made := i.certificate(), pool.ofCert(cr.Status.Certificate)
-	if !issuing(crt) || cr.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] != strconv.Itoa(revisionOf(crt)+1) || i.nextKey() != made.key {
+	if !issuing(crt) || cr.Annotations[cmapi.CertificateRequestRevisionAnnotationKey] != strconv.Itoa(revisionOf(crt)+1) || i.nextKey() != made.key || i.dropUnfit() {
 		return
 	}
 	i.putSecret(made)

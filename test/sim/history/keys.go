@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,13 +218,28 @@ func (r *keyReader) Read(into []byte) (int, error) {
 	return copy(into, seedOf("key", number)), nil
 }
 
-// useKnownKey puts a P-256 key of the pool in the place of one that an operator has made: Go's generator of those takes
-// no randomness but its own, and gives another key in each run. Nobody has seen it yet.
+// useKnownKey puts a P-256 key of the pool in the place of a standby key of that type: Go's generator of those takes
+// no randomness but its own, and gives another key in each run. Nobody has seen it yet. Any other key is one of the pool.
 func (h *History) useKnownKey(o client.Object) {
 	secret, ok := o.(*corev1.Secret)
 	if !ok || len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 || pool.ofPEM(secret.Data[corev1.TLSPrivateKeyKey]) != nil {
 		return
 	}
+	if !strings.HasSuffix(secret.Name, standbySuffix) || !isP256(secret.Data[corev1.TLSPrivateKeyKey]) {
+		h.fail("L1", "a key is written into Secret %s that nobody has asked for", secret.Name)
+		return
+	}
 	h.count("standby key of type ECDSA")
 	secret.Data[corev1.TLSPrivateKeyKey] = []byte(pool.key(-h.newKey()).pem)
+}
+
+// isP256 says whether a text is a P-256 key in PEM.
+func isP256(text []byte) bool {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return false
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	return err == nil && ok && private.Curve == elliptic.P256()
 }

@@ -37,7 +37,12 @@ type host struct {
 	issuer  *issuer
 	// rotation is what its Certificate says when nobody changes strategies.
 	rotation cmapi.PrivateKeyRotationPolicy
+	// bypassed says that a request of its Certificate is approved past the gate, sooner or later.
+	bypassed bool
 }
+
+// risks says whether senders may fail at keys of its Certificate, if the status says so.
+func (of *host) risks() bool { return of.risk || of.bypassed }
 
 // common is what a host is whatever its Certificates are.
 type common struct {
@@ -50,9 +55,9 @@ type common struct {
 	// presented are the chains that some replica has presented.
 	presented map[*issued]bool
 	// risk says that something was done for which senders may fail, if the status says so; riskUntil is until when
-	// what was done goes on to be one. bypassed says that a request is approved past the gate, sooner or later.
-	risk, bypassed bool
-	riskUntil      time.Time
+	// what was done goes on to be one.
+	risk      bool
+	riskUntil time.Time
 	// announced is the danger that the status tells of, in one word; announcedAt is when it last did, as far as it
 	// has changed.
 	announced   string
@@ -133,7 +138,7 @@ func (h *History) load(of *host, r *replica) {
 	r.chains[of.slot] = chain
 	of.presented[chain] = true
 	h.say(r.addr, "%s presents key %s of authority %d", of.name, chain.key.digest[:6], chain.issuer)
-	h.chainAppeared(of, r, chain)
+	h.chainAppeared(of, r)
 }
 
 func (h *History) named(name string) types.NamespacedName {

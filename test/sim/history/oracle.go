@@ -39,21 +39,22 @@ func (h *History) fail(promise, format string, args ...any) {
 // answerAppeared checks an answer that a sender may get from now on.
 func (h *History) answerAppeared(owner string, v *held) {
 	of := h.hostOf(owner)
-	for _, r := range of.replicas {
-		for _, chain := range r.chains {
-			h.check(of, r, chain, v)
+	for _, each := range of.each() {
+		for _, r := range each.replicas {
+			h.check(each, r, v)
 		}
 	}
 }
 
 // chainAppeared checks a chain that a sender may meet from now on.
-func (h *History) chainAppeared(of *host, r *replica, chain *issued) {
+func (h *History) chainAppeared(of *host, r *replica) {
 	for _, v := range h.resolvers.current(of.owner) {
-		h.check(of, r, chain, v)
+		h.check(of, r, v)
 	}
 }
 
-func (h *History) check(of *host, r *replica, chain *issued, v *held) {
+func (h *History) check(of *host, r *replica, v *held) {
+	chain := of.presents(r)
 	if chain == nil || v.byHand {
 		return
 	}
@@ -66,7 +67,7 @@ func (h *History) check(of *host, r *replica, chain *issued, v *held) {
 		h.risked++
 		return
 	}
-	if of.risk || h.now.Before(of.riskUntil) {
+	if of.risks() || h.now.Before(of.riskUntil) {
 		h.risked++
 		h.expectAnnouncement(of, chain, v)
 		return
@@ -114,6 +115,9 @@ const announceWithin = 10 * time.Minute
 // counts with one TTL for what it tells of, and with two before it hands a key out.
 func (h *History) expectAnnouncement(of *host, chain *issued, v *held) {
 	began := h.now
+	if v.serving == 0 && began.After(v.until.Add(-v.keeps(h.resolvers.floor))) {
+		return // only caches hold it that keep an answer for longer than its TTL
+	}
 	h.after(announceWithin, func() {
 		lasts := (v.serving > 0 || !h.now.After(v.until)) && slices.ContainsFunc(of.replicas, func(r *replica) bool { return slices.Contains(r.chains[:], chain) })
 		if lasts && h.calm(of.of) && !h.announced(of) && of.announcedAt.Before(began) {

@@ -13,6 +13,9 @@ type held struct {
 	until   time.Time
 }
 
+// keeps is how long a cache keeps the answer.
+func (v *held) keeps(floor time.Duration) time.Duration { return max(v.ttl, floor) }
+
 // resolvers are all caches of the world: for each owner, what some of them may hold.
 type resolvers struct {
 	h     *History
@@ -46,7 +49,7 @@ func (r *resolvers) left(owner string, a answer) {
 	}
 	v := r.find(owner, a)
 	if v.serving--; v.serving == 0 {
-		v.until = r.h.now.Add(2 * max(a.ttl, r.floor))
+		v.until = r.h.now.Add(2 * v.keeps(r.floor))
 	}
 }
 

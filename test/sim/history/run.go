@@ -183,9 +183,17 @@ func (h *History) mustBeDone(d *mailDomain) {
 				h.fail("L1", "%s: the renewal of Certificate %s did not end; %s", of.name, each.certificate, waiting(md))
 				return
 			}
+			h.mustFit(each, current.key)
 			want = slices.Concat(want, current.recordsOf(params), h.standbyRecords(each, current, params))
 		}
 		h.mustShow(of, tlsa.Normalize(want), time.Duration(md.Spec.TLSA.TTL)*time.Second)
+	}
+}
+
+// mustFit checks that a key is of the type that its Certificate asks for.
+func (h *History) mustFit(of *host, k *key) {
+	if k.ecdsa() != of.issuer.ecdsa {
+		h.fail("L1", "%s: key %s is not of the type that Certificate %s asks for", of.name, k.digest[:6], of.certificate)
 	}
 }
 
@@ -208,6 +216,7 @@ func (h *History) standbyRecords(of *host, current *issued, params []tlsa.Parame
 		return nil
 	}
 	k := pool.ofPEM(secret.Data[corev1.TLSPrivateKeyKey])
+	h.mustFit(of, k)
 	if k == current.key {
 		h.fail("L1", "%s: the standby key is in use, and no new one was made", of.name)
 	}

@@ -82,10 +82,11 @@ func (h *History) loseServing(f Fault) {
 func (h *History) editKeyType(f Fault) {
 	of := h.hosts[f.A%len(h.hosts)]
 	md := h.object(of.of)
-	if md == nil || of.twin != nil || of.of.disturbed() {
+	// With rotationPolicy Never, cert-manager makes no other key, and says so.
+	if md == nil || of.twin != nil || of.of.disturbed() || of.issuer.certificate().Spec.PrivateKey.RotationPolicy == cmapi.RotationPolicyNever {
 		return
 	}
-	if md.Spec.Rollover.Strategy == v1alpha1.StrategyFollow && !of.risk {
+	if md.Spec.Rollover.Strategy == v1alpha1.StrategyFollow && !of.risks() {
 		return // it is safe only while the key stays
 	}
 	algorithm := cmapi.ECDSAKeyAlgorithm

@@ -146,7 +146,7 @@ func (h *History) setStrategy(d *mailDomain, to v1alpha1.Strategy) {
 		}
 		for _, of := range d.hosts {
 			was := of.risk
-			if of.risk = d.takesRisks(s, of) || of.bypassed; was && !of.risk || to == v1alpha1.StrategyGate {
+			if of.risk = d.takesRisks(s, of); was && !of.risk || to == v1alpha1.StrategyGate {
 				h.riskFor(of)
 			}
 		}
