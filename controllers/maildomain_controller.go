@@ -308,7 +308,7 @@ func (r *MailDomainReconciler) observeEndpoints(run *domainRun, h *hostRun, p pa
 	if due <= 0 {
 		r.probes.start(probeJob{
 			key: h.key, server: h.server, domain: run.md.Spec.Domain, zone: h.entry.client,
-			dnssec: run.md.Spec.DNSSEC != v1alpha1.DNSSECIgnored,
+			dnssec: run.md.Spec.DNSSEC != v1alpha1.DNSSECIgnored, hides: hidesKeys(h.certs),
 		})
 		due = p.due(run.now, run.now, every)
 	}

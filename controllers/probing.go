@@ -82,6 +82,8 @@ type probeJob struct {
 	zone zone.Client
 	// dnssec says that addresses count only when the zone's answers validate.
 	dnssec bool
+	// hides says that a server of the host may have a key that it does not show (hidesKeys).
+	hides bool
 }
 
 // proberPool runs probe rounds outside the reconcile workers, a bounded number at a time.
@@ -169,6 +171,9 @@ func (p *proberPool) round(job probeJob) (rollover.ProbeRound, []endpointProbe) 
 	probes := p.connect(job, list)
 	for _, e := range probes {
 		presented, complete := presentedBy(e, referenceNames(job.server.Hostname, job.domain), p.clock.Now())
+		if complete && job.hides {
+			presented, complete = withHidden(presented, e)
+		}
 		round.Presented = append(round.Presented, presented...)
 		round.Complete = round.Complete && complete
 	}

@@ -1,0 +1,117 @@
+package controllers
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"math/big"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+
+	"github.com/dane-operator/dane-operator/internal/probe"
+	"github.com/dane-operator/dane-operator/internal/zone"
+)
+
+// shownWith is what a server shows that has a certificate with a key.
+func shownWith(t *testing.T, key crypto.Signer) probe.Result {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx1.example.com"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return probe.Result{Outcome: probe.Presented, Chain: []*x509.Certificate{leaf}}
+}
+
+func made[K crypto.Signer](t *testing.T) func(K, error) crypto.Signer {
+	t.Helper()
+	return func(key K, err error) crypto.Signer {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+}
+
+// byType is a prober whose server has an answer for each type of key.
+type byType map[probe.KeyType]probe.Result
+
+func (p byType) Probe(_ context.Context, target probe.Target) probe.Result {
+	r := p[target.KeyType]
+	r.Target, r.Chain = target, slices.Clone(r.Chain)
+	return r
+}
+
+// TestHiddenKeyIsNotGone: of an ECDSA and an Ed25519 certificate a server presents the one that it prefers. What it does
+// not show is no evidence then.
+func TestHiddenKeyIsNotGone(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	ofEd25519 := shownWith(t, made[ed25519.PrivateKey](t)(private, err))
+	ofRSA, ofECDSA := shownWith(t, made[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))), shownWith(t, newKey(t))
+	none := probe.Result{Outcome: probe.NoSuchKeyType, Message: "none of that type"}
+	away := probe.Result{Outcome: probe.Unreachable, Message: "connection refused"}
+	for _, row := range []struct {
+		reason  string
+		server  byType
+		hides   bool
+		unknown string
+	}{
+		{"a server that prefers ECDSA", byType{probe.AnyKey: ofECDSA, probe.ECDSA: ofECDSA, probe.RSA: none}, true, "25: " + oneIsHidden},
+		{"a server that prefers Ed25519", byType{probe.AnyKey: ofEd25519, probe.ECDSA: ofEd25519, probe.RSA: none}, true, "25: " + oneIsHidden},
+		{"one that has RSA besides", byType{probe.AnyKey: ofRSA, probe.ECDSA: ofECDSA, probe.RSA: ofRSA}, true, "25: " + oneIsHidden},
+		{"one that shows both", byType{probe.AnyKey: ofEd25519, probe.ECDSA: ofECDSA, probe.RSA: none}, true, ""},
+		{"one that is away says why once", byType{probe.AnyKey: ofECDSA, probe.ECDSA: away, probe.RSA: away}, true, "25: connection refused"},
+		{"ECDSA and RSA are asked for by name", byType{probe.AnyKey: ofECDSA, probe.ECDSA: ofECDSA, probe.RSA: ofRSA}, false, ""},
+	} {
+		t.Run(row.reason, func(t *testing.T) {
+			pool := testPool(t)
+			pool.prober = row.server
+			a := zone.Address{Complete: true, Signed: true, Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+			round, _ := pool.round(probeJob{server: host("mx1.example.com", 25, "crt"), zone: &scriptedZone{address: a}, hides: row.hides})
+			_, unknown := roundText(round)
+			if strings.Join(unknown, "; ") != row.unknown || round.Complete != (row.unknown == "") {
+				t.Errorf("complete: %t; unknown: %q", round.Complete, unknown)
+			}
+		})
+	}
+}
+
+// TestHidesKeys: of which types the Certificates of a host are.
+func TestHidesKeys(t *testing.T) {
+	of := func(algorithms ...cmapi.PrivateKeyAlgorithm) (out []*certificateFacts) {
+		for _, a := range algorithms {
+			crt := &cmapi.Certificate{}
+			if a != "" {
+				crt.Spec.PrivateKey = &cmapi.CertificatePrivateKey{Algorithm: a}
+			}
+			out = append(out, &certificateFacts{certificate: crt})
+		}
+		return append(out, &certificateFacts{})
+	}
+	for _, row := range []struct {
+		reason string
+		certs  []*certificateFacts
+		want   bool
+	}{
+		{"one alone", of(cmapi.Ed25519KeyAlgorithm), false},
+		{"RSA by default, and ECDSA", of("", cmapi.ECDSAKeyAlgorithm), false},
+		{"RSA and Ed25519", of(cmapi.RSAKeyAlgorithm, cmapi.Ed25519KeyAlgorithm), false},
+		{"the two that no server can be asked for one by one", of(cmapi.ECDSAKeyAlgorithm, cmapi.Ed25519KeyAlgorithm), true},
+	} {
+		if got := hidesKeys(row.certs); got != row.want {
+			t.Errorf("%s: %t", row.reason, got)
+		}
+	}
+}
