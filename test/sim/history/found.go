@@ -109,9 +109,12 @@ func (h *History) foundHost(d *mailDomain, n int, spec *v1alpha1.MailDomainSpec)
 	}
 	if h.twins.IntN(100) < 20 {
 		h.count("host with two Certificates")
-		second := h.hostWith(c, name+"-ecdsa", 1)
-		second.issuer.ecdsa, second.rotation = true, first.rotation
+		second := h.hostWith(c, name+"-rsa", 1)
+		second.issuer.algorithm, second.rotation = cmapi.RSAKeyAlgorithm, first.rotation
 		first.twin, second.twin = second, first
+		for _, r := range c.replicas {
+			r.prefers = h.twins.IntN(2)
+		}
 	}
 	server := serverOf(c.name)
 	for _, each := range first.each() {
@@ -131,21 +134,20 @@ func (h *History) foundHost(d *mailDomain, n int, spec *v1alpha1.MailDomainSpec)
 func (h *History) hostWith(c *common, certificate string, slot int) *host {
 	of := &host{common: c, certificate: certificate, slot: slot}
 	of.mounted = of.ownSecret()
-	of.issuer = &issuer{h: h, name: certificate, slow: h.between(time.Second, time.Minute), short: c.of.short}
+	of.issuer = &issuer{h: h, name: certificate, algorithm: cmapi.Ed25519KeyAlgorithm, slow: h.between(time.Second, time.Minute), short: c.of.short}
 	h.hosts = append(h.hosts, of)
 	c.of.hosts = append(c.of.hosts, of)
 	return of
 }
 
 func (h *History) foundCertificate(each *host) {
-	algorithm := cmapi.Ed25519KeyAlgorithm
-	if each.issuer.ecdsa {
-		algorithm = cmapi.ECDSAKeyAlgorithm
-	}
 	crt := &cmapi.Certificate{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: each.certificate}}
 	crt.Spec = cmapi.CertificateSpec{
 		SecretName: each.ownSecret(), DNSNames: []string{each.name},
-		PrivateKey: &cmapi.CertificatePrivateKey{Algorithm: algorithm, RotationPolicy: each.rotation},
+		PrivateKey: &cmapi.CertificatePrivateKey{Algorithm: each.issuer.algorithm, RotationPolicy: each.rotation},
+	}
+	if each.issuer.algorithm == cmapi.RSAKeyAlgorithm {
+		crt.Spec.PrivateKey.Size = sizeOfRSA
 	}
 	first := 1
 	crt.Status.Revision = &first

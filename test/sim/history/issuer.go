@@ -30,8 +30,10 @@ type issuer struct {
 	slow     time.Duration
 	// bypass approves the next request whatever gates it.
 	bypass bool
-	// short says that certificates live for hours, ecdsa that keys are of that type.
-	short, ecdsa bool
+	// short says that certificates live for hours.
+	short bool
+	// algorithm is the type of key that is asked for.
+	algorithm cmapi.PrivateKeyAlgorithm
 }
 
 // shortLife is how long a certificate lives that does not live long.
@@ -46,13 +48,7 @@ func (i *issuer) expires() time.Time {
 }
 
 // freshKey is a new key of the type that is asked for.
-func (i *issuer) freshKey() *key {
-	number := i.h.newKey()
-	if i.ecdsa {
-		number = -number
-	}
-	return pool.key(number)
-}
+func (i *issuer) freshKey() *key { return pool.key(numberFor(i.algorithm, i.h.newKey())) }
 
 func (i *issuer) nextSecret() string { return i.name + "-next" }
 
@@ -114,7 +110,7 @@ func (i *issuer) makeKey() {
 	}
 	i.h.store.remove(requests, i.h.named(i.requestName(revisionOf(crt)+1)))
 	k := i.keyInUse()
-	if k == nil || crt.Spec.PrivateKey.RotationPolicy != cmapi.RotationPolicyNever || k.ecdsa() != i.ecdsa {
+	if k == nil || crt.Spec.PrivateKey.RotationPolicy != cmapi.RotationPolicyNever || k.algorithm() != i.algorithm {
 		k = i.freshKey()
 	}
 	name := i.nextSecret()
@@ -134,7 +130,7 @@ func (i *issuer) loseNextKey() {
 // dropUnfit throws away the next key when it is not of the type that is asked for.
 func (i *issuer) dropUnfit() bool {
 	k := i.nextKey()
-	if !issuing(i.certificate()) || k == nil || k.ecdsa() == i.ecdsa {
+	if !issuing(i.certificate()) || k == nil || k.algorithm() == i.algorithm {
 		return false
 	}
 	i.h.say(i.name, "the next key does not fit the Certificate, and is thrown away")

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
@@ -13,12 +14,15 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,8 +30,7 @@ import (
 )
 
 // This file makes keys and certificates. All histories share them: a key is known by its number, is the
-// same in every run, and is made once. They are Ed25519 keys, or P-256 for a number below zero: those follow from
-// a seed.
+// same in every run, and is made once. The type follows from the number (numberFor), and the key from a seed.
 
 // key is a private key with what is made of it.
 type key struct {
@@ -39,7 +42,35 @@ type key struct {
 	public crypto.PublicKey
 }
 
-func (k *key) ecdsa() bool { return k.number < 0 }
+// firstRSA is the lowest number of RSA keys, and sizeOfRSA how many bits they have: the fewest that Go allows, which are
+// made the quickest.
+const (
+	firstRSA  = 1 << 30
+	sizeOfRSA = 1024
+)
+
+// numberFor is the number of the key of a type.
+func numberFor(algorithm cmapi.PrivateKeyAlgorithm, number int) int {
+	switch algorithm {
+	case cmapi.ECDSAKeyAlgorithm:
+		return -number
+	case cmapi.RSAKeyAlgorithm:
+		return firstRSA + number
+	default:
+		return number
+	}
+}
+
+func (k *key) algorithm() cmapi.PrivateKeyAlgorithm {
+	switch {
+	case k.number < 0:
+		return cmapi.ECDSAKeyAlgorithm
+	case k.number >= firstRSA:
+		return cmapi.RSAKeyAlgorithm
+	default:
+		return cmapi.Ed25519KeyAlgorithm
+	}
+}
 
 // issued is a certificate with its chain.
 type issued struct {
@@ -113,10 +144,44 @@ func (p *keyPool) key(number int) *key {
 
 func privateKey(number int) crypto.Signer {
 	seed := seedOf("key", number)
-	if number >= 0 {
+	switch {
+	case number < 0:
+		return must(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed))
+	case number >= firstRSA:
+		return rsaKey([32]byte(seed))
+	default:
 		return ed25519.NewKeyFromSeed(seed)
 	}
-	return must(ecdsa.ParseRawPrivateKey(elliptic.P256(), seed))
+}
+
+// rsaKey is an RSA key that follows from a seed, as none of crypto/rsa's own does.
+func rsaKey(seed [32]byte) *rsa.PrivateKey {
+	stream := mathrand.NewChaCha8(seed)
+	one, exponent := big.NewInt(1), big.NewInt(65537)
+	for {
+		p, q := primeOf(stream), primeOf(stream)
+		order := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+		d := new(big.Int).ModInverse(exponent, order)
+		if d == nil || p.Cmp(q) == 0 {
+			continue
+		}
+		k := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537}, D: d, Primes: []*big.Int{p, q}}
+		k.Precompute()
+		return k
+	}
+}
+
+// primeOf is the first prime from where a stream says, with half the bits of a key and the two highest of them set.
+func primeOf(stream io.Reader) *big.Int {
+	text := make([]byte, sizeOfRSA/16)
+	_ = must(io.ReadFull(stream, text))
+	text[0] |= 0xc0
+	text[len(text)-1] |= 1
+	p := new(big.Int).SetBytes(text)
+	for !p.ProbablyPrime(0) {
+		p.Add(p, big.NewInt(2))
+	}
+	return p
 }
 
 // ofPEM returns the key that a Secret holds; nil when it is none of the pool.
@@ -218,28 +283,38 @@ func (r *keyReader) Read(into []byte) (int, error) {
 	return copy(into, seedOf("key", number)), nil
 }
 
-// useKnownKey puts a P-256 key of the pool in the place of a standby key of that type: Go's generator of those takes
-// no randomness but its own, and gives another key in each run. Nobody has seen it yet. Any other key is one of the pool.
+// useKnownKey puts a key of the pool in the place of a standby key of its type: Go's generators of P-256 and RSA keys take
+// no randomness but their own, and give another key in each run. Nobody has seen it yet. Any other key is one of the pool.
 func (h *History) useKnownKey(o client.Object) {
 	secret, ok := o.(*corev1.Secret)
 	if !ok || len(secret.Data[corev1.TLSPrivateKeyKey]) == 0 || pool.ofPEM(secret.Data[corev1.TLSPrivateKeyKey]) != nil {
 		return
 	}
-	if !strings.HasSuffix(secret.Name, standbySuffix) || !isP256(secret.Data[corev1.TLSPrivateKeyKey]) {
+	algorithm := typeOf(secret.Data[corev1.TLSPrivateKeyKey])
+	if !strings.HasSuffix(secret.Name, standbySuffix) || algorithm == "" {
 		h.fail("L1", "a key is written into Secret %s that nobody has asked for", secret.Name)
 		return
 	}
-	h.count("standby key of type ECDSA")
-	secret.Data[corev1.TLSPrivateKeyKey] = []byte(pool.key(-h.newKey()).pem)
+	h.count("standby key of type " + string(algorithm))
+	secret.Data[corev1.TLSPrivateKeyKey] = []byte(pool.key(numberFor(algorithm, h.newKey())).pem)
 }
 
-// isP256 says whether a text is a P-256 key in PEM.
-func isP256(text []byte) bool {
+// typeOf is the type of a P-256 key, or of an RSA key of the size that is asked for here, in PEM; empty for all else.
+func typeOf(text []byte) cmapi.PrivateKeyAlgorithm {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return false
+		return ""
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	return err == nil && ok && private.Curve == elliptic.P256()
+	parsed, _ := x509.ParsePKCS8PrivateKey(block.Bytes)
+	switch private := parsed.(type) {
+	case *ecdsa.PrivateKey:
+		if private.Curve == elliptic.P256() {
+			return cmapi.ECDSAKeyAlgorithm
+		}
+	case *rsa.PrivateKey:
+		if private.N.BitLen() == sizeOfRSA {
+			return cmapi.RSAKeyAlgorithm
+		}
+	}
+	return ""
 }

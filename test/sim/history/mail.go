@@ -18,6 +18,8 @@ type replica struct {
 	addr string
 	// chains are what it presents, of each of the Certificates of its host.
 	chains [2]*issued
+	// prefers is the slot of the one that it presents to whoever takes any.
+	prefers int
 	// down is until when the operator cannot reach it; senders may.
 	down time.Time
 	// deaf says that it loads a Secret at a restart only.
@@ -145,11 +147,11 @@ func (h *History) named(name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: name}
 }
 
-// offers is what a replica presents to somebody who asks for a type of key; nil when it has none. Who takes any
-// gets that of the first Certificate.
+// offers is what a replica presents to somebody who asks for a type of key; nil when it has none. TLS does not tell
+// ECDSA and Ed25519 apart.
 func (r *replica) offers(keyType probe.KeyType) *issued {
-	for _, chain := range r.chains {
-		if chain != nil && (keyType == probe.AnyKey || keyType == probe.ECDSA && chain.key.ecdsa()) {
+	for _, chain := range []*issued{r.chains[r.prefers], r.chains[1-r.prefers]} {
+		if chain != nil && (keyType == probe.AnyKey || (keyType == probe.RSA) == (chain.key.algorithm() == cmapi.RSAKeyAlgorithm)) {
 			return chain
 		}
 	}

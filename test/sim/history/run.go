@@ -192,7 +192,7 @@ func (h *History) mustBeDone(d *mailDomain) {
 
 // mustFit checks that a key is of the type that its Certificate asks for.
 func (h *History) mustFit(of *host, k *key) {
-	if k.ecdsa() != of.issuer.ecdsa {
+	if k.algorithm() != of.issuer.algorithm {
 		h.fail("L1", "%s: key %s is not of the type that Certificate %s asks for", of.name, k.digest[:6], of.certificate)
 	}
 }

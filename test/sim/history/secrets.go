@@ -90,9 +90,10 @@ func (h *History) editKeyType(f Fault) {
 		return // it is safe only while the key stays
 	}
 	algorithm := cmapi.ECDSAKeyAlgorithm
-	if of.issuer.ecdsa = !of.issuer.ecdsa; !of.issuer.ecdsa {
+	if of.issuer.algorithm == algorithm {
 		algorithm = cmapi.Ed25519KeyAlgorithm
 	}
+	of.issuer.algorithm = algorithm
 	h.count("type of key changed")
 	h.say("people", "%s shall have keys of type %s", of.name, algorithm)
 	of.issuer.edit(func(crt *cmapi.Certificate) { crt.Spec.PrivateKey.Algorithm = algorithm })
