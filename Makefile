@@ -112,7 +112,7 @@ soak: deps ## Run 200 hosts with certificates of minutes and a fault every 15 s,
 
 SIM ?= 1000
 
-sim: ## Run SIM simulated histories of the whole system (1000); SIM_FLAGS="-seed 17 -v" replays one.
+sim: ## Run SIM simulated histories of the whole system (1000); SIM=1 SIM_FLAGS="-seed 17 -v" replays one.
 	go -C test run ./sim -histories $(SIM) $(SIM_FLAGS)
 
 mutants: ## Break the product in many ways, and see that the simulator or a test notices each (an hour).

@@ -155,11 +155,12 @@ func (r *run) decideWrite(o *ownerRun) {
 	r.wait(WaitUpdate, o.Name, "the records of "+o.Name+" are being written", time.Time{})
 }
 
+// changeWanted says whether the primary is to show something else. The TTL of records that are all of others is theirs.
 func (r *run) changeWanted(o *ownerRun) bool {
 	if !o.primaryKnown {
 		return true
 	}
-	return !slices.Equal(o.primary, o.Records) || len(o.Records) > 0 && o.primaryTTL != r.f.Policy.TTL
+	return !slices.Equal(o.primary, o.Records) || len(o.Own) > 0 && o.primaryTTL != r.f.Policy.TTL
 }
 
 // plan adds the version that is about to be written, so that it is stored before the update is sent.

@@ -131,3 +131,28 @@ func planIn(t *testing.T, versions []Version) Version {
 	}
 	return versions[i]
 }
+
+// TestTTLOfOthersIsTheirs: the TTL alone is a reason to write only where something of ours stands. What another MailDomain
+// counts with for its records is the TTL that it has asked for.
+func TestTTLOfOthersIsTheirs(t *testing.T) {
+	for _, c := range []struct {
+		reason   string
+		stands   []tlsa.Record
+		removing bool
+		want     bool
+	}{
+		{"nothing of ours is there, and nothing is to be", of(p311, "z"), true, false},
+		{"ours stands with another TTL", of(p311, "a"), false, true},
+		{"so it does beside a record of somebody else", of(p311, "a", "z"), false, true},
+	} {
+		s := newScene(t)
+		if !c.removing {
+			s = published(t)
+		}
+		s.policy.Removing = c.removing
+		s.write(firstOwner, answerSet{c.stands, 2 * s.policy.TTL})
+		if o := s.work().Owners[0]; o.Write != c.want {
+			t.Errorf("%s: written: %t, %v", c.reason, o.Write, o.Records)
+		}
+	}
+}

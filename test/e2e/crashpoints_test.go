@@ -31,6 +31,9 @@ func TestKilledAtEffects(t *testing.T) {
 // and then what it is about to write, before it writes that: lives of fewer effects need not end.
 const life = 3
 
+// fewest is how many effects a renewal has at the least.
+const fewest = 8
+
 // crashes kills the operator over and over in a first publication and in a renewal: a crash in the middle of a
 // recovery is tried so as well.
 func crashes(w *watched) {
@@ -38,12 +41,17 @@ func crashes(w *watched) {
 	n := w.renewal(nil)
 	w.remember()
 	w.Logf("a renewal without a crash had %d effects", n)
-	w.renewal(wire.Each(life))
+	if n < fewest {
+		w.Fatalf("a renewal had %d effects: they are not counted", n)
+	}
+	if w.renewal(wire.Each(life)) < life {
+		w.Errorf("a renewal ended before the operator was killed")
+	}
 	w.endsAsWithout()
 	w.rests()
 	if thorough {
-		w.eachPoint("crash points", points)
-		w.eachPoint("pairs of crash points", pairs)
+		w.eachPoint("crash points", n, points)
+		w.eachPoint("pairs of crash points", n, pairs)
 	}
 	w.conclude()
 }
@@ -61,15 +69,24 @@ func pairs(k int) []wire.Plan {
 	}
 }
 
-// eachPoint kills the operator in a renewal, by the plans for the effect of each number in turn.
-func (w *watched) eachPoint(what string, plans func(k int) []wire.Plan) {
+// eachPoint kills the operator in a renewal, by the plans for the effect of each number in turn, up to the last one. How
+// many there are differs by a few: n is how many one renewal had, and what ends before is tried again, as long as
+// others may have more.
+func (w *watched) eachPoint(what string, n int, plans func(k int) []wire.Plan) {
 	w.Helper()
+	const again = 3
 	tried := 0
 	for k := 1; ; k++ {
 		for i, plan := range plans(k) {
-			if w.renewal(plan) < k {
-				w.Logf("%d %s were tried", tried, what)
-				return
+			short := 0
+			for w.renewal(plan) < k {
+				if short++; k > n || short > again {
+					w.Logf("%d %s were tried, up to effect %d", tried, what, k-1)
+					if k <= 2*n/3 {
+						w.Errorf("no renewal had %d effects, where one had %d", k, n)
+					}
+					return
+				}
 			}
 			tried++
 			w.endsAsWithout()

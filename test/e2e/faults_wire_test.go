@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/test/servers"
 	"github.com/dane-operator/dane-operator/test/wire"
@@ -107,6 +109,7 @@ func faultsOnTheWire(t *testing.T, m servers.Make, protocol v1alpha1.UpdateProto
 			t.Fatalf("the fault was: %s", f.name)
 		}
 	}
+	s.restsBehind(proxy)
 	s.verdict()
 }
 
@@ -151,6 +154,36 @@ func (s *site) rollsUnder(proxy *wire.DNS, f wireFault) {
 	s.settleBeyond(before, false)
 	s.Logf("%s: the rollover ended in spite of it", f.name)
 	proxy.Set(nil)
+}
+
+// restsBehind wants no update and no other status over ten resyncs, when the faults are over.
+func (s *site) restsBehind(proxy *wire.DNS) {
+	s.Helper()
+	s.showsOne()
+	look := func(i int) v1alpha1.MailDomainStatus {
+		s.editDomain(func(md *v1alpha1.MailDomain) {
+			md.Annotations = map[string]string{"example.test/resync": fmt.Sprint(i)}
+		})
+		time.Sleep(200 * time.Millisecond)
+		md, err := s.lab.Domain(s.Context(), s.lab.Namespace)
+		s.must(err)
+		return md.Status
+	}
+	servers.Eventually(s, "nothing that is past stands in the status", func() error {
+		now := look(0)
+		rest := now.DeepCopy()
+		withoutPast(rest)
+		return unless(equality.Semantic.DeepEqual(now, *rest), "something does")
+	})
+	updates, before := proxy.Counts().Updates, look(1)
+	for i := range resyncs {
+		if now := look(2 + i); !equality.Semantic.DeepEqual(now, before) {
+			s.Errorf("at rest the status became %+v, from %+v", now, before)
+		}
+	}
+	if n := proxy.Counts().Updates - updates; n > 0 {
+		s.Errorf("at rest %d updates were sent", n)
+	}
 }
 
 // showsOne waits until every name server shows the record of the key in use and no other: status says that a

@@ -34,7 +34,7 @@ func StartFinger(t testing.TB, log *Log, o FingerOptions) (stop func()) {
 	f := NewFinger(t, o.Resolver)
 	host := fmt.Sprintf("[%s]:%d", o.Host, o.Port)
 	stop = every(o.Interval, func() {
-		c := Check{At: time.Now(), Judge: "postfix"}
+		c := Check{At: time.Now(), Judge: "postfix", Host: o.Host}
 		out := f.Says("-c", "-l", "dane-only", "-L", "summary", host)
 		c.Class, c.Detail = classify(out), strings.TrimSpace(out)
 		log.add(c)

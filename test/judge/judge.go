@@ -31,6 +31,8 @@ type Check struct {
 	At, End time.Time
 	// Judge is one of Names.
 	Judge string
+	// Host is whom the mail is for.
+	Host string
 	// OK says that the sender would have delivered with DANE; Class says how it ended.
 	OK    bool
 	Class string

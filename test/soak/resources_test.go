@@ -28,15 +28,15 @@ func (r resources) String() string {
 		r.goroutines, r.files, r.sockets, r.heap, r.resident)
 }
 
-// beyond says what is much more than before; empty when nothing is. A process that works on hundreds of hosts is never
+// beyond says what is more than before; empty when nothing is. A process that works on hundreds of hosts is never
 // quite still: some looks may be under way.
 func (r resources) beyond(before resources) string {
 	var grown []string
 	for _, g := range []struct {
-		what     string
-		was, now int
-	}{{"goroutines", before.goroutines, r.goroutines}, {"open files", before.files, r.files}} {
-		if g.now > g.was+g.was/2+50 {
+		what          string
+		was, now, may int
+	}{{"goroutines", before.goroutines, r.goroutines, before.goroutines/4 + 20}, {"open files", before.files, r.files, 10}} {
+		if g.now > g.was+g.may {
 			grown = append(grown, fmt.Sprintf("%d %s instead of %d", g.now, g.what, g.was))
 		}
 	}

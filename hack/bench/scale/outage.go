@@ -97,8 +97,37 @@ func (w *world) afterOutage(ctx context.Context, r *result, events int64) error 
 	}
 	r.ReturnSettled = took.Seconds()
 	eventsAfter, err := w.countEvents(ctx)
+	if err != nil {
+		return err
+	}
 	r.ReturnEvents = eventsAfter - events
-	return err
+	if err := r.storms(int64(len(w.hosts)), len(w.proxies)); err != nil {
+		return err
+	}
+	return w.calm(ctx)
+}
+
+// What an outage may cost for each host, and what may arrive at an address of the name servers in a second when it is
+// over. A host tells of the renewal, of what holds it, and of what is wrong with the zone.
+const (
+	eventsEach = 5
+	writesEach = 12
+	// mostAsked is the limit of queries for each second and server, each of which may have a connection of its own,
+	// and as much again for updates and for seconds that are not measured to the millisecond.
+	mostAsked = 2 * 2 * 500
+)
+
+// storms says which limit an outage has gone beyond.
+func (r *result) storms(hosts int64, addresses int) error {
+	switch {
+	case r.OutageEvents > eventsEach*hosts:
+		return fmt.Errorf("%d events of %d hosts while the name servers were away: a storm", r.OutageEvents, hosts)
+	case r.OutageWrites > writesEach*hosts:
+		return fmt.Errorf("%d API writes for %d hosts while the name servers were away: a storm", r.OutageWrites, hosts)
+	case r.ReturnAskedMost > float64(mostAsked*addresses):
+		return fmt.Errorf("%.0f messages and connections in the busiest second at %d addresses: a herd", r.ReturnAskedMost, addresses)
+	}
+	return nil
 }
 
 func (w *world) setFault(f wire.Fault) {

@@ -3,6 +3,12 @@ package main
 // ofRemoval break what the records of an old key wait for, and what is told.
 var ofRemoval = []mutant{
 	{
+		name: "the TTL of others is ours", file: "internal/rollover/publish.go",
+		old: "len(o.Own) > 0 && o.primaryTTL", new: "len(o.Records) > 0 && o.primaryTTL",
+		why:  "another MailDomain that takes its records out does not wait for as long as caches keep them then",
+		test: rule("TestTTLOfOthersIsTheirs"),
+	},
+	{
 		name: "no evidence", file: "internal/rollover/retire.go",
 		old: "} else if t.GoneRounds < max(p.Sweeps, 1) {", new: "} else if t.GoneRounds < 0 {",
 		why:  "an endpoint that has not loaded the new key still presents the old one",

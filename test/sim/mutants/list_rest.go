@@ -3,6 +3,30 @@ package main
 // ofReconcilers break what is read, stored and carried out.
 var ofReconcilers = []mutant{
 	{
+		name: "what a server does not show is gone", file: "controllers/probing.go",
+		old: "if complete && job.hides {", new: "if complete && false {",
+		why:  "of an ECDSA and an Ed25519 certificate it shows the one that it prefers",
+		test: control("TestHiddenKeyIsNotGone"),
+	},
+	{
+		name: "types of keys that look alike are no matter", file: "controllers/hiddenkeys.go",
+		old: "return has[cmapi.ECDSAKeyAlgorithm] && has[cmapi.Ed25519KeyAlgorithm]", new: "return false",
+		why:  "of an ECDSA and an Ed25519 certificate a server shows the one that it prefers",
+		test: control("TestHidesKeys"),
+	},
+	{
+		name: "a standby key of another type stays", file: "controllers/act.go",
+		old: "inUse || compromisedOf(md)[standby] || !fits {", new: "inUse || compromisedOf(md)[standby] || fits && false {",
+		why:  "cert-manager throws it away, and makes another key, again and again",
+		test: control("TestUsableStandby"),
+	},
+	{
+		name: "a standby key of another curve", file: "controllers/standby.go",
+		old: "256: elliptic.P256(), ", new: "256: elliptic.P384(), ",
+		why:  "cert-manager throws it away, and the operator makes it anew, again and again",
+		test: control("TestStandbyKeyIsAsTheCertificateAsks"),
+	},
+	{
 		name: "a renewal that waits with a compromised key is no matter", file: "controllers/compromised.go",
 		old: "if c.waitsForCompromised(md) {", new: "if false {",
 		why:  "cert-manager goes on with the key of a renewal that has begun, and it is never approved",

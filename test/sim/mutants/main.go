@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -42,6 +43,9 @@ func tryAll(root, only string, from int, by judges) (survivors int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	if err := by.unbroken(root, dir, slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !wanted.MatchString(m.name) })); err != nil {
+		return 0, err
+	}
 	tried, start := 0, time.Now()
 	bySim, broken := 0, 0
 	for i, m := range mutants {

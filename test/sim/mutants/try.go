@@ -44,6 +44,30 @@ func (j judges) try(root, dir string, m mutant) (verdict, error) {
 	return verdict{killer: killer}, err
 }
 
+// unbroken makes sure that nobody notices anything where nothing is broken: what fails anyway would kill each mutant.
+func (j judges) unbroken(root, dir string, wanted []mutant) error {
+	overlay := filepath.Join(dir, "unbroken.json")
+	if err := os.WriteFile(overlay, []byte(`{}`), 0o600); err != nil {
+		return err
+	}
+	done := map[string]bool{}
+	for _, m := range wanted {
+		if key := fmt.Sprint("sim ", m.wire, m.only); j.sim && !done[key] {
+			done[key] = true
+			if killer, err := m.simulate(root, dir, overlay, j.histories); err != nil || killer != "" {
+				return fmt.Errorf("the simulator fails without any mutant: %s %v", killer, err) //nolint:errorlint // one of the two
+			}
+		}
+		if j.tests && m.test != nil && !done[m.test[0]] {
+			done[m.test[0]] = true
+			if killer, err := (mutant{test: m.test[:1]}).named(root, overlay); err != nil || killer != "" {
+				return fmt.Errorf("the tests of %s fail without any mutant: %s %v", m.test[0], killer, err) //nolint:errorlint // one of the two
+			}
+		}
+	}
+	return nil
+}
+
 // overlay writes the broken file, and what tells the compiler to read it.
 func (m mutant) overlay(root, dir string) (string, error) {
 	path, err := filepath.Abs(filepath.Join(root, m.file))
