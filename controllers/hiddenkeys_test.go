@@ -2,48 +2,16 @@ package controllers
 
 import (
 	"context"
-	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
-
-// shownWith is what a server shows that has a certificate with a key.
-func shownWith(t *testing.T, key crypto.Signer) probe.Result {
-	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx1.example.com"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return probe.Result{Outcome: probe.Presented, Chain: []*x509.Certificate{leaf}}
-}
-
-func made[K crypto.Signer](t *testing.T) func(K, error) crypto.Signer {
-	t.Helper()
-	return func(key K, err error) crypto.Signer {
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-}
 
 // byType is a prober whose server has an answer for each type of key.
 type byType map[probe.KeyType]probe.Result
@@ -57,9 +25,10 @@ func (p byType) Probe(_ context.Context, target probe.Target) probe.Result {
 // TestHiddenKeyIsNotGone: of an ECDSA and an Ed25519 certificate a server presents the one that it prefers. What it does
 // not show is no evidence then.
 func TestHiddenKeyIsNotGone(t *testing.T) {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	ofEd25519 := shownWith(t, made[ed25519.PrivateKey](t)(private, err))
-	ofRSA, ofECDSA := shownWith(t, made[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 2048))), shownWith(t, newKey(t))
+	shown := func(algorithm cmapi.PrivateKeyAlgorithm) probe.Result {
+		return probe.Result{Outcome: probe.Presented, Chain: chainWith(t, 1, algorithm)}
+	}
+	ofRSA, ofECDSA, ofEd25519 := shown(cmapi.RSAKeyAlgorithm), shown(cmapi.ECDSAKeyAlgorithm), shown(cmapi.Ed25519KeyAlgorithm)
 	none := probe.Result{Outcome: probe.NoSuchKeyType, Message: "none of that type"}
 	away := probe.Result{Outcome: probe.Unreachable, Message: "connection refused"}
 	for _, row := range []struct {

@@ -2,8 +2,6 @@ package controllers
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,10 +26,16 @@ import (
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
 
-// chainOf makes a chain of one certificate with a key of its own.
+// chainOf makes a chain of one certificate with a P-256 key of its own.
 func chainOf(t *testing.T, serial int64) []*x509.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return chainWith(t, serial, cmapi.ECDSAKeyAlgorithm)
+}
+
+// chainWith makes a chain of one certificate with a key of its own, of some type.
+func chainWith(t *testing.T, serial int64, algorithm cmapi.PrivateKeyAlgorithm) []*x509.Certificate {
+	t.Helper()
+	key, err := newPrivateKey(rand.Reader, &cmapi.CertificatePrivateKey{Algorithm: algorithm})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -142,15 +143,17 @@ func (h *History) announced(of *host) bool {
 	if md == nil {
 		return true // there is nobody to say it
 	}
-	if c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverSafe); c == nil || c.Status != metav1.ConditionTrue {
-		return true
-	}
 	for i := range md.Status.MailServers {
-		if s := &md.Status.MailServers[i]; s.Hostname == of.name && s.Unsafe != nil {
-			return true
+		if s := &md.Status.MailServers[i]; s.Hostname == of.name {
+			if s.Unsafe != nil {
+				return true
+			}
+			break
 		}
 	}
-	return false
+	// What is not known of the MailDomain as a whole is no news of the host.
+	c := meta.FindStatusCondition(md.Status.Conditions, v1alpha1.ConditionRolloverSafe)
+	return c == nil || c.Status != metav1.ConditionTrue && strings.Contains(c.Message, of.name)
 }
 
 // maxRecords is Microsoft's limit.
