@@ -9,6 +9,7 @@ import (
 
 	cmapi "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/probe"
 	"github.com/dane-operator/dane-operator/internal/zone"
 )
@@ -57,27 +58,43 @@ func TestHiddenKeyIsNotGone(t *testing.T) {
 	}
 }
 
+// TestProbesKnowWhatIsHidden: the Certificates of a host say whether its servers may hide a key.
+func TestProbesKnowWhatIsHidden(t *testing.T) {
+	for _, second := range []cmapi.PrivateKeyAlgorithm{cmapi.Ed25519KeyAlgorithm, cmapi.RSAKeyAlgorithm} {
+		pool := testPool(t)
+		pool.parallel = 0 // what is to be done stays in the list
+		h := &hostRun{server: host("mx1.example.com", 25, "crt"), certs: ofTypes(cmapi.ECDSAKeyAlgorithm, second), entry: zoneEntry{}}
+		r := &MailDomainReconciler{probes: pool}
+		r.observeEndpoints(&domainRun{md: &v1alpha1.MailDomain{}, now: paceNow}, h, pace{})
+		if len(pool.waiting) != 1 || pool.waiting[0].hides != (second == cmapi.Ed25519KeyAlgorithm) {
+			t.Errorf("ECDSA and %s: %+v", second, pool.waiting)
+		}
+	}
+}
+
+// ofTypes are Certificates that ask for keys of some types, and one that does not exist.
+func ofTypes(algorithms ...cmapi.PrivateKeyAlgorithm) (out []*certificateFacts) {
+	for _, a := range algorithms {
+		crt := &cmapi.Certificate{}
+		if a != "" {
+			crt.Spec.PrivateKey = &cmapi.CertificatePrivateKey{Algorithm: a}
+		}
+		out = append(out, &certificateFacts{certificate: crt})
+	}
+	return append(out, &certificateFacts{})
+}
+
 // TestHidesKeys: of which types the Certificates of a host are.
 func TestHidesKeys(t *testing.T) {
-	of := func(algorithms ...cmapi.PrivateKeyAlgorithm) (out []*certificateFacts) {
-		for _, a := range algorithms {
-			crt := &cmapi.Certificate{}
-			if a != "" {
-				crt.Spec.PrivateKey = &cmapi.CertificatePrivateKey{Algorithm: a}
-			}
-			out = append(out, &certificateFacts{certificate: crt})
-		}
-		return append(out, &certificateFacts{})
-	}
 	for _, row := range []struct {
 		reason string
 		certs  []*certificateFacts
 		want   bool
 	}{
-		{"one alone", of(cmapi.Ed25519KeyAlgorithm), false},
-		{"RSA by default, and ECDSA", of("", cmapi.ECDSAKeyAlgorithm), false},
-		{"RSA and Ed25519", of(cmapi.RSAKeyAlgorithm, cmapi.Ed25519KeyAlgorithm), false},
-		{"the two that no server can be asked for one by one", of(cmapi.ECDSAKeyAlgorithm, cmapi.Ed25519KeyAlgorithm), true},
+		{"one alone", ofTypes(cmapi.Ed25519KeyAlgorithm), false},
+		{"RSA by default, and ECDSA", ofTypes("", cmapi.ECDSAKeyAlgorithm), false},
+		{"RSA and Ed25519", ofTypes(cmapi.RSAKeyAlgorithm, cmapi.Ed25519KeyAlgorithm), false},
+		{"the two that no server can be asked for one by one", ofTypes(cmapi.ECDSAKeyAlgorithm, cmapi.Ed25519KeyAlgorithm), true},
 	} {
 		if got := hidesKeys(row.certs); got != row.want {
 			t.Errorf("%s: %t", row.reason, got)

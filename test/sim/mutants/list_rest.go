@@ -15,6 +15,12 @@ var ofReconcilers = []mutant{
 		test: control("TestHidesKeys"),
 	},
 	{
+		name: "probes know of no hidden keys", file: "controllers/maildomain_controller.go",
+		old: "hides: hidesKeys(h.certs),", new: "hides: false,",
+		why:  "what an endpoint does not show counts as gone",
+		test: control("TestProbesKnowWhatIsHidden"),
+	},
+	{
 		name: "a standby key of another type stays", file: "controllers/act.go",
 		old: "inUse || compromisedOf(md)[standby] || !fits {", new: "inUse || compromisedOf(md)[standby] || fits && false {",
 		why:  "cert-manager throws it away, and makes another key, again and again",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -54,18 +55,26 @@ func (j judges) unbroken(root, dir string, wanted []mutant) error {
 	for _, m := range wanted {
 		if key := fmt.Sprint("sim ", m.wire, m.only); j.sim && !done[key] {
 			done[key] = true
-			if killer, err := m.simulate(root, dir, overlay, j.histories); err != nil || killer != "" {
-				return fmt.Errorf("the simulator fails without any mutant: %s %v", killer, err) //nolint:errorlint // one of the two
+			if err := quiet(m.simulate(root, dir, overlay, j.histories)); err != nil {
+				return fmt.Errorf("the simulator fails without any mutant: %w", err)
 			}
 		}
 		if j.tests && m.test != nil && !done[m.test[0]] {
 			done[m.test[0]] = true
-			if killer, err := (mutant{test: m.test[:1]}).named(root, overlay); err != nil || killer != "" {
-				return fmt.Errorf("the tests of %s fail without any mutant: %s %v", m.test[0], killer, err) //nolint:errorlint // one of the two
+			if err := quiet(mutant{test: m.test[:1]}.named(root, overlay)); err != nil {
+				return fmt.Errorf("the tests of %s fail without any mutant: %w", m.test[0], err)
 			}
 		}
 	}
 	return nil
+}
+
+// quiet is an error where somebody has noticed something.
+func quiet(killer string, err error) error {
+	if err == nil && killer != "" {
+		return errors.New(killer)
+	}
+	return err
 }
 
 // overlay writes the broken file, and what tells the compiler to read it.
