@@ -63,6 +63,10 @@ func keyAnchor(owner string, words []string) (Anchor, error) {
 
 // dsOfKey makes the DS record of a key that may be trusted.
 func dsOfKey(owner string, flags uint16, algorithm uint8, public string) (Anchor, error) {
+	name, err := anchorName(owner)
+	if err != nil {
+		return nil, err
+	}
 	switch octets, err := base64.StdEncoding.DecodeString(public); {
 	case err != nil || len(octets) == 0:
 		return nil, fmt.Errorf("%w: the key of a DNSKEY is not base64: copy it whole", ErrAnchor)
@@ -72,7 +76,7 @@ func dsOfKey(owner string, flags uint16, algorithm uint8, public string) (Anchor
 		return nil, fmt.Errorf("%w: the DNSKEY is revoked (flags %d, RFC 5011): take the key that has followed it", ErrAnchor, flags)
 	}
 	key := &dns.DNSKEY{
-		Hdr:   dns.RR_Header{Name: dns.CanonicalName(owner), Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET},
+		Hdr:   dns.RR_Header{Name: name, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET},
 		Flags: flags, Protocol: 3, Algorithm: algorithm, PublicKey: public,
 	}
 	ds := key.ToDS(dns.SHA256)

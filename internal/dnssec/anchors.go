@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/miekg/dns"
 )
@@ -64,13 +65,23 @@ func anchorOwner(words []string, defaultOwner, kind string) (string, error) {
 			return "", fmt.Errorf("%w: %q before %s is neither owner, TTL nor class IN", ErrAnchor, w, kind)
 		}
 	}
-	if _, ok := dns.IsDomainName(owner); owner != "" && !ok {
-		return "", fmt.Errorf("%w: owner %q is not a domain name", ErrAnchor, owner)
-	}
 	return owner, nil
 }
 
+// anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it.
+func anchorName(owner string) (string, error) {
+	// A space may stand in a name, written as \032. As it is, it would end the name when the record is read back.
+	if _, ok := dns.IsDomainName(owner); !ok || strings.ContainsFunc(owner, unicode.IsSpace) {
+		return "", fmt.Errorf("%w: owner %q is not a domain name", ErrAnchor, owner)
+	}
+	return dns.CanonicalName(owner), nil
+}
+
 func makeDS(owner string, words []string) (Anchor, error) {
+	name, err := anchorName(owner)
+	if err != nil {
+		return nil, err
+	}
 	tag, err := strconv.ParseUint(words[0], 10, 16)
 	if err != nil {
 		return nil, fmt.Errorf("%w: key tag %q is not a number of 0 to 65535", ErrAnchor, words[0])
@@ -92,7 +103,7 @@ func makeDS(owner string, words []string) (Anchor, error) {
 		return nil, fmt.Errorf("%w: the digest of type %d must have %d hex digits", ErrAnchor, digestType, want)
 	}
 	return &dns.DS{
-		Hdr:    dns.RR_Header{Name: dns.CanonicalName(owner), Rrtype: dns.TypeDS, Class: dns.ClassINET},
+		Hdr:    dns.RR_Header{Name: name, Rrtype: dns.TypeDS, Class: dns.ClassINET},
 		KeyTag: uint16(tag), Algorithm: uint8(algorithm), DigestType: uint8(digestType), Digest: digest,
 	}, nil
 }

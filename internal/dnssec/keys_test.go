@@ -157,6 +157,7 @@ func TestParseDS(t *testing.T) {
 		{"a digest that is not hex", "1 13 2 zz" + hex[2:], "test."},
 		{"another class", "test. CH DS 1 13 2 " + hex, ""},
 		{"an impossible owner", "a..test. DS 1 13 2 " + hex, ""},
+		{"an owner with a space, which would end it", "12345 13 2 " + hex, "a b.test."},
 		{"nothing", "", "test."},
 	}
 	for _, c := range bad {
