@@ -85,9 +85,7 @@ func (b *decisionBoard) forget(name types.NamespacedName) {
 			b.wake(name.Namespace, certificate)
 		}
 	}
-	for certificate := range certificates {
-		b.wake(name.Namespace, certificate)
-	}
+	b.wakeAll(name.Namespace, certificates)
 }
 
 // put stores what was decided and wakes the requests that wait for it.
@@ -110,8 +108,14 @@ func (b *decisionBoard) put(run *domainRun) {
 	maps.Copy(pending, b.awaited[run.key()])
 	delete(b.awaited, run.key())
 	b.mu.Unlock()
-	for name := range pending {
-		b.wake(run.md.Namespace, name)
+	b.wakeAll(run.md.Namespace, pending)
+}
+
+// wakeAll wakes the requests of Certificates, always in the same order: the same history gives the same decisions, so that
+// what the simulator finds can be replayed.
+func (b *decisionBoard) wakeAll(namespace string, certificates map[string]bool) {
+	for _, name := range slices.Sorted(maps.Keys(certificates)) {
+		b.wake(namespace, name)
 	}
 }
 

@@ -1,12 +1,14 @@
 package controllers
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
 	"github.com/dane-operator/dane-operator/internal/rollover"
@@ -188,5 +190,21 @@ func TestDecisionWakesWhoAskedForIt(t *testing.T) {
 	board.await(run.key(), "former")
 	if board.forget(run.key()); woken != 2 {
 		t.Error("a MailDomain that is gone wakes nobody")
+	}
+}
+
+// TestRequestsAreWokenInOrder: in which order requests are looked at decides in which order they are approved, and what
+// the simulator found must come about again.
+func TestRequestsAreWokenInOrder(t *testing.T) {
+	var woken []string
+	board := newDecisionBoard()
+	board.wake = func(_, certificate string) { woken = append(woken, certificate) }
+	name := types.NamespacedName{Namespace: "mail", Name: "example"}
+	for i := range 20 {
+		board.await(name, fmt.Sprintf("mx%02d", (i*7)%20))
+	}
+	board.forget(name)
+	if len(woken) != 20 || !slices.IsSorted(woken) {
+		t.Errorf("woken in another order: %v", woken)
 	}
 }

@@ -211,7 +211,7 @@ func (r *MailDomainReconciler) linkedZones(w *world, h *hostRun) []linkedZone {
 			names = append(names, client.ObjectKeyFromObject(z))
 		}
 	}
-	slices.SortFunc(names, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(names, byName)
 	var out []linkedZone
 	for _, name := range slices.Compact(names) {
 		if name == client.ObjectKeyFromObject(h.zone) {

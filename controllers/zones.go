@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -62,7 +64,7 @@ func (r *zoneRegistry) get(name types.NamespacedName) (zoneEntry, bool) {
 	return *e, true
 }
 
-// each calls f with a copy of every entry.
+// each calls f with a copy of every entry, always in the same order.
 func (r *zoneRegistry) each(f func(types.NamespacedName, zoneEntry)) {
 	r.mu.Lock()
 	all := make(map[types.NamespacedName]zoneEntry, len(r.entries))
@@ -70,8 +72,8 @@ func (r *zoneRegistry) each(f func(types.NamespacedName, zoneEntry)) {
 		all[name] = *e
 	}
 	r.mu.Unlock()
-	for name, e := range all {
-		f(name, e)
+	for _, name := range slices.SortedFunc(maps.Keys(all), byName) {
+		f(name, all[name])
 	}
 }
 
@@ -177,3 +179,6 @@ func grantCovers(hostnames []v1alpha1.GrantHostname, host string) bool {
 	}
 	return false
 }
+
+// byName orders objects by their namespaces and names.
+func byName(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) }
