@@ -8,10 +8,10 @@ import (
 	"github.com/dane-operator/dane-operator/test/servers"
 )
 
-// outage is how long the API server is away: a minute when every fault is tried.
+// outage is how long the API server is away: three minutes when every fault is tried, in which leases run out.
 func outage() time.Duration {
 	if thorough {
-		return time.Minute
+		return 3 * time.Minute
 	}
 	return 5 * time.Second
 }

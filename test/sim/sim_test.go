@@ -17,11 +17,12 @@ const defaultHistories = 80
 
 // seenAlways is what happens in the default histories: a kind of fault that came to nothing would go unnoticed.
 var seenAlways = []string{
-	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "clock of another machine", "clock of the API server", "clock set back", "clock set forward", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed",
-	"deletion, Remove", "deletion, Retain", "foreign record", "host leaves", "host with two Certificates", "key compromised", "killed for ever", "made anew", "next key that does not fit", "our record removed", "parameter sets edited",
+	"Secret deleted", "announced: DeadlineProceeded", "announced: Followed", "announced: GateBypassed", "approved past the gate", "changed for a while: edit-additional-records", "changed for a while: edit-deadline", "changed for a while: edit-dnssec", "changed for a while: edit-foreign-records", "changed for a while: edit-ports", "changed for a while: edit-probe-mode",
+	"clock of another machine", "clock of the API server", "clock set back", "clock set forward", "change of strategy Gate to Stage", "change of strategy Stage to Gate", "deadline Hold", "deadline Proceed", "compromise taken back",
+	"deletion, Remove", "deletion, Retain", "foreign record", "foreign record removed", "foreign records are to go for good", "host leaves", "host with two Certificates", "key compromised", "killed for ever", "made anew", "next key that does not fit", "our record removed", "parameter sets edited",
 	"process of the older version", "records held by reports", "report of failures", "second MailDomain", "serving Secret deleted", "standby Secret deleted", "standby Secret restored", "standby key of type ECDSA", "standby key of type RSA",
 	"status lost", "status restored", "strategy Follow", "strategy Gate", "strategy Stage", "suspended", "two leaders", "type of key changed",
-	"update ends: Applied", "update ends: Conflict",
+	"update at a second port", "update ends: Applied", "update ends: Conflict",
 }
 
 // TestNoHistoryBreaksAPromise runs a fixed number of seeds; SIM_HISTORIES runs more.

@@ -30,6 +30,12 @@ type mailDomain struct {
 	unguarded bool
 	// away is a host that has left the spec for a while.
 	away *v1alpha1.MailServer
+	// elsewhere says that a record of a key elsewhere was in the spec, and removesUntil until when the operator may take
+	// foreign records out, since the spec says so, or did a short time ago.
+	elsewhere    bool
+	removesUntil time.Time
+	// undo takes back what people have changed of the spec for a while, by the field.
+	undo map[string]func()
 }
 
 // disturbed says that a person is at work who does one thing after the other.
@@ -137,8 +143,10 @@ func (h *History) mustHaveTakenOut(d *mailDomain) {
 	for _, of := range d.hosts {
 		made := h.mountedBy(of)
 		for _, s := range h.servers.all {
-			if !d.unguarded && made != nil && slices.ContainsFunc(s.serves[of.owner].records, func(r tlsa.Record) bool { return made.matches[r] }) {
-				h.fail("L2", "MailDomain %s is gone, and %s still shows records of %s", d.name, s.name, of.name)
+			for _, owner := range of.owners() {
+				if !d.unguarded && made != nil && slices.ContainsFunc(s.serves[owner].records, func(r tlsa.Record) bool { return made.matches[r] }) {
+					h.fail("L2", "MailDomain %s is gone, and %s still shows records of %s", d.name, s.name, owner)
+				}
 			}
 		}
 	}

@@ -42,13 +42,14 @@ func Families() []string {
 			out = append(out, f.family)
 		}
 	}
-	return append(out, reportFamily)
+	return append(out, reportFamily, fieldFamily)
 }
 
 // faults are set up here, since what they do leads back to them.
-var faults []fault
+var faults, fieldFaults []fault
 
 func init() {
+	fieldFaults = fieldEdits
 	faults = slices.Concat(apiFaults, dnsFaults, mailFaults, issuerFaults, peopleFaults, statusFaults, specFaults, secretFaults, operatorFaults, clockFaults)
 }
 
@@ -87,6 +88,9 @@ func NewPlan(seed uint64, only []string) Plan {
 	if only == nil || slices.Contains(only, reportFamily) {
 		p.Faults = append(p.Faults, reportsOf(seed, p.Length)...)
 	}
+	if only == nil || slices.Contains(only, fieldFamily) {
+		p.Faults = append(p.Faults, fieldsOf(seed, p.Length)...)
+	}
 	slices.SortStableFunc(p.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	for i := range p.Faults {
 		p.Faults[i].Number = i
@@ -111,7 +115,12 @@ func draw(from []fault, n int) fault {
 
 // befall lets a fault happen.
 func (h *History) befall(f Fault) {
-	i := slices.IndexFunc(faults, func(k fault) bool { return k.name == f.Name })
+	named := func(k fault) bool { return k.name == f.Name }
+	what := faults
+	if slices.ContainsFunc(fieldFaults, named) {
+		what = fieldFaults
+	}
+	i := slices.IndexFunc(what, named)
 	switch f.Name {
 	case "renew":
 		h.hosts[f.A%len(h.hosts)].issuer.renew()
@@ -124,7 +133,7 @@ func (h *History) befall(f Fault) {
 	h.say("FAULT", "%s", f)
 	h.count("fault " + f.Name)
 	h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
-	faults[i].do(h, f)
+	what[i].do(h, f)
 }
 
 func later(a, b time.Time) time.Time {

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dane-operator/dane-operator/api/v1alpha1"
-	"github.com/dane-operator/dane-operator/internal/tlsa"
 )
 
 // hostNames are the MX hosts that a history may have: the first two are of its first MailDomain.
@@ -49,7 +48,7 @@ func (h *History) propagation(floor time.Duration) v1alpha1.PropagationSpec {
 // it looks, and never writes.
 func (h *History) foundDomain(n int) {
 	t := &h.timeline
-	d := &mailDomain{name: fmt.Sprintf("example%d", n+1), short: h.chance(30)}
+	d := &mailDomain{name: fmt.Sprintf("example%d", n+1), short: h.chance(30), undo: map[string]func(){}}
 	h.domains = append(h.domains, d)
 	md := &v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: d.name}}
 	md.Spec = v1alpha1.MailDomainSpec{
@@ -97,7 +96,7 @@ func serverOf(name string) v1alpha1.MailServer {
 
 // foundHost makes a host with issued Certificates.
 func (h *History) foundHost(d *mailDomain, n int, spec *v1alpha1.MailDomainSpec) v1alpha1.MailServer {
-	c := &common{of: d, name: hostNames[n], owner: "_25._tcp." + hostNames[n] + ".", created: map[tlsa.Record]bool{}, lost: map[tlsa.Record]bool{}, presented: map[*issued]bool{}}
+	c := &common{of: d, name: hostNames[n], owner: "_25._tcp." + hostNames[n] + ".", other: "_465._tcp." + hostNames[n] + ".", created: standing{}, lost: standing{}, presented: map[*issued]bool{}}
 	name := fmt.Sprintf("mx%d", n+1)
 	first := h.hostWith(c, name, 0)
 	for r := range 1 + h.random.IntN(3) {

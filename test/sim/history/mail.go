@@ -44,22 +44,40 @@ type host struct {
 }
 
 // risks says whether senders may fail at keys of its Certificate, if the status says so.
-func (of *host) risks() bool { return of.risk || of.bypassed }
+func (of *host) risks() bool { return of.risk || of.bypassed || of.vouched }
+
+// owners are the names that its records may stand at.
+func (of *host) owners() []string { return []string{of.owner, of.other} }
+
+// standing is a set of records, by the owners that they stand at.
+type standing map[string]map[tlsa.Record]bool
+
+func (s standing) add(owner string, r tlsa.Record) {
+	if s[owner] == nil {
+		s[owner] = map[tlsa.Record]bool{}
+	}
+	s[owner][r] = true
+}
 
 // common is what a host is whatever its Certificates are.
 type common struct {
-	of          *mailDomain
-	name, owner string
-	replicas    []*replica
+	of   *mailDomain
+	name string
+	// owner is that of port 25, and other that of the port which a person may add.
+	owner, other string
+	replicas     []*replica
 	// created are the records that the operator has put into DNS, lost those that it may not know to be its
 	// own, because its status was lost while they stood.
-	created, lost map[tlsa.Record]bool
+	created, lost standing
 	// presented are the chains that some replica has presented.
 	presented map[*issued]bool
 	// risk says that something was done for which senders may fail, if the status says so; riskUntil is until when
 	// what was done goes on to be one.
 	risk      bool
 	riskUntil time.Time
+	// vouched says that a person has vouched for its endpoints, and vouchedUntil until when that explains what senders meet.
+	vouched      bool
+	vouchedUntil time.Time
 	// announced is the danger that the status tells of, in one word; announcedAt is when it last did, as far as it
 	// has changed.
 	announced   string
@@ -95,7 +113,7 @@ func (h *History) hostNamed(name string) *host {
 
 func (h *History) hostOf(owner string) *host {
 	for _, each := range h.hosts {
-		if each.owner == owner {
+		if slices.Contains(each.owners(), owner) {
 			return each
 		}
 	}
@@ -105,7 +123,7 @@ func (h *History) hostOf(owner string) *host {
 func (h *History) owners() []string {
 	var out []string
 	for _, each := range firsts(h.hosts) {
-		out = append(out, each.owner)
+		out = append(out, each.owners()...)
 	}
 	return out
 }

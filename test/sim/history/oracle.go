@@ -42,29 +42,31 @@ func (h *History) answerAppeared(owner string, v *held) {
 	of := h.hostOf(owner)
 	for _, each := range of.each() {
 		for _, r := range each.replicas {
-			h.check(each, r, v)
+			h.check(each, r, owner, v)
 		}
 	}
 }
 
 // chainAppeared checks a chain that a sender may meet from now on.
 func (h *History) chainAppeared(of *host, r *replica) {
-	for _, v := range h.resolvers.current(of.owner) {
-		h.check(of, r, v)
+	for _, owner := range of.owners() {
+		for _, v := range h.resolvers.current(owner) {
+			h.check(of, r, owner, v)
+		}
 	}
 }
 
-func (h *History) check(of *host, r *replica, v *held) {
+func (h *History) check(of *host, r *replica, owner string, v *held) {
 	chain := of.presents(r)
 	if chain == nil || v.byHand {
 		return
 	}
 	h.checks++
-	promise, problem := accepts(v.records, chain, of.created)
+	promise, problem := accepts(v.records, chain, of.created[owner])
 	if problem == "" {
 		return
 	}
-	if of.of.unguarded {
+	if of.of.unguarded || h.now.Before(of.vouchedUntil) {
 		h.risked++
 		return
 	}
@@ -169,24 +171,34 @@ func (h *History) judgeUpdate(change zone.Change, unread blindness) {
 			continue
 		}
 		removes = true
-		if !of.created[r] {
-			h.fail("S4", "the operator removes a record of %s that it did not make: %v", of.name, r)
+		if !of.created[change.Owner][r] {
+			h.judgeForeign(of, r)
 		}
-		if of.lost[r] {
-			delete(of.lost, r)
-		}
+		delete(of.lost[change.Owner], r)
 	}
 	for _, r := range change.Want {
 		if !slices.Contains(before, r) {
-			of.created[r] = true
+			of.created.add(change.Owner, r)
 		}
 	}
-	if removes && !of.leaves() {
+	if change.Owner == of.other && len(change.Want) > 0 {
+		h.count("update at a second port")
+	}
+	if removes && !of.leaves() && h.lists(of, change.Owner) {
 		h.judgeRemoval(of, before, change.Want, unread)
 	}
 	if len(change.Want) > maxRecords {
 		h.fail("S7", "%d records are written at %s", len(change.Want), of.owner)
 	}
+}
+
+// judgeForeign checks that a record which is not the operator's own goes only where a person wants that.
+func (h *History) judgeForeign(of *host, r tlsa.Record) {
+	if h.now.After(of.of.removesUntil) {
+		h.fail("S4", "the operator removes a record of %s that it did not make: %v", of.name, r)
+		return
+	}
+	h.count("foreign record removed")
 }
 
 // blindness is what a process could not read when it asked for an update: objects of the API server in the same
@@ -201,7 +213,7 @@ func (h *History) judgeRemoval(of *host, before, after []tlsa.Record, unread bli
 		h.fail("S5", "records of %s are removed by a reconcile that could not read everything", of.name)
 	case unread.primary:
 		h.fail("S5", "records of %s are removed although the primary did not answer when it was last asked", of.name)
-	case unread.endpoint:
+	case unread.endpoint && !h.now.Before(of.vouchedUntil):
 		for chain := range of.presented {
 			matched := func(r tlsa.Record) bool { return chain.matches[r] }
 			if slices.ContainsFunc(before, matched) && !slices.ContainsFunc(after, matched) {

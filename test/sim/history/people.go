@@ -78,7 +78,7 @@ func (h *History) suspend(d *mailDomain, yes bool) {
 // may not get in for them (docs/reliability.md, open points).
 func (h *History) editParameters(f Fault) {
 	d := h.target(f)
-	if d.foreignAmong() || d.disturbed() {
+	if d.foreignAmong() || d.disturbed() || d.elsewhere { // nor may they where a record of a key elsewhere is of one set alone
 		return
 	}
 	d.editedSets = true
@@ -178,9 +178,12 @@ func (h *History) allOfKnownKeys(d *mailDomain) bool {
 		known := func(r tlsa.Record) bool {
 			return slices.ContainsFunc(of.each(), func(each *host) bool { return h.heldByObjects(each, r) })
 		}
-		shown := slices.Clone(h.servers.stored[of.owner].records)
-		for _, s := range h.servers.all {
-			shown = append(shown, s.serves[of.owner].records...)
+		var shown []tlsa.Record
+		for _, owner := range of.owners() {
+			shown = append(shown, h.servers.stored[owner].records...)
+			for _, s := range h.servers.all {
+				shown = append(shown, s.serves[owner].records...)
+			}
 		}
 		if slices.ContainsFunc(shown, func(r tlsa.Record) bool { return !known(r) }) {
 			return false
@@ -203,12 +206,16 @@ func (h *History) forget(d *mailDomain) {
 	d.statusLost = true
 	for _, of := range d.hosts {
 		for _, s := range h.servers.all {
-			for _, r := range s.serves[of.owner].records {
-				of.lost[r] = true
+			for _, owner := range of.owners() {
+				for _, r := range s.serves[owner].records {
+					of.lost.add(owner, r)
+				}
 			}
 		}
-		for _, r := range h.servers.stored[of.owner].records {
-			of.lost[r] = true
+		for _, owner := range of.owners() {
+			for _, r := range h.servers.stored[owner].records {
+				of.lost.add(owner, r)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -131,6 +132,9 @@ func (h *History) calmDown() {
 			h.suspend(d, false)
 		}
 		h.comeBack(d)
+		for _, field := range slices.Sorted(maps.Keys(d.undo)) {
+			d.undo[field]()
+		}
 	}
 	h.setClocks(0, true)
 	h.apiAhead = 0
@@ -186,7 +190,13 @@ func (h *History) mustBeDone(d *mailDomain) {
 			h.mustFit(each, current.key)
 			want = slices.Concat(want, current.recordsOf(params), h.standbyRecords(each, current, params))
 		}
-		h.mustShow(of, tlsa.Normalize(want), time.Duration(md.Spec.TLSA.TTL)*time.Second)
+		ttl := time.Duration(md.Spec.TLSA.TTL) * time.Second
+		h.mustShow(of, of.owner, tlsa.Normalize(want), ttl)
+		if h.lists(of, of.other) {
+			h.mustShow(of, of.other, tlsa.Normalize(want), ttl)
+		} else {
+			h.mustShow(of, of.other, nil, 0)
+		}
 	}
 }
 
@@ -230,25 +240,35 @@ func (h *History) standbyRecords(of *host, current *issued, params []tlsa.Parame
 	return out
 }
 
-// mustShow checks what all servers give for a host.
-func (h *History) mustShow(of *host, want []tlsa.Record, ttl time.Duration) {
+// lists says whether the spec has the port of an owner.
+func (h *History) lists(of *host, owner string) bool {
 	md := h.object(of.of)
+	return md == nil || slices.ContainsFunc(md.Spec.MailServers, func(m v1alpha1.MailServer) bool {
+		return m.Hostname == of.name && slices.ContainsFunc(m.Ports, func(p v1alpha1.MailServerPort) bool { return p.Port == portOf(owner) })
+	})
+}
+
+// mustShow checks what all servers give at an owner of a host. Without a TTL, its port is not in the spec.
+func (h *History) mustShow(of *host, owner string, want []tlsa.Record, ttl time.Duration) {
+	md := h.object(of.of)
+	created, lost := of.created[owner], of.lost[owner]
+	keeps := md.Spec.TLSA.ForeignRecords != v1alpha1.ForeignRemove
 	for _, s := range h.servers.all {
-		have := s.serves[of.owner]
-		foreign := slices.ContainsFunc(have.records, func(r tlsa.Record) bool { return !of.created[r] || of.lost[r] })
+		have := s.serves[owner]
+		foreign := slices.ContainsFunc(have.records, func(r tlsa.Record) bool { return !created[r] || lost[r] })
 		for _, r := range want {
 			// A SHA-512 of ours would set a foreign SHA-256 aside: it is left out, and the conditions say so.
 			if !slices.Contains(have.records, r) && (!foreign || r.MatchingType != tlsa.MatchingSHA512) {
-				h.fail("L1", "%s: %s does not show %v, but %s; %s", of.name, s.name, r, have, waiting(md))
+				h.fail("L1", "%s: %s does not show %v, but %s; %s", owner, s.name, r, have, waiting(md))
 			}
 		}
 		for _, r := range have.records {
-			if !slices.Contains(want, r) && of.created[r] && !of.lost[r] {
-				h.fail("L2", "%s: %s still shows %v; %s", of.name, s.name, r, waiting(md))
+			if !slices.Contains(want, r) && (created[r] && !lost[r] || !keeps && ttl > 0) {
+				h.fail("L2", "%s: %s still shows %v; %s", owner, s.name, r, waiting(md))
 			}
 		}
-		if have.ttl != ttl {
-			h.fail("L1", "%s: %s has a TTL of %s, want %s", of.name, s.name, have.ttl, ttl)
+		if ttl > 0 && have.ttl != ttl {
+			h.fail("L1", "%s: %s has a TTL of %s, want %s", owner, s.name, have.ttl, ttl)
 		}
 	}
 }

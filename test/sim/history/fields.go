@@ -1,0 +1,199 @@
+package history
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/dane-operator/dane-operator/api/v1alpha1"
+)
+
+// This file is people who change a field of a spec, and take that back after a while.
+
+const fieldFamily = "fields"
+
+// fieldsOf draws when fields are edited, by themselves: what else befalls a history stays as it is.
+func fieldsOf(seed uint64, length time.Duration) []Fault {
+	r := rand.New(rand.NewPCG(seed, 6)) //nolint:gosec // not for secrets
+	var out []Fault
+	for range r.IntN(5) {
+		f := fieldEdits[r.IntN(len(fieldEdits))]
+		at := time.Duration(r.Int64N(int64(length)))
+		out = append(out, Fault{At: at.Round(time.Second), Name: f.name, A: r.IntN(1000), B: r.IntN(1000)})
+	}
+	return out
+}
+
+// explains is for how long what was changed explains what comes about, once it is taken back: an issuance may be under
+// way, a replica may load late, and an operator may read what is old.
+const explains = 2 * time.Hour
+
+var fieldEdits = []fault{
+	{"edit-deadline", fieldFamily, 1, func(h *History, f Fault) {
+		h.meanwhile(f, deadline, func(s *v1alpha1.MailDomainSpec) {
+			s.Rollover.Deadline.BeforeExpiry = []v1alpha1.Duration{"30m", "2h", "48h"}[f.B%3]
+			s.Rollover.Deadline.Action = []v1alpha1.DeadlineAction{v1alpha1.DeadlineProceed, v1alpha1.DeadlineHold}[f.B%2]
+		}, nil)
+	}},
+	{"edit-dnssec", fieldFamily, 1, func(h *History, f Fault) {
+		h.meanwhile(f, dnssecPolicy, func(s *v1alpha1.MailDomainSpec) { s.DNSSEC = v1alpha1.DNSSECIgnored }, nil)
+	}},
+	{"edit-foreign-records", fieldFamily, 1, func(h *History, f Fault) { h.editForeignRecords(f) }},
+	{"edit-additional-records", fieldFamily, 1, func(h *History, f Fault) { h.editAdditionalRecords(f) }},
+	{"edit-probe-mode", fieldFamily, 1, func(h *History, f Fault) { h.editProbeMode(f) }},
+	{"edit-ports", fieldFamily, 2, func(h *History, f Fault) {
+		h.meanwhile(f, servers, func(s *v1alpha1.MailDomainSpec) {
+			for i := range s.MailServers {
+				if m := &s.MailServers[i]; len(m.Certificates) > 0 && (f.B+i)%3 > 0 {
+					m.Ports = append(m.Ports, v1alpha1.MailServerPort{Port: otherPort})
+				}
+			}
+		}, nil)
+	}},
+	{"compromise-in-error", fieldFamily, 1, func(h *History, f Fault) {
+		h.compromise(f)
+		d := h.hosts[f.A%len(h.hosts)].of
+		h.after(f.lasts(2*time.Hour), func() {
+			h.count("compromise taken back")
+			h.say("people", "%s has no compromised key", d.name)
+			h.editFields(d, func(s *v1alpha1.MailDomainSpec) { s.Rollover.CompromisedKeys = nil })
+		})
+	}},
+}
+
+// field puts a field back as it was.
+type field struct {
+	name string
+	back func(s, before *v1alpha1.MailDomainSpec)
+}
+
+var (
+	deadline          = field{"deadline", func(s, b *v1alpha1.MailDomainSpec) { s.Rollover.Deadline = b.Rollover.Deadline }}
+	dnssecPolicy      = field{"dnssec", func(s, b *v1alpha1.MailDomainSpec) { s.DNSSEC = b.DNSSEC }}
+	foreignRecords    = field{"foreignRecords", func(s, b *v1alpha1.MailDomainSpec) { s.TLSA.ForeignRecords = b.TLSA.ForeignRecords }}
+	additionalRecords = field{"additionalRecords", func(s, b *v1alpha1.MailDomainSpec) { s.TLSA.AdditionalRecords = b.TLSA.AdditionalRecords }}
+	servers           = field{"mailServers", func(s, b *v1alpha1.MailDomainSpec) {
+		for i := range s.MailServers {
+			for _, was := range b.MailServers {
+				if m := &s.MailServers[i]; m.Hostname == was.Hostname {
+					m.Ports, m.Probe = was.Ports, was.Probe
+				}
+			}
+		}
+	}}
+)
+
+// otherPort is the port that a person adds to a host.
+const otherPort = 465
+
+func portOf(owner string) int32 {
+	if strings.HasPrefix(owner, "_25.") {
+		return 25
+	}
+	return otherPort
+}
+
+// meanwhile has a person change a field, unless one is at work on the MailDomain, or it is changed already, and take that
+// back after a while, or when all faults end.
+func (h *History) meanwhile(f Fault, what field, change func(*v1alpha1.MailDomainSpec), back func()) bool {
+	d := h.target(f)
+	md := h.object(d)
+	if md == nil || d.disturbed() || d.undo[what.name] != nil {
+		return false
+	}
+	before := md.Spec.DeepCopy()
+	h.count("changed for a while: " + f.Name)
+	h.editFields(d, change)
+	undo := func() {
+		if d.undo[what.name] == nil {
+			return
+		}
+		delete(d.undo, what.name)
+		h.say("people", "%s: %s is as before", d.name, what.name)
+		h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
+		h.editFields(d, func(s *v1alpha1.MailDomainSpec) { what.back(s, before) })
+		if back != nil {
+			back()
+		}
+	}
+	d.undo[what.name] = undo
+	h.after(f.lasts(3*time.Hour), undo)
+	return true
+}
+
+// editFields changes a spec wherever it is kept: a person may have deleted the MailDomain meanwhile, or taken a host out.
+func (h *History) editFields(d *mailDomain, how func(*v1alpha1.MailDomainSpec)) {
+	h.editSpec(d, how)
+	if d.deleted != nil {
+		how(d.deleted)
+	}
+	if d.away != nil {
+		s := &v1alpha1.MailDomainSpec{MailServers: []v1alpha1.MailServer{*d.away}}
+		how(s)
+		*d.away = s.MailServers[0]
+	}
+	md := h.object(d)
+	if md == nil {
+		return
+	}
+	for _, of := range d.hosts {
+		was := of.risk
+		if of.risk = d.takesRisks(&md.Spec, of); was && !of.risk {
+			h.riskFor(of)
+		}
+	}
+}
+
+// editForeignRecords has foreign records taken out, for a while or for good: one that stands, and one that comes.
+func (h *History) editForeignRecords(f Fault) {
+	h.addForeign(f)
+	h.after(f.lasts(20*time.Minute), func() { h.addForeign(Fault{A: f.A, B: f.B + 1}) })
+	d := h.target(f)
+	remove := func(s *v1alpha1.MailDomainSpec) { s.TLSA.ForeignRecords = v1alpha1.ForeignRemove }
+	forGood := f.A%2 == 0
+	if forGood && h.object(d) != nil && !d.disturbed() && d.undo[foreignRecords.name] == nil {
+		h.count("foreign records are to go for good")
+		h.editFields(d, remove)
+		d.removesUntil = forever
+		return
+	}
+	if !forGood && h.meanwhile(f, foreignRecords, remove, func() { d.removesUntil = h.now.Add(explains) }) {
+		d.removesUntil = forever
+	}
+}
+
+// editAdditionalRecords adds the record of a key elsewhere, of a parameter set that the spec has.
+func (h *History) editAdditionalRecords(f Fault) {
+	d := h.target(f)
+	md := h.object(d)
+	if md == nil || d.editedSets {
+		return
+	}
+	set := md.Spec.TLSA.Parameters[0]
+	digest := fmt.Sprintf("ad%062x", f.B)
+	if strings.HasSuffix(string(set), "2") {
+		digest = fmt.Sprintf("ad%0126x", f.B)
+	}
+	d.elsewhere = h.meanwhile(f, additionalRecords, func(s *v1alpha1.MailDomainSpec) {
+		s.TLSA.AdditionalRecords = []v1alpha1.TLSARecord{v1alpha1.TLSARecord(string(set) + " " + digest)}
+	}, nil) || d.elsewhere
+}
+
+// editProbeMode has a person vouch for the endpoints, who does not look whether they have loaded what is new.
+func (h *History) editProbeMode(f Fault) {
+	d := h.target(f)
+	if h.meanwhile(f, servers, func(s *v1alpha1.MailDomainSpec) {
+		for i := range s.MailServers {
+			s.MailServers[i].Probe.Mode = v1alpha1.ProbeDisabled
+		}
+	}, func() {
+		for _, of := range d.hosts {
+			of.vouchedUntil = h.now.Add(explains)
+		}
+	}) {
+		for _, of := range d.hosts {
+			of.vouched, of.vouchedUntil = true, forever
+		}
+	}
+}
