@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/miekg/dns"
 )
@@ -70,9 +69,10 @@ func anchorOwner(words []string, defaultOwner, kind string) (string, error) {
 
 // anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it.
 func anchorName(owner string) (string, error) {
-	// A space may stand in a name, written as \032. As it is, it would end the name when the record is read back.
-	if _, ok := dns.IsDomainName(owner); !ok || strings.ContainsFunc(owner, unicode.IsSpace) {
-		return "", fmt.Errorf("%w: owner %q is not a domain name", ErrAnchor, owner)
+	// Other octets may stand in a name, written as \DDD (RFC 1035 section 5.1). As it is, a space would end the name when the
+	// record is read back, and CanonicalName makes another one of what is not UTF-8.
+	if _, ok := dns.IsDomainName(owner); !ok || strings.ContainsFunc(owner, func(r rune) bool { return r < '!' || r > '~' }) {
+		return "", fmt.Errorf("%w: owner %q is not a domain name (other scripts are written as A-labels: xn--...)", ErrAnchor, owner)
 	}
 	return dns.CanonicalName(owner), nil
 }

@@ -158,6 +158,7 @@ func TestParseDS(t *testing.T) {
 		{"another class", "test. CH DS 1 13 2 " + hex, ""},
 		{"an impossible owner", "a..test. DS 1 13 2 " + hex, ""},
 		{"an owner with a space, which would end it", "12345 13 2 " + hex, "a b.test."},
+		{"an owner that is not UTF-8", "12345 13 2 " + hex, strings.Repeat("\xe9", 40) + ".test."},
 		{"nothing", "", "test."},
 	}
 	for _, c := range bad {

@@ -250,25 +250,34 @@ func (h *History) lists(of *host, owner string) bool {
 
 // mustShow checks what all servers give at an owner of a host. Without a TTL, its port is not in the spec.
 func (h *History) mustShow(of *host, owner string, want []tlsa.Record, ttl time.Duration) {
-	md := h.object(of.of)
-	created, lost := of.created[owner], of.lost[owner]
-	keeps := md.Spec.TLSA.ForeignRecords != v1alpha1.ForeignRemove
 	for _, s := range h.servers.all {
-		have := s.serves[owner]
-		foreign := slices.ContainsFunc(have.records, func(r tlsa.Record) bool { return !created[r] || lost[r] })
-		for _, r := range want {
-			// A SHA-512 of ours would set a foreign SHA-256 aside: it is left out, and the conditions say so.
-			if !slices.Contains(have.records, r) && (!foreign || r.MatchingType != tlsa.MatchingSHA512) {
-				h.fail("L1", "%s: %s does not show %v, but %s; %s", owner, s.name, r, have, waiting(md))
-			}
-		}
-		for _, r := range have.records {
-			if !slices.Contains(want, r) && (created[r] && !lost[r] || !keeps && ttl > 0) {
-				h.fail("L2", "%s: %s still shows %v; %s", owner, s.name, r, waiting(md))
-			}
-		}
-		if ttl > 0 && have.ttl != ttl {
+		h.mustHold(of, owner, s, want)
+		h.mustHaveLost(of, owner, s, want, ttl > 0)
+		if have := s.serves[owner]; ttl > 0 && have.ttl != ttl {
 			h.fail("L1", "%s: %s has a TTL of %s, want %s", owner, s.name, have.ttl, ttl)
+		}
+	}
+}
+
+// mustHold checks that a server gives what is wanted. A SHA-512 of ours would set a foreign SHA-256 aside: it is left out, and
+// the conditions say so.
+func (h *History) mustHold(of *host, owner string, s *server, want []tlsa.Record) {
+	have := s.serves[owner]
+	foreign := slices.ContainsFunc(have.records, func(r tlsa.Record) bool { return !of.created[owner][r] || of.lost[owner][r] })
+	for _, r := range want {
+		if !slices.Contains(have.records, r) && (!foreign || r.MatchingType != tlsa.MatchingSHA512) {
+			h.fail("L1", "%s: %s does not show %v, but %s; %s", owner, s.name, r, have, waiting(h.object(of.of)))
+		}
+	}
+}
+
+// mustHaveLost checks that a server gives no more of what is not wanted than what is foreign to the operator, where that is kept.
+func (h *History) mustHaveLost(of *host, owner string, s *server, want []tlsa.Record, listed bool) {
+	md := h.object(of.of)
+	clears := listed && md.Spec.TLSA.ForeignRecords == v1alpha1.ForeignRemove
+	for _, r := range s.serves[owner].records {
+		if !slices.Contains(want, r) && (clears || of.created[owner][r] && !of.lost[owner][r]) {
+			h.fail("L2", "%s: %s still shows %v; %s", owner, s.name, r, waiting(md))
 		}
 	}
 }
