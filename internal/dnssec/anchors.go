@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,11 +68,13 @@ func anchorOwner(words []string, defaultOwner, kind string) (string, error) {
 	return owner, nil
 }
 
+// writtenOut is a name as it stands in a file: printable ASCII, and other octets as \DDD (RFC 1035 section 5.1). What is not whole, not
+// UTF-8, or has a space would be another name once it is read back.
+var writtenOut = regexp.MustCompile(`^(?:[!-\[\]-~]|\\[!-/:-~]|\\[01][0-9][0-9]|\\2[0-4][0-9]|\\25[0-5])*$`)
+
 // anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it.
 func anchorName(owner string) (string, error) {
-	// Other octets may stand in a name, written as \DDD (RFC 1035 section 5.1). As it is, a space would end the name when the
-	// record is read back, and CanonicalName makes another one of what is not UTF-8.
-	if _, ok := dns.IsDomainName(owner); !ok || strings.ContainsFunc(owner, func(r rune) bool { return r < '!' || r > '~' }) {
+	if _, ok := dns.IsDomainName(owner); !ok || !writtenOut.MatchString(owner) {
 		return "", fmt.Errorf("%w: owner %q is not a domain name (other scripts are written as A-labels: xn--...)", ErrAnchor, owner)
 	}
 	return dns.CanonicalName(owner), nil

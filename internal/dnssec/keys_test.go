@@ -134,6 +134,7 @@ func TestParseDS(t *testing.T) {
 		{"test. 3600 DS 12345 13 2 " + hex, "", "test."},
 		{"DS 12345 13 2 " + hex, "example.test.", "example.test."},
 		{". DS 12345 13 2 " + hex, "", "."},
+		{`a\032\.b.test. DS 12345 13 2 ` + hex, "", `a\032\.b.test.`},
 		{"1 13 4 " + hex + hex[:32], "test.", "test."},
 	}
 	for _, c := range good {
@@ -158,6 +159,8 @@ func TestParseDS(t *testing.T) {
 		{"another class", "test. CH DS 1 13 2 " + hex, ""},
 		{"an impossible owner", "a..test. DS 1 13 2 " + hex, ""},
 		{"an owner with a space, which would end it", "12345 13 2 " + hex, "a b.test."},
+		{"an owner whose last octet is not whole", "12345 13 2 " + hex, `test\`},
+		{"an owner with an octet beyond 255", "12345 13 2 " + hex, `a\256.test.`},
 		{"an owner that is not UTF-8", "12345 13 2 " + hex, strings.Repeat("\xe9", 40) + ".test."},
 		{"nothing", "", "test."},
 	}

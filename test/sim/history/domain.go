@@ -34,6 +34,8 @@ type mailDomain struct {
 	// foreign records out, since the spec says so, or did a short time ago.
 	elsewhere    bool
 	removesUntil time.Time
+	// portGone is when a port last left the spec.
+	portGone time.Time
 	// undo takes back what people have changed of the spec for a while, by the field.
 	undo map[string]func()
 }
@@ -82,8 +84,8 @@ func (h *History) deleteDomain(f Fault) {
 	d := h.target(f)
 	md, retain := h.object(d), f.B%3 == 0
 	// What stands without being known for the operator's own stays when its records go, and senders then find
-	// nothing else; and see edit-parameters (docs/reliability.md, open points).
-	if md == nil || d.disturbed() || !retain && d.foreignAmong() || retain && d.editedSets {
+	// nothing else; and see edit-parameters and portLeaves (docs/reliability.md, open points).
+	if md == nil || d.disturbed() || !retain && d.foreignAmong() || retain && (d.editedSets || h.portLeaves(d)) {
 		return
 	}
 	d.deleted = md.Spec.DeepCopy()

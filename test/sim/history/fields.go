@@ -42,15 +42,7 @@ var fieldEdits = []fault{
 	{"edit-foreign-records", fieldFamily, 1, func(h *History, f Fault) { h.editForeignRecords(f) }},
 	{"edit-additional-records", fieldFamily, 1, func(h *History, f Fault) { h.editAdditionalRecords(f) }},
 	{"edit-probe-mode", fieldFamily, 1, func(h *History, f Fault) { h.editProbeMode(f) }},
-	{"edit-ports", fieldFamily, 2, func(h *History, f Fault) {
-		h.meanwhile(f, servers, func(s *v1alpha1.MailDomainSpec) {
-			for i := range s.MailServers {
-				if m := &s.MailServers[i]; len(m.Certificates) > 0 && (f.B+i)%3 > 0 {
-					m.Ports = append(m.Ports, v1alpha1.MailServerPort{Port: otherPort})
-				}
-			}
-		}, nil)
-	}},
+	{"edit-ports", fieldFamily, 2, func(h *History, f Fault) { h.editPorts(f) }},
 	{"compromise-in-error", fieldFamily, 1, func(h *History, f Fault) {
 		h.compromise(f)
 		d := h.hosts[f.A%len(h.hosts)].of
@@ -178,6 +170,31 @@ func (h *History) editAdditionalRecords(f Fault) {
 	d.elsewhere = h.meanwhile(f, additionalRecords, func(s *v1alpha1.MailDomainSpec) {
 		s.TLSA.AdditionalRecords = []v1alpha1.TLSARecord{v1alpha1.TLSARecord(string(set) + " " + digest)}
 	}, nil) || d.elsewhere
+}
+
+// editPorts adds a port to some hosts. It stays where the status was lost, since a record of a former key may be all that stays
+// when the port leaves (docs/reliability.md, open points).
+func (h *History) editPorts(f Fault) {
+	d := h.target(f)
+	what := field{servers.name, func(s, before *v1alpha1.MailDomainSpec) {
+		if !d.foreignAmong() {
+			servers.back(s, before)
+			d.portGone = h.now
+		}
+	}}
+	h.meanwhile(f, what, func(s *v1alpha1.MailDomainSpec) {
+		for i := range s.MailServers {
+			if m := &s.MailServers[i]; len(m.Certificates) > 0 && (f.B+i)%3 > 0 {
+				m.Ports = append(m.Ports, v1alpha1.MailServerPort{Port: otherPort})
+			}
+		}
+	}, nil)
+}
+
+// portLeaves says that a port has left the spec, and may still be in DNS or in caches: if the status is lost then, nobody knows of
+// it any more (docs/reliability.md, open points).
+func (h *History) portLeaves(d *mailDomain) bool {
+	return !d.portGone.IsZero() && h.now.Before(d.portGone.Add(explains))
 }
 
 // editProbeMode has a person vouch for the endpoints, who does not look whether they have loaded what is new.

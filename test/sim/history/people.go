@@ -161,7 +161,7 @@ func (h *History) heedAdvice(tries int) {
 
 // loseStatus deletes the status.
 func (h *History) loseStatus(d *mailDomain) {
-	if d.editedSets || d.away != nil || h.object(d) == nil || d.deleted != nil && !h.allOfKnownKeys(d) { // see edit-parameters
+	if d.editedSets || h.portLeaves(d) || d.away != nil || h.object(d) == nil || d.deleted != nil && !h.allOfKnownKeys(d) { // see edit-parameters and portLeaves
 		return
 	}
 	h.count("status lost")
@@ -230,7 +230,7 @@ func (h *History) restoreStatus(f Fault) {
 	kept, uid := md.Status.DeepCopy(), md.UID
 	h.after(f.lasts(2*time.Hour), func() {
 		now := h.object(d)
-		if h.calmed || d.editedSets || d.deleted != nil || d.away != nil || now == nil || now.UID != uid { // see edit-parameters
+		if h.calmed || d.editedSets || h.portLeaves(d) || d.deleted != nil || d.away != nil || now == nil || now.UID != uid { // see edit-parameters
 			return // or the faults are over
 		}
 		h.count("status restored")
