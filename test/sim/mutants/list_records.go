@@ -245,6 +245,12 @@ var ofDoubt = []mutant{
 
 var ofPublication = []mutant{
 	{
+		name: "foreign records go unseen", file: "internal/rollover/publish.go",
+		old: "	if r.f.Policy.ProbeDisabled {\n		return true\n	}\n	round := ", new: "	if true {\n		return true\n	}\n	round := ",
+		why:  "an endpoint may present a key that a foreign record alone matches",
+		test: rule("Foreign"),
+	},
+	{
 		name: "foreign records are ours", file: "internal/rollover/publish.go",
 		old: "		if !r.foreignMayGo(o) {\n", new: "		if false {\n",
 		why:  "another cluster's records are taken out",

@@ -202,6 +202,12 @@ var ofVersions = []mutant{
 // ofDeployment break what a new key waits for.
 var ofDeployment = []mutant{
 	{
+		name: "another port does not count", file: "internal/rollover/deploy.go",
+		old: "	var at time.Time\n	for i := range r.owners {", new: "	var at time.Time\n	for i := range r.owners[:1] {",
+		why:  "the records of one port may be written later than those of another, and who sends to it has the old ones",
+		test: rule("Traps|OwnersApart"),
+	},
+	{
 		name: "before green", file: "internal/rollover/deploy.go",
 		old: "		case !o.InSync:\n", new: "		case false:\n",
 		why:  "a server that was not asked yet, or differs, gives answers without the key",
