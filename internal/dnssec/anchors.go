@@ -72,12 +72,18 @@ func anchorOwner(words []string, defaultOwner, kind string) (string, error) {
 // UTF-8, or has a space would be another name once it is read back.
 var writtenOut = regexp.MustCompile(`^(?:[!-\[\]-~]|\\[!-/:-~]|\\[01][0-9][0-9]|\\2[0-4][0-9]|\\25[0-5])*$`)
 
-// anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it.
+// anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it, and as names of messages are written.
 func anchorName(owner string) (string, error) {
-	if _, ok := dns.IsDomainName(owner); !ok || !writtenOut.MatchString(owner) {
+	wire := make([]byte, 256)
+	end, err := dns.PackDomainName(dns.Fqdn(owner), wire, 0, nil, false)
+	if err != nil || !writtenOut.MatchString(owner) {
 		return "", fmt.Errorf("%w: owner %q is not a domain name (other scripts are written as A-labels: xn--...)", ErrAnchor, owner)
 	}
-	return dns.CanonicalName(owner), nil
+	name, _, err := dns.UnpackDomainName(wire[:end], 0)
+	if err != nil {
+		return "", fmt.Errorf("%w: owner %q: %w", ErrAnchor, owner, err)
+	}
+	return strings.ReplaceAll(dns.CanonicalName(name), `\ `, `\032`), nil
 }
 
 func makeDS(owner string, words []string) (Anchor, error) {

@@ -135,6 +135,7 @@ func TestParseDS(t *testing.T) {
 		{"DS 12345 13 2 " + hex, "example.test.", "example.test."},
 		{". DS 12345 13 2 " + hex, "", "."},
 		{`a\032\.b.test. DS 12345 13 2 ` + hex, "", `a\032\.b.test.`},
+		{`\097\066.\test. DS 12345 13 2 ` + hex, "", "ab.test."},
 		{"1 13 4 " + hex + hex[:32], "test.", "test."},
 	}
 	for _, c := range good {

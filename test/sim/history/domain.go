@@ -162,6 +162,7 @@ func (h *History) remake(d *mailDomain) {
 	h.say("people", "%s is made anew", d.name)
 	_ = h.store.create(&v1alpha1.MailDomain{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: d.name}, Spec: *spec})
 	d.unguarded = false
+	h.weigh(d, spec)
 	h.riskFor(d.hosts...)
 }
 

@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,15 +44,7 @@ var fieldEdits = []fault{
 	{"edit-additional-records", fieldFamily, 1, func(h *History, f Fault) { h.editAdditionalRecords(f) }},
 	{"edit-probe-mode", fieldFamily, 1, func(h *History, f Fault) { h.editProbeMode(f) }},
 	{"edit-ports", fieldFamily, 2, func(h *History, f Fault) { h.editPorts(f) }},
-	{"compromise-in-error", fieldFamily, 1, func(h *History, f Fault) {
-		h.compromise(f)
-		d := h.hosts[f.A%len(h.hosts)].of
-		h.after(f.lasts(2*time.Hour), func() {
-			h.count("compromise taken back")
-			h.say("people", "%s has no compromised key", d.name)
-			h.editFields(d, func(s *v1alpha1.MailDomainSpec) { s.Rollover.CompromisedKeys = nil })
-		})
-	}},
+	{"compromise-in-error", fieldFamily, 1, func(h *History, f Fault) { h.compromiseInError(f) }},
 }
 
 // field puts a field back as it was.
@@ -97,21 +90,43 @@ func (h *History) meanwhile(f Fault, what field, change func(*v1alpha1.MailDomai
 	before := md.Spec.DeepCopy()
 	h.count("changed for a while: " + f.Name)
 	h.editFields(d, change)
-	undo := func() {
-		if d.undo[what.name] == nil {
-			return
-		}
-		delete(d.undo, what.name)
-		h.say("people", "%s: %s is as before", d.name, what.name)
-		h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
+	h.takeBack(d, what.name, f.lasts(3*time.Hour), func() {
 		h.editFields(d, func(s *v1alpha1.MailDomainSpec) { what.back(s, before) })
 		if back != nil {
 			back()
 		}
-	}
-	d.undo[what.name] = undo
-	h.after(f.lasts(3*time.Hour), undo)
+	})
 	return true
+}
+
+// takeBack has a person take a change back after a while, or when all faults end.
+func (h *History) takeBack(d *mailDomain, what string, in time.Duration, how func()) {
+	undo := func() {
+		if d.undo[what] == nil {
+			return
+		}
+		delete(d.undo, what)
+		h.say("people", "%s: %s is as before", d.name, what)
+		h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
+		how()
+	}
+	d.undo[what] = undo
+	h.after(in, undo)
+}
+
+// compromiseInError lists the key in use as compromised, for a while.
+func (h *History) compromiseInError(f Fault) {
+	d := h.hosts[f.A%len(h.hosts)].of
+	listed := h.compromise(f)
+	if listed == "" {
+		return
+	}
+	h.takeBack(d, "compromised key "+string(listed), f.lasts(2*time.Hour), func() {
+		h.count("compromise taken back")
+		h.editFields(d, func(s *v1alpha1.MailDomainSpec) {
+			s.Rollover.CompromisedKeys = slices.DeleteFunc(s.Rollover.CompromisedKeys, func(k v1alpha1.SPKIDigest) bool { return k == listed })
+		})
+	})
 }
 
 // editFields changes a spec wherever it is kept: a person may have deleted the MailDomain meanwhile, or taken a host out.
@@ -125,13 +140,16 @@ func (h *History) editFields(d *mailDomain, how func(*v1alpha1.MailDomainSpec)) 
 		how(s)
 		*d.away = s.MailServers[0]
 	}
-	md := h.object(d)
-	if md == nil {
-		return
+	if md := h.object(d); md != nil {
+		h.weigh(d, &md.Spec)
 	}
+}
+
+// weigh notes whether a spec lets new keys out too early.
+func (h *History) weigh(d *mailDomain, spec *v1alpha1.MailDomainSpec) {
 	for _, of := range d.hosts {
 		was := of.risk
-		if of.risk = d.takesRisks(&md.Spec, of); was && !of.risk {
+		if of.risk = d.takesRisks(spec, of); was && !of.risk {
 			h.riskFor(of)
 		}
 	}
@@ -150,30 +168,31 @@ func (h *History) editForeignRecords(f Fault) {
 		d.removesUntil = forever
 		return
 	}
-	if !forGood && h.meanwhile(f, foreignRecords, remove, func() { d.removesUntil = h.now.Add(explains) }) {
+	if !forGood && d.removesUntil != forever && h.meanwhile(f, foreignRecords, remove, func() { d.removesUntil = h.now.Add(explains) }) {
 		d.removesUntil = forever
 	}
 }
 
-// editAdditionalRecords adds the record of a key elsewhere, of a parameter set that the spec has.
+// editAdditionalRecords adds the records of a key elsewhere, one of each parameter set of usage 3 that the spec has: a SHA-256 without
+// its SHA-512 would be one that senders ignore (docs/reliability.md, open points).
 func (h *History) editAdditionalRecords(f Fault) {
 	d := h.target(f)
 	md := h.object(d)
 	if md == nil || d.editedSets {
 		return
 	}
-	set := md.Spec.TLSA.Parameters[0]
-	digest := fmt.Sprintf("ad%062x", f.B)
-	if strings.HasSuffix(string(set), "2") {
-		digest = fmt.Sprintf("ad%0126x", f.B)
+	var records []v1alpha1.TLSARecord
+	for _, set := range md.Spec.TLSA.Parameters {
+		digits := map[byte]int{'1': 62, '2': 126}[set[len(set)-1]]
+		if set[0] == '3' {
+			records = append(records, v1alpha1.TLSARecord(fmt.Sprintf("%s ad%0*x", set, digits, f.B)))
+		}
 	}
-	d.elsewhere = h.meanwhile(f, additionalRecords, func(s *v1alpha1.MailDomainSpec) {
-		s.TLSA.AdditionalRecords = []v1alpha1.TLSARecord{v1alpha1.TLSARecord(string(set) + " " + digest)}
-	}, nil) || d.elsewhere
+	d.elsewhere = h.meanwhile(f, additionalRecords, func(s *v1alpha1.MailDomainSpec) { s.TLSA.AdditionalRecords = records }, nil) || d.elsewhere
 }
 
-// editPorts adds a port to some hosts. It stays where the status was lost, since a record of a former key may be all that stays
-// when the port leaves (docs/reliability.md, open points).
+// editPorts adds a port to some hosts. It stays where the status was lost, or somebody else's records were added, since such a
+// record may be all that stays when the port leaves (docs/reliability.md, open points).
 func (h *History) editPorts(f Fault) {
 	d := h.target(f)
 	what := field{servers.name, func(s, before *v1alpha1.MailDomainSpec) {
@@ -184,7 +203,7 @@ func (h *History) editPorts(f Fault) {
 	}}
 	h.meanwhile(f, what, func(s *v1alpha1.MailDomainSpec) {
 		for i := range s.MailServers {
-			if m := &s.MailServers[i]; len(m.Certificates) > 0 && (f.B+i)%3 > 0 {
+			if m := &s.MailServers[i]; len(m.Certificates) > 0 && len(m.Ports) == 1 && (f.B+i)%3 > 0 {
 				m.Ports = append(m.Ports, v1alpha1.MailServerPort{Port: otherPort})
 			}
 		}

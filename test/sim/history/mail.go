@@ -43,8 +43,11 @@ type host struct {
 	bypassed bool
 }
 
-// risks says whether senders may fail at keys of its Certificate, if the status says so.
-func (of *host) risks() bool { return of.risk || of.bypassed || of.vouched }
+// risks says whether senders may fail at keys of its Certificate, if the status says so. A replica that loads nothing until it is
+// restarted presents a key for as long, whose records went while a person vouched for it.
+func (of *host) risks() bool {
+	return of.risk || of.bypassed || of.vouched && slices.ContainsFunc(of.replicas, func(r *replica) bool { return r.deaf })
+}
 
 // owners are the names that its records may stand at.
 func (of *host) owners() []string { return []string{of.owner, of.other} }
@@ -75,7 +78,8 @@ type common struct {
 	// what was done goes on to be one.
 	risk      bool
 	riskUntil time.Time
-	// vouched says that a person has vouched for its endpoints, and vouchedUntil until when that explains what senders meet.
+	// vouched says that a person has vouched for its endpoints, and vouchedUntil until when that explains that senders meet a
+	// chain which its Secret does not hold any more.
 	vouched      bool
 	vouchedUntil time.Time
 	// announced is the danger that the status tells of, in one word; announcedAt is when it last did, as far as it

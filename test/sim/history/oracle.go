@@ -66,7 +66,7 @@ func (h *History) check(of *host, r *replica, owner string, v *held) {
 	if problem == "" {
 		return
 	}
-	if of.of.unguarded || h.now.Before(of.vouchedUntil) {
+	if of.of.unguarded || h.now.Before(of.vouchedUntil) && chain != h.mountedBy(of) {
 		h.risked++
 		return
 	}

@@ -117,18 +117,23 @@ func (h *History) removeOurs(f Fault) {
 	}, true)
 }
 
-// compromise lists the key in use as given up. It stands in the spec for ever.
-func (h *History) compromise(f Fault) {
+// compromise lists the key in use as given up, and returns it; empty when nothing was done.
+func (h *History) compromise(f Fault) v1alpha1.SPKIDigest {
 	of := h.hosts[f.A%len(h.hosts)]
-	made := h.mountedBy(of)
-	if made == nil || of.of.disturbed() {
-		return
+	made, md := h.mountedBy(of), h.object(of.of)
+	if made == nil || md == nil || of.of.disturbed() {
+		return ""
+	}
+	listed := v1alpha1.SPKIDigest(made.key.digest)
+	if slices.Contains(md.Spec.Rollover.CompromisedKeys, listed) {
+		return ""
 	}
 	h.count("key compromised")
 	h.say("people", "%s: key %s is compromised", of.name, made.key.digest[:6])
 	h.editSpec(of.of, func(s *v1alpha1.MailDomainSpec) {
-		s.Rollover.CompromisedKeys = append(s.Rollover.CompromisedKeys, v1alpha1.SPKIDigest(made.key.digest))
+		s.Rollover.CompromisedKeys = append(s.Rollover.CompromisedKeys, listed)
 	})
+	return listed
 }
 
 // heedAdvice does what the status advises where a renewal waits for ever, since it would keep a compromised key: a person
