@@ -68,22 +68,16 @@ func anchorOwner(words []string, defaultOwner, kind string) (string, error) {
 	return owner, nil
 }
 
-// writtenOut is a name as it stands in a file: printable ASCII, and other octets as \DDD (RFC 1035 section 5.1). What is not whole, not
-// UTF-8, or has a space would be another name once it is read back.
-var writtenOut = regexp.MustCompile(`^(?:[!-\[\]-~]|\\[!-/:-~]|\\[01][0-9][0-9]|\\2[0-4][0-9]|\\25[0-5])*$`)
+// plainName is a name of what zones are called: host names, and the '_' and '/' of RFC 2317 and RFC 8552. Whatever else might stand
+// in a name need not read back as the same name.
+var plainName = regexp.MustCompile(`^[0-9A-Za-z._/-]+$`)
 
-// anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it, and as names of messages are written.
+// anchorName is the owner of an anchor as the canonical form of RFC 4034 section 6.2 has it.
 func anchorName(owner string) (string, error) {
-	wire := make([]byte, 256)
-	end, err := dns.PackDomainName(dns.Fqdn(owner), wire, 0, nil, false)
-	if err != nil || !writtenOut.MatchString(owner) {
+	if _, ok := dns.IsDomainName(owner); !ok || !plainName.MatchString(owner) {
 		return "", fmt.Errorf("%w: owner %q is not a domain name (other scripts are written as A-labels: xn--...)", ErrAnchor, owner)
 	}
-	name, _, err := dns.UnpackDomainName(wire[:end], 0)
-	if err != nil {
-		return "", fmt.Errorf("%w: owner %q: %w", ErrAnchor, owner, err)
-	}
-	return strings.ReplaceAll(dns.CanonicalName(name), `\ `, `\032`), nil
+	return dns.CanonicalName(owner), nil
 }
 
 func makeDS(owner string, words []string) (Anchor, error) {
