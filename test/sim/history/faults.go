@@ -115,12 +115,8 @@ func draw(from []fault, n int) fault {
 
 // befall lets a fault happen.
 func (h *History) befall(f Fault) {
-	named := func(k fault) bool { return k.name == f.Name }
-	what := faults
-	if slices.ContainsFunc(fieldFaults, named) {
-		what = fieldFaults
-	}
-	i := slices.IndexFunc(what, named)
+	all := slices.Concat(faults, fieldFaults)
+	i := slices.IndexFunc(all, func(k fault) bool { return k.name == f.Name })
 	switch f.Name {
 	case "renew":
 		h.hosts[f.A%len(h.hosts)].issuer.renew()
@@ -133,7 +129,7 @@ func (h *History) befall(f Fault) {
 	h.say("FAULT", "%s", f)
 	h.count("fault " + f.Name)
 	h.troubled = later(h.troubled, h.now.Add(30*time.Minute))
-	what[i].do(h, f)
+	all[i].do(h, f)
 }
 
 func later(a, b time.Time) time.Time {

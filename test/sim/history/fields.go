@@ -213,7 +213,7 @@ func (h *History) editPorts(f Fault) {
 // portLeaves says that a port has left the spec, and may still be in DNS or in caches: if the status is lost then, nobody knows of
 // it any more (docs/reliability.md, open points).
 func (h *History) portLeaves(d *mailDomain) bool {
-	return !d.portGone.IsZero() && h.now.Before(d.portGone.Add(explains))
+	return h.now.Before(d.portGone.Add(explains))
 }
 
 // editProbeMode has a person vouch for the endpoints, who does not look whether they have loaded what is new.

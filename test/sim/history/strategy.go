@@ -144,11 +144,9 @@ func (h *History) setStrategy(d *mailDomain, to v1alpha1.Strategy) {
 				}
 			}
 		}
-		for _, of := range d.hosts {
-			was := of.risk
-			if of.risk = d.takesRisks(s, of); was && !of.risk || to == v1alpha1.StrategyGate {
-				h.riskFor(of)
-			}
+		h.weigh(d, s)
+		if to == v1alpha1.StrategyGate {
+			h.riskFor(d.hosts...)
 		}
 	})
 }
